@@ -1,0 +1,228 @@
+"""`dgmmis.fit` and `dgmmis.resume`: arrays or catalogues, with or without a cluster, with or without a run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from numpy.typing import ArrayLike
+
+from dgmmis.chunk import ArrayChunks
+from dgmmis.cluster import cluster_summarize
+from dgmmis.driver import Observer, SilentObserver, drive, prepare_run
+from dgmmis.errors import InvalidData, InvalidSetting
+from dgmmis.fit_result import FitResult, Scan
+from dgmmis.fit_settings import check_settings
+from dgmmis.frozen import Frozen
+from dgmmis.iterate import Limits, Pass, Summarize, iterate
+from dgmmis.local_pass import local_summarize
+from dgmmis.mixture import Mixture
+from dgmmis.model import Model
+from dgmmis.noise import NoiseLike
+from dgmmis.runs import open_run
+from dgmmis.starts import PILOT_ROWS, choose_start
+from dgmmis.store import Catalog, open_catalog
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+__all__ = ["fit", "resume"]
+
+TOLERANCE = 0.1
+MAX_PASSES = 1000
+
+
+def fit(
+    values: ArrayLike | Catalog | str | Path,
+    *,
+    n_components: int,
+    noise: NoiseLike = None,
+    weights: ArrayLike | None = None,
+    initial: Mixture | None = None,
+    frozen: Mapping[str, ArrayLike] | None = None,
+    method: str = "auto",
+    tolerance: float = TOLERANCE,
+    max_passes: int = MAX_PASSES,
+    seed: int = 0,
+    client: Client | None = None,
+    features: tuple[str, ...] = (),
+    units: tuple[str, ...] = (),
+    run: str | Path | None = None,
+    observer: Observer | None = None,
+) -> FitResult:
+    """Fit a Gaussian mixture to noisy, incomplete rows by exact expectation maximization.
+
+    Parameters
+    ----------
+    values : (N, D) array, or catalogue
+        NaN means not observed (missing at random).  A catalogue is what `open_catalog` returns, or its path.
+    n_components : int
+        K.
+    noise : None, (D, D), (N, D) variances, (N, D, D) covariances, or Noise
+        Of an array's rows, in the features' units squared.  A catalogue carries its own.
+    weights : (N,), optional
+        Repetition weights of an array's rows.
+    initial : Mixture, optional
+        Where to start.  Default: the best of several k-means++ starts on a random sample.
+    frozen : dict, optional
+        `{"amplitudes": [...], "means": [...], "covariances": [...]}`: components (indices, or K booleans)
+        whose parameter stays as in `initial`.
+    method : {"auto", "em"}
+        Both mean expectation maximization.
+    tolerance : float
+        Stop when further passes are predicted to add less than this to the log-likelihood [total nats].
+        0 never stops early: exactly `max_passes` updates are made.
+    max_passes : int
+        Parameter updates at most.
+    seed : int
+        Of the starts; the same seed and data give the same bits.
+    client : distributed.Client, optional
+        Map the passes over its workers.  The result has the same bits as without.
+    features, units : tuple of str, optional
+        Names and units of an array's features.
+    run : path, optional
+        Folder that keeps every pass of a catalogue's fit, so that `resume` goes on from any death.  The
+        same settings on the same data continue the run that lies there.
+    observer : Observer, optional
+        Told of every pass.
+
+    Returns
+    -------
+    FitResult
+
+    Raises
+    ------
+    InvalidData
+        Naming array, row, column and value of what cannot be used.
+    InvalidSetting
+        For settings that cannot be meant.
+    CollapsedComponent
+        If a component shrinks to nothing.
+    ClusterLost
+        If the cluster makes no progress any more.
+    RunConflict, RunLocked
+        If the run folder holds another run, or another process drives it.
+    """
+    limits = Limits(tolerance, max_passes)
+    chunks = _as_chunks(values, noise, weights, features)
+    kept = check_settings(
+        n_components, chunks.n_features, initial=initial, frozen=frozen, method=method, limits=limits
+    )
+    observer = observer or SilentObserver()
+    if run is None:
+        return _fit_in_memory(chunks, n_components, initial, kept, limits, seed, client, units, observer)
+    if not isinstance(chunks, Catalog):
+        raise InvalidSetting("a run keeps the fit of a catalogue: ingest the array first (dgmmis.ingest).")
+    folder = prepare_run(
+        Path(run), chunks, n_components=n_components, seed=seed, frozen=kept, initial=initial
+    )
+    return drive(
+        folder, chunks, lambda: _summarizer(chunks, client, observer), limits, observer=observer
+    )
+
+
+def resume(
+    run: str | Path,
+    *,
+    tolerance: float | None = None,
+    max_passes: int | None = None,
+    client: Client | None = None,
+    catalog: str | Path | None = None,
+    observer: Observer | None = None,
+) -> FitResult:
+    """Go on with a run from its last checkpoint: after any death, or with a larger budget.
+
+    Parameters
+    ----------
+    run : path
+        The run folder.
+    tolerance, max_passes : optional
+        Budgets of this attempt; by default those of the attempt before.
+    client : distributed.Client, optional
+    catalog : path, optional
+        Where the catalogue lies now, if it was moved; its fingerprint must be the same.
+    observer : Observer, optional
+
+    Raises
+    ------
+    NotARun, RunLocked, CorruptCheckpoint
+        If the folder is none, is driven by another process, or was damaged.
+    InvalidData
+        If the catalogue is not the one the run began on.
+    """
+    folder = open_run(run)
+    chunks = open_catalog(catalog or folder.data["path"])
+    if chunks.fingerprint != folder.data["fingerprint"]:
+        raise InvalidData(
+            f"{chunks.path} has fingerprint {chunks.fingerprint[:16]}, the run began on "
+            f"{folder.data['fingerprint'][:16]}. Name the original with --catalog, or start a new run.",
+            array=str(chunks.path),
+            value=chunks.fingerprint,
+        )
+    before: dict[str, Any] = folder.last_budget()
+    limits = Limits(
+        before.get("tolerance", TOLERANCE) if tolerance is None else tolerance,
+        before.get("max_passes", MAX_PASSES) if max_passes is None else max_passes,
+    )
+    check_settings(
+        folder.config["n_components"],
+        chunks.n_features,
+        initial=None,
+        frozen=None,
+        method=folder.config["method"],
+        limits=limits,
+    )
+    watcher = observer or SilentObserver()
+    return drive(folder, chunks, lambda: _summarizer(chunks, client, watcher), limits, observer=watcher)
+
+
+def _as_chunks(
+    values: ArrayLike | Catalog | str | Path,
+    noise: NoiseLike,
+    weights: ArrayLike | None,
+    features: tuple[str, ...],
+) -> ArrayChunks | Catalog:
+    if isinstance(values, str | Path):
+        values = open_catalog(values)
+    if not isinstance(values, Catalog):
+        return ArrayChunks.from_arrays(values, noise, weights, names=features or None)
+    if noise is not None or weights is not None or features:
+        raise InvalidSetting(
+            "a catalogue carries its own noise, weights and features: leave these arguments out, or ingest the "
+            "source again with the ones you want."
+        )
+    return values
+
+
+def _summarizer(chunks: ArrayChunks | Catalog, client: Client | None, observer: Observer) -> Summarize:
+    if client is None:
+        return local_summarize(chunks)
+    return cluster_summarize(chunks, client, on_segment=observer.on_segment)
+
+
+def _fit_in_memory(
+    chunks: ArrayChunks | Catalog,
+    n_components: int,
+    initial: Mixture | None,
+    frozen: Frozen,
+    limits: Limits,
+    seed: int,
+    client: Client | None,
+    units: tuple[str, ...],
+    observer: Observer,
+) -> FitResult:
+    start = None
+    if initial is None:
+        pilot = chunks.read_pilot(PILOT_ROWS)
+        whole = len(pilot) == chunks.n_rows
+        start = choose_start(pilot, n_components, seed, whole=whole, report=observer.on_start_pass)
+        initial = start.mixture
+    history: list[Scan] = []
+    last: Pass | None = None
+    for last in iterate(initial, _summarizer(chunks, client, observer), frozen, limits):
+        history.append(Scan.of(last))
+        observer.on_pass(history[-1], last.log_likelihoods, last.statistics.rows)
+    assert last is not None
+    model = Model(last.mixture, chunks.features, chunks.units or units)
+    return FitResult.of(last, history, model, limits.tolerance, start)

@@ -1,0 +1,82 @@
+"""The chunk grid of rows held in memory, and one chunk's pass."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from dgmmis.noise import Noise, NoiseLike
+from dgmmis.row_hash import hash_integers
+from dgmmis.rows import Rows
+from dgmmis.samples import Samples, as_values, as_weights
+
+__all__ = ["CHUNK_ROWS", "ArrayChunks"]
+
+CHUNK_ROWS = 100_000
+"""Rows of a chunk unless told otherwise: about 10 ms of work per component on one core."""
+
+
+@dataclass(frozen=True)
+class ArrayChunks:
+    """Rows in memory, cut into chunks as a catalogue of the same rows would be.
+
+    Attributes
+    ----------
+    rows : Rows
+    samples : tuple of Samples
+        One per chunk, checked.
+    features, units : tuple of str
+        Empty if they were not named.
+    """
+
+    rows: Rows
+    samples: tuple[Samples, ...]
+    features: tuple[str, ...] = ()
+    units: tuple[str, ...] = ()
+
+    @classmethod
+    def from_arrays(
+        cls,
+        values: ArrayLike,
+        noise: NoiseLike = None,
+        weights: ArrayLike | None = None,
+        *,
+        names: tuple[str, ...] | None = None,
+        chunk_rows: int = CHUNK_ROWS,
+    ) -> ArrayChunks:
+        """Check rows and cut them; parameters as in `Samples.from_arrays`."""
+        values = as_values(values)
+        noise = Noise.of(noise, *values.shape)
+        rows = Rows(values, noise, None if weights is None else as_weights(weights, len(values)))
+        samples = tuple(
+            rows.take(slice(first, first + chunk_rows)).samples(names=names, first_row=first)
+            for first in range(0, len(values), chunk_rows)
+        )
+        return cls(rows, samples, names or ())
+
+    @property
+    def n_rows(self) -> int:
+        """N."""
+        return len(self.rows)
+
+    @property
+    def n_features(self) -> int:
+        """D."""
+        return self.rows.n_features
+
+    @property
+    def n_chunks(self) -> int:
+        """Number of chunks."""
+        return len(self.samples)
+
+    def read_samples(self, chunk: int) -> Samples:
+        """One chunk."""
+        return self.samples[chunk]
+
+    def read_pilot(self, n_rows: int) -> Rows:
+        """Return the `n_rows` rows whose numbers have the smallest hashes, in order of the hash."""
+        hashes = hash_integers(np.arange(self.n_rows))
+        order = np.argsort(hashes, kind="stable")[:n_rows]
+        return self.rows.take(order)

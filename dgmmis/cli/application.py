@@ -1,0 +1,60 @@
+"""The application: its verbs, and what happens to errors."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import typer
+
+from dgmmis.cli.catalog_verbs import describe_verb, ingest_verb, verify_verb
+from dgmmis.cli.fit_verbs import fit_verb, resume_verb
+from dgmmis.cli.product_verbs import apply_verb, report_verb
+from dgmmis.cli.run_verbs import list_verb, status_verb
+from dgmmis.errors import DgmmisError
+
+__all__ = ["application", "main"]
+
+application = typer.Typer(
+    name="dgmmis",
+    help="Fit Gaussian mixtures to catalogues that do not fit in memory, with noisy rows and missing features.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+for name, verb in {
+    "ingest": ingest_verb,
+    "describe": describe_verb,
+    "verify": verify_verb,
+    "fit": fit_verb,
+    "resume": resume_verb,
+    "status": status_verb,
+    "ls": list_verb,
+    "apply": apply_verb,
+    "report": report_verb,
+}.items():
+    application.command(name)(verb)
+
+
+def main() -> None:
+    """Run the command line and exit with the documented code."""
+    try:
+        application()
+    except DgmmisError as error:
+        _show(error)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted; a run can be resumed with: dgmmis resume RUNDIR\n")
+        sys.exit(130)
+
+
+def _show(error: DgmmisError) -> None:
+    if "--json" in sys.argv:
+        details = {
+            key: value
+            for key in ("array", "chunk", "rows", "row", "column", "value", "component")
+            if (value := getattr(error, key, None)) is not None
+        }
+        text = json.dumps({"error": type(error).__name__, "message": str(error), **details}, default=str)
+        sys.stdout.write(text + "\n")
+    sys.stderr.write(f"{type(error).__name__}: {error}\n")

@@ -1,0 +1,134 @@
+"""ingest, describe, verify."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from dgmmis.cli.printing import print_json, print_pairs, print_table
+from dgmmis.errors import InvalidSetting
+
+__all__ = ["describe_verb", "ingest_verb", "verify_verb"]
+
+CatalogPath = Annotated[Path, typer.Argument(metavar="CATALOG", help="Catalogue that `dgmmis ingest` wrote.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+
+
+def ingest_verb(
+    source: Annotated[Path, typer.Argument(help="FITS, Parquet (file or folder), CSV, .npy or .npz.")],
+    destination: Annotated[Path, typer.Argument(metavar="DEST.zarr", help="Catalogue to make.")],
+    features: Annotated[str, typer.Option(help="Features of the model, separated by commas.")],
+    error: Annotated[
+        list[str] | None,
+        typer.Option(help='Standard errors: "{}_error" for all features, or FEATURE=COLUMN, or FEATURE=0.02.'),
+    ] = None,
+    corr: Annotated[
+        str | None, typer.Option(help='Correlation columns, e.g. "{}_{}_corr"; pairs without one are 0.')
+    ] = None,
+    jitter: Annotated[
+        list[str] | None, typer.Option(help="FEATURE=0.01: added in quadrature to that feature's errors.")
+    ] = None,
+    derive: Annotated[
+        list[str] | None, typer.Option(help='Linear features, e.g. "color=bp-rp"; errors follow.')
+    ] = None,
+    row_id: Annotated[str | None, typer.Option("--id", help="Column that names the rows.")] = None,
+    weights: Annotated[str | None, typer.Option(help="Column with row weights.")] = None,
+    where: Annotated[
+        str | None, typer.Option(help='Rows to take, a numexpr expression: "(g < 17) & (ruwe < 1.4)".')
+    ] = None,
+    unit: Annotated[list[str] | None, typer.Option(help="COLUMN=UNIT, where the source does not say.")] = None,
+    missing_error: Annotated[
+        str, typer.Option(help="A present feature without error: quarantine the row, or call it missing.")
+    ] = "quarantine",
+    chunk_rows: Annotated[int | None, typer.Option(help="Rows of a chunk; default: about 100,000.")] = None,
+    max_quarantined: Annotated[
+        int | None, typer.Option(help="Give up when more rows than this cannot be used.")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the catalogue at DEST.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Check a table and store it as a catalogue: chunked, checksummed, bad rows set aside."""
+    from dgmmis.ingestion import ingest
+    from dgmmis.progress import counting
+
+    with counting(f"ingesting {source.name}", quiet=as_json) as progress:
+        catalog = ingest(
+            source,
+            destination,
+            features=[name.strip() for name in features.split(",")],
+            error=tuple(error or ()),
+            corr=corr,
+            jitter={name: _number(value) for name, value in _pairs(jitter, "--jitter").items()},
+            derive=tuple(derive or ()),
+            id=row_id,
+            weights=weights,
+            where=where,
+            units=_pairs(unit, "--unit"),
+            missing_error=missing_error,  # type: ignore[arg-type]
+            chunk_rows=chunk_rows,
+            max_quarantined=max_quarantined,
+            overwrite=overwrite,
+            progress=progress,
+        )
+    if as_json:
+        print_json(catalog.describe())
+        return
+    typer.echo(
+        f"{catalog.n_rows:,} rows of {', '.join(catalog.features)} in {catalog.n_chunks} chunks at {destination}; "
+        f"{catalog.n_quarantined:,} rows quarantined"
+    )
+    for note in catalog.describe()["provenance"].get("notes", []):
+        typer.echo(f"note: {note}")
+
+
+def _pairs(items: list[str] | None, option: str) -> dict[str, str]:
+    pairs = {}
+    for item in items or ():
+        name, sign, value = item.partition("=")
+        if not sign or not name or not value:
+            raise InvalidSetting(f"{option} {item!r} is not NAME=VALUE.")
+        pairs[name] = value
+    return pairs
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError as error:
+        raise InvalidSetting(f"{text!r} is not a number.") from error
+
+
+def describe_verb(catalog: CatalogPath, as_json: AsJson = False) -> None:
+    """Show a catalogue's rows, features, missing patterns, noise health and quarantine."""
+    from dgmmis.store import open_catalog
+
+    description = open_catalog(catalog).describe()
+    if as_json:
+        print_json(description)
+    else:
+        _print_description(description)
+
+
+def _print_description(description: dict[str, Any]) -> None:
+    from dgmmis.cli.description_text import describe_in_text
+
+    describe_in_text(description, print_pairs, print_table)
+
+
+def verify_verb(catalog: CatalogPath, as_json: AsJson = False) -> None:
+    """Hash every stored file of a catalogue again."""
+    from dgmmis.progress import counting
+    from dgmmis.store import open_catalog
+
+    opened = open_catalog(catalog)
+    total = 0
+    with counting(f"verifying {catalog.name}", quiet=as_json) as progress:
+        for done, of in opened.verify():
+            total = of
+            progress(done, of)
+    if as_json:
+        print_json({"verified": True, "files": total, "fingerprint": opened.fingerprint})
+    else:
+        typer.echo(f"{total} files are what was written; fingerprint {opened.fingerprint}")

@@ -1,0 +1,3 @@
+"""A catalogue's description as text."""
+
+from __future__ import annotations

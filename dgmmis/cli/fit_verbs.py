@@ -1,0 +1,144 @@
+"""fit, resume."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from dgmmis.cli.printing import print_json
+from dgmmis.errors import InvalidSetting
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+    from dgmmis.fit_result import FitResult
+
+__all__ = ["fit_verb", "resume_verb", "using_cluster"]
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+Cluster = Annotated[
+    str | None, typer.Option(help="Scheduler to use (tcp://... or tls://...); default: this machine.")
+]
+Workers = Annotated[
+    int | None, typer.Option(help="Worker processes on this machine; 0 computes in this process.")
+]
+Threads = Annotated[int, typer.Option(help="Threads per worker.")]
+MemoryLimit = Annotated[str, typer.Option(help='Memory of a worker, e.g. "1 GiB".')]
+Catalog = Annotated[Path, typer.Argument(metavar="CATALOG", help="Catalogue that `dgmmis ingest` wrote.")]
+
+
+@contextmanager
+def using_cluster(
+    cluster: str | None, workers: int | None, threads: int, memory_limit: str
+) -> Iterator[Client | None]:
+    """Connect to the cluster asked for, or start one on this machine, or use none."""
+    from dgmmis.cluster import connect, local_cluster
+
+    if cluster is not None:
+        if not cluster.startswith(("tcp://", "tls://")):
+            raise InvalidSetting(f"--cluster is {cluster!r}; expected tcp://HOST:PORT or tls://HOST:PORT.")
+        with connect(cluster) as client:
+            yield client
+    elif workers == 0:
+        yield None
+    else:
+        with local_cluster(workers, threads, memory_limit) as client:
+            yield client
+
+
+def fit_verb(
+    catalog: Catalog,
+    n_components: Annotated[int, typer.Option("-K", "--components", help="Components of the mixture.")],
+    run: Annotated[Path, typer.Option(help="Run folder: keeps every pass. The same settings continue it.")],
+    tolerance: Annotated[
+        float, typer.Option(help="Stop when further passes would add less than this to ln L [total nats].")
+    ] = 0.1,
+    max_passes: Annotated[int, typer.Option(help="Parameter updates at most.")] = 1000,
+    seed: Annotated[int, typer.Option(help="Of the starts.")] = 0,
+    initial: Annotated[Path | None, typer.Option(help="Saved model (.npz) to start from.")] = None,
+    cluster: Cluster = None,
+    workers: Workers = None,
+    threads: Threads = 1,
+    memory_limit: MemoryLimit = "auto",
+    as_json: AsJson = False,
+) -> None:
+    """Fit a mixture to a catalogue; kill it at any moment and `resume`."""
+    from dgmmis.api import fit
+    from dgmmis.model import Model
+    from dgmmis.progress import fit_display
+    from dgmmis.store import open_catalog
+
+    opened = open_catalog(catalog)
+    start = None
+    if initial is not None:
+        model = Model.load(initial)
+        model.require_features(opened.features)
+        start = model.mixture
+    with (
+        using_cluster(cluster, workers, threads, memory_limit) as client,
+        fit_display(tolerance, quiet=as_json) as display,
+    ):
+        result = fit(
+            opened,
+            n_components=n_components,
+            initial=start,
+            tolerance=tolerance,
+            max_passes=max_passes,
+            seed=seed,
+            client=client,
+            run=run,
+            observer=display,
+        )
+    _finish(run, result, as_json)
+
+
+def resume_verb(
+    run: Annotated[Path, typer.Argument(metavar="RUNDIR", help="Run folder of an earlier fit.")],
+    tolerance: Annotated[float | None, typer.Option(help="Default: as before.")] = None,
+    max_passes: Annotated[int | None, typer.Option(help="In all; default: as before.")] = None,
+    catalog: Annotated[Path | None, typer.Option(help="Where the catalogue lies now, if moved.")] = None,
+    cluster: Cluster = None,
+    workers: Workers = None,
+    threads: Threads = 1,
+    memory_limit: MemoryLimit = "auto",
+    as_json: AsJson = False,
+) -> None:
+    """Go on with a run from its last checkpoint, with the same bits as if it had never stopped."""
+    from dgmmis.api import resume
+    from dgmmis.progress import fit_display
+
+    with (
+        using_cluster(cluster, workers, threads, memory_limit) as client,
+        fit_display(tolerance or 0.1, quiet=as_json) as display,
+    ):
+        result = resume(
+            run, tolerance=tolerance, max_passes=max_passes, client=client, catalog=catalog, observer=display
+        )
+    _finish(run, result, as_json)
+
+
+def _finish(run: Path, result: FitResult, as_json: bool) -> None:
+    model_path = run / "model.npz"
+    result.model.save(model_path)
+    summary: dict[str, Any] = {
+        "run": str(run),
+        "model": str(model_path),
+        "converged": result.converged,
+        "reason": result.reason,
+        "n_passes": result.n_passes,
+        "log_likelihood": result.log_likelihood,
+        "mean_log_likelihood": result.mean_log_likelihood,
+        "amplitudes": result.mixture.amplitudes.tolist(),
+        "means": result.mixture.means.tolist(),
+        "covariances": result.mixture.covariances.tolist(),
+    }
+    if as_json:
+        print_json(summary)
+        return
+    typer.echo(f"{result.reason}")
+    typer.echo(f"ln L = {result.log_likelihood:.3f}, {result.mean_log_likelihood:.6f} per row, after {result.n_passes} passes")
+    typer.echo(f"model: {model_path}")

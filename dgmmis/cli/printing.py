@@ -1,0 +1,43 @@
+"""What verbs print: one JSON object, or text for a person."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+__all__ = ["print_json", "print_pairs", "print_table"]
+
+
+def print_json(content: Mapping[str, Any]) -> None:
+    """Print one JSON object on one line; numbers that JSON lacks become null."""
+    typer.echo(json.dumps(_finite(content), default=str))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    if isinstance(value, float) and value - value != 0:
+        return None
+    return value
+
+
+def print_pairs(pairs: Mapping[str, Any]) -> None:
+    """Print names and values, aligned."""
+    width = max(len(name) for name in pairs)
+    for name, value in pairs.items():
+        typer.echo(f"{name:<{width}}  {value}")
+
+
+def print_table(columns: list[str], rows: list[list[Any]]) -> None:
+    """Print a table."""
+    table = Table(*columns, box=None, pad_edge=False, header_style="bold")
+    for row in rows:
+        table.add_row(*[str(cell) for cell in row])
+    Console(highlight=False, soft_wrap=True).print(table)

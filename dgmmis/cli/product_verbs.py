@@ -1,0 +1,75 @@
+"""apply, report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dgmmis.cli.fit_verbs import AsJson, Catalog, Cluster, MemoryLimit, Threads, Workers, using_cluster
+from dgmmis.cli.printing import print_json
+from dgmmis.errors import InvalidSetting
+
+__all__ = ["apply_verb", "report_verb"]
+
+Run = Annotated[Path, typer.Argument(metavar="RUNDIR", help="Run folder.")]
+
+
+def apply_verb(
+    run: Run,
+    catalog: Catalog,
+    output: Annotated[Path, typer.Option("-o", "--output", help="OUT.zarr, or OUT.parquet (a folder).")],
+    top: Annotated[int, typer.Option(help="Most responsible components to name per row.")] = 3,
+    order: Annotated[str, typer.Option(help="Of the rows: storage or source.")] = "storage",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT.")] = False,
+    cluster: Cluster = None,
+    workers: Workers = None,
+    threads: Threads = 1,
+    memory_limit: MemoryLimit = "auto",
+    as_json: AsJson = False,
+) -> None:
+    """Write responsibilities, log-density and deconvolved posterior of every row."""
+    from dgmmis.products import apply
+    from dgmmis.progress import counting
+    from dgmmis.runs import open_run
+    from dgmmis.store import open_catalog
+
+    if order not in ("storage", "source"):
+        raise InvalidSetting(f"--order is {order!r}; expected storage or source.")
+    model, opened = open_run(run).model(), open_catalog(catalog)
+    with (
+        using_cluster(cluster, workers, threads, memory_limit) as client,
+        counting(f"applying {run.name}", quiet=as_json) as progress,
+    ):
+        apply(
+            model,
+            opened,
+            output,
+            top=top,
+            order=order,  # type: ignore[arg-type]
+            overwrite=overwrite,
+            client=client,
+            progress=progress,
+        )
+    if as_json:
+        print_json({"output": str(output), "rows": opened.n_rows})
+    else:
+        typer.echo(f"{opened.n_rows:,} rows written to {output}")
+
+
+def report_verb(
+    run: Run,
+    output: Annotated[Path, typer.Option("-o", "--output", help="HTML page to write.")],
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace it.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Write one self-contained page with the fit's pictures and numbers."""
+    from dgmmis.html_report import write_report
+    from dgmmis.runs import open_run
+
+    path = write_report(open_run(run), output, overwrite=overwrite)
+    if as_json:
+        print_json({"report": str(path)})
+    else:
+        typer.echo(f"report: {path}")

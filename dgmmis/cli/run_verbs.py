@@ -1,0 +1,65 @@
+"""status, ls."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from dgmmis.cli.printing import print_json, print_pairs, print_table
+
+if TYPE_CHECKING:
+    from dgmmis.runs import RunFolder
+
+__all__ = ["list_verb", "status_verb"]
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+
+
+def status_verb(
+    run: Annotated[Path, typer.Argument(metavar="RUNDIR", help="Run folder.")], as_json: AsJson = False
+) -> None:
+    """Show a run's state, computed from what lies in its folder and from its lock."""
+    from dgmmis.runs import open_run
+
+    summary = _summary(open_run(run))
+    if as_json:
+        print_json(summary)
+    else:
+        print_pairs(summary)
+
+
+def list_verb(
+    root: Annotated[Path, typer.Argument(metavar="ROOT", help="Folder with run folders.")] = Path(),
+    as_json: AsJson = False,
+) -> None:
+    """List the runs under a folder."""
+    from dgmmis.runs import list_runs
+
+    summaries = [_summary(run) for run in list_runs(root)]
+    if as_json:
+        print_json({"runs": summaries})
+        return
+    columns = ["run", "state", "components", "rows", "updates", "mean_log_likelihood"]
+    print_table(columns, [[summary[column] for column in columns] for summary in summaries])
+
+
+def _summary(run: RunFolder) -> dict[str, Any]:
+    latest, final = run.latest(), run.final()
+    trace = run.trace()
+    reasons = [event["reason"] for event in trace[-1:] if "reason" in event]
+    return {
+        "run": str(run.path),
+        "state": run.state(),
+        "reason": (final or {}).get("reason") or (reasons[0] if reasons else ""),
+        "components": run.config["n_components"],
+        "rows": run.data["rows"],
+        "features": ",".join(run.data["features"]),
+        "updates": latest.scan.number if latest else None,
+        "log_likelihood": latest.scan.statistics.log_likelihood if latest else None,
+        "mean_log_likelihood": latest.scan.statistics.mean_log_likelihood if latest else None,
+        "predicted_gain": latest.scan.predicted_gain if latest else None,
+        "attempts": run.n_attempts(),
+        "catalog": run.data["path"],
+    }

@@ -1,0 +1,39 @@
+"""The Dask settings this package owns, and why."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+
+import dask
+
+__all__ = ["owned_settings"]
+
+SETTINGS = {
+    # A worker that does not answer for this long is dropped and its tasks go elsewhere (default: 5 min).
+    "distributed.scheduler.worker-ttl": "30 s",
+    # A task is blamed for the death of its workers only after many: with workers killed at random,
+    # innocent tasks are always nearby (default: 3).
+    "distributed.scheduler.allowed-failures": 1000,
+    # The scheduler fails tasks that no worker can take, instead of keeping them for ever.
+    "distributed.scheduler.no-workers-timeout": "120 s",
+    # Below 11 s distributed refuses to connect; its default is 30 s.
+    "distributed.comm.timeouts.tcp": "15 s",
+    "distributed.comm.timeouts.connect": "15 s",
+    "distributed.comm.retry.count": 3,
+    # Arrays of a chunk must be reused from the heap: the nanny's default trim threshold has every block
+    # given back and page-faulted in again on each read, which halves the reading speed.
+    "distributed.nanny.pre-spawn-environ": {
+        "MALLOC_TRIM_THRESHOLD_": str(256 * 2**20),
+        "MALLOC_MMAP_THRESHOLD_": str(32 * 2**20),
+        # The cluster is the parallelism.
+        "OMP_NUM_THREADS": "1",
+        "MKL_NUM_THREADS": "1",
+        "OPENBLAS_NUM_THREADS": "1",
+    },
+}
+
+
+def owned_settings() -> AbstractContextManager[object]:
+    """Put these settings in force for as long as the context lasts."""
+    context: AbstractContextManager[object] = dask.config.set(SETTINGS)
+    return context

@@ -1,0 +1,71 @@
+"""Clusters to run on: our own on this machine, or one that is there already."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from distributed import Client, LocalCluster
+
+from dgmmis.cluster.configuration import owned_settings
+from dgmmis.errors import ClusterLost
+
+__all__ = ["connect", "local_cluster"]
+
+
+@contextmanager
+def local_cluster(
+    workers: int | None = None, threads: int = 1, memory_limit: str | int = "auto"
+) -> Iterator[Client]:
+    """Start worker processes on this machine, bound to 127.0.0.1, and stop them afterwards.
+
+    Parameters
+    ----------
+    workers : int, optional
+        Processes; default: the processors of this machine over `threads`.
+    threads : int
+        Per worker.
+    memory_limit : str or int
+        Per worker, as Dask reads it ("1 GiB", "auto").
+
+    Yields
+    ------
+    distributed.Client
+    """
+    workers = workers or max(1, (os.cpu_count() or 1) // threads)
+    with (
+        owned_settings(),
+        LocalCluster(
+            n_workers=workers,
+            threads_per_worker=threads,
+            processes=True,
+            memory_limit=memory_limit,
+            host="127.0.0.1",
+            dashboard_address="127.0.0.1:0",
+            silence_logs="ERROR",
+        ) as cluster,
+        Client(cluster) as client,
+    ):
+        yield client
+
+
+@contextmanager
+def connect(address: str, *, timeout: float = 30.0) -> Iterator[Client]:
+    """Connect to a running scheduler; for `tls://` the certificates come from Dask's configuration.
+
+    Raises
+    ------
+    ClusterLost
+        If nobody answers there.
+    """
+    with owned_settings():
+        try:
+            client = Client(address, timeout=timeout)
+        except (OSError, TimeoutError) as error:
+            raise ClusterLost(
+                f"no scheduler answers at {address}: {error}. Start one with 'dask scheduler' and workers with "
+                "'dask worker', or leave --cluster out to use this machine."
+            ) from error
+        with client:
+            yield client

@@ -1,0 +1,159 @@
+"""Keeps a pass going while workers die, and ends it with an error when nothing moves any more."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError
+from contextlib import suppress
+from typing import Any
+
+from distributed import Client, Future, wait
+
+from dgmmis.errors import ClusterLost, DgmmisError
+from dgmmis.mixture import Mixture
+
+__all__ = ["PROGRESS_DEADLINE", "Supervisor"]
+
+PROGRESS_DEADLINE = 300.0
+POLL = 1.0
+RESULT_TIMEOUT = 20.0
+MOST_FAILURES = 20
+"""Failures of one segment that are not ours before it is given up."""
+
+Bounds = tuple[int, int]
+Submit = Callable[[Bounds, Future, str | None], Future]
+
+
+class Supervisor:
+    """Runs the segments of each pass on a cluster whose workers may die at any moment.
+
+    Dask itself recomputes what a dead worker owed.  Beyond that: segments whose inputs were lost are sent
+    out again; a local cluster whose nannies gave up is scaled back to its size; and no finished segment
+    within the deadline is an error, because a cluster can lose all its workers without a word.
+
+    Parameters
+    ----------
+    client : distributed.Client
+    progress_deadline : float
+        [s]
+    on_segment : callable, optional
+        Called with (segments done, segments in all).
+    """
+
+    def __init__(
+        self, client: Client, progress_deadline: float, on_segment: Callable[[int, int], None] | None = None
+    ) -> None:
+        self._client = client
+        self._deadline = progress_deadline
+        self._on_segment = on_segment
+        self._size = len(getattr(client.cluster, "workers", ())) if client.cluster else 0
+        self._homes: dict[Bounds, str] = {}
+        self.resubmitted = 0
+
+    def n_threads(self) -> int:
+        """Worker threads of the cluster; waits for the first worker.
+
+        Raises
+        ------
+        ClusterLost
+            If no worker comes within the deadline.
+        """
+        try:
+            self._client.wait_for_workers(1, timeout=self._deadline)
+        except TimeoutError as error:
+            raise self._lost("no worker has joined") from error
+        workers = self._client.scheduler_info(n_workers=-1)["workers"]
+        return sum(worker["nthreads"] for worker in workers.values())
+
+    def run(self, segments: list[Bounds], submit: Submit, mixture: Mixture) -> Iterator[Any]:
+        """Yield the result of each segment, in order of arrival.
+
+        Raises
+        ------
+        DgmmisError
+            What a worker raised of this package's errors.
+        ClusterLost
+            If the cluster makes no progress within the deadline.
+        """
+        todo, failures = set(segments), dict.fromkeys(segments, 0)
+        pending: dict[Bounds, Future] = {}
+        last_progress = time.monotonic()
+        while todo:
+            self._send(todo - set(pending), submit, mixture, pending)
+            self._wait(pending)
+            for bounds in sorted(pending):
+                finished, result = self._collect(bounds, pending, failures)
+                if finished:
+                    todo.discard(bounds)
+                    last_progress = time.monotonic()
+                    if self._on_segment is not None:
+                        self._on_segment(len(segments) - len(todo), len(segments))
+                    yield result
+            if todo and time.monotonic() - last_progress > self._deadline:
+                raise self._lost(f"no segment finished for {self._deadline:.0f} s")
+
+    def _send(self, missing: set[Bounds], submit: Submit, mixture: Mixture, pending: dict[Bounds, Future]) -> None:
+        if not missing:
+            return
+        self._revive()
+        try:
+            self._client.wait_for_workers(1, timeout=POLL * 10)
+            theta = self._client.scatter([mixture], broadcast=True, hash=False)[0]
+        except (TimeoutError, OSError, CancelledError):
+            return  # the deadline decides how often this is tried again
+        for bounds in sorted(missing):
+            pending[bounds] = submit(bounds, theta, self._homes.get(bounds))
+
+    def _wait(self, pending: dict[Bounds, Future]) -> None:
+        """Wait until something changes, or for a moment."""
+        if not pending:
+            time.sleep(POLL)
+            return
+        with suppress(TimeoutError, CancelledError):
+            wait(list(pending.values()), timeout=POLL, return_when="FIRST_COMPLETED")
+            return
+        self._revive()
+
+    def _collect(
+        self, bounds: Bounds, pending: dict[Bounds, Future], failures: dict[Bounds, int]
+    ) -> tuple[bool, Any]:
+        """Take a finished segment's result; drop a failed one from `pending` so that it is sent again."""
+        future = pending[bounds]
+        if future.status == "pending":
+            return False, None
+        try:
+            result = future.result(timeout=RESULT_TIMEOUT)
+        except DgmmisError:
+            raise
+        except TimeoutError:
+            return False, None  # finished, but its worker died before the result was fetched: being redone
+        except (Exception, CancelledError) as error:
+            failures[bounds] += 1
+            if failures[bounds] >= MOST_FAILURES:
+                raise self._lost(
+                    f"chunks {bounds[0]}..{bounds[1] - 1} failed {failures[bounds]} times, last with "
+                    f"{type(error).__name__}: {error}"
+                ) from error
+            self.resubmitted += 1
+            del pending[bounds]
+            return False, None
+        self._remember_home(bounds, future)
+        del pending[bounds]
+        return True, result
+
+    def _remember_home(self, bounds: Bounds, future: Future) -> None:
+        if bounds not in self._homes:
+            homes = self._client.who_has([future]).get(future.key, ())
+            if homes:
+                self._homes[bounds] = next(iter(homes))
+
+    def _revive(self) -> None:
+        """Bring a local cluster back to its size; a foreign cluster is its owner's."""
+        if self._size and len(self._client.cluster.workers) < self._size:
+            self._client.cluster.scale(self._size)
+
+    def _lost(self, what: str) -> ClusterLost:
+        return ClusterLost(
+            f"{what}. Checkpoints are kept: look at the cluster's logs and resume the run on it or another."
+        )

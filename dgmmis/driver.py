@@ -1,0 +1,276 @@
+"""Drives one run: from its folder's last checkpoint to the end, one immutable object per pass."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from dgmmis.convergence import predicted_gain
+from dgmmis.errors import CollapsedComponent, InvalidData
+from dgmmis.fit_result import FitResult, Scan
+from dgmmis.frozen import Frozen
+from dgmmis.iterate import Limits, Pass, Summarize, iterate
+from dgmmis.mixture import Mixture
+from dgmmis.model import Model
+from dgmmis.runs import RunFolder, create_run, numerics_fingerprint
+from dgmmis.runs.checkpoint import Checkpoint, digest_of
+from dgmmis.runs.trace import Trace
+from dgmmis.starts import Start, choose_start, pilot_rows
+from dgmmis.store import Catalog
+
+__all__ = ["Observer", "SilentObserver", "drive", "history_of", "prepare_run"]
+
+
+class Observer(Protocol):
+    """Whoever watches a run being driven."""
+
+    def on_stage(self, what: str) -> None:
+        """Hear that another stage begins."""
+
+    def on_start_pass(self, scan: Pass) -> None:
+        """Hear of a pass over the pilot sample."""
+
+    def on_segment(self, done: int, of: int) -> None:
+        """Hear that `done` of the segments of the pass under way are back."""
+
+    def on_pass(self, scan: Scan, log_likelihoods: tuple[float, ...], rows: int) -> None:
+        """Hear of a finished pass over all `rows`; `log_likelihoods` are those of all passes so far."""
+
+
+class SilentObserver:
+    """Watches and says nothing."""
+
+    def on_stage(self, what: str) -> None:
+        """Do nothing."""
+
+    def on_start_pass(self, scan: Pass) -> None:
+        """Do nothing."""
+
+    def on_segment(self, done: int, of: int) -> None:
+        """Do nothing."""
+
+    def on_pass(self, scan: Scan, log_likelihoods: tuple[float, ...], rows: int) -> None:
+        """Do nothing."""
+
+
+@dataclass(frozen=True)
+class _Attempt:
+    run: RunFolder
+    catalog: Catalog
+    number: int
+    trace: Trace
+    observer: Observer
+
+
+def prepare_run(
+    path: Any, catalog: Catalog, *, n_components: int, seed: int, frozen: Frozen, initial: Mixture | None
+) -> RunFolder:
+    """Create or open the run folder for these settings on this catalogue."""
+    config: dict[str, Any] = {
+        "n_components": n_components,
+        "seed": seed,
+        "frozen": frozen.as_indices(),
+        "initial": None if initial is None else _digest(initial),
+        "method": "em",
+    }
+    data = {
+        "path": str(catalog.path.resolve()),
+        "fingerprint": catalog.fingerprint,
+        "rows": catalog.n_rows,
+        "features": list(catalog.features),
+        "units": list(catalog.units),
+    }
+    run = create_run(path, config, data, numerics_fingerprint())
+    if initial is not None and run.read_start() is None:
+        run.write_start(Start(initial, 0, (), 0, 0))
+    return run
+
+
+def _digest(mixture: Mixture) -> str:
+    arrays = (mixture.amplitudes, mixture.means, mixture.covariances)
+    return digest_of(b"".join(np.ascontiguousarray(array).tobytes() for array in arrays))
+
+
+def drive(
+    run: RunFolder,
+    catalog: Catalog,
+    summarize: Callable[[], Summarize],
+    limits: Limits,
+    *,
+    budget: Mapping[str, Any] | None = None,
+    observer: Observer | None = None,
+) -> FitResult:
+    """Drive a run until it converges or its passes are used up.
+
+    Whatever is there already is kept: the start, and every checkpoint.  At most the pass that was going on
+    when an earlier attempt died is made again, with the same bits.
+
+    Parameters
+    ----------
+    run : RunFolder
+    catalog : Catalog
+        The one the run was made for.
+    summarize : callable
+        Makes the pass over the data; called once the start is known.
+    limits : Limits
+    budget : dict, optional
+        What to record of this attempt's means (workers, memory).
+    observer : Observer, optional
+
+    Raises
+    ------
+    RunLocked
+        If another process drives the run.
+    CollapsedComponent, InvalidData
+        If the fit cannot go on; the run's state is FAILED then.
+    ClusterLost
+        If the cluster died; the run can be resumed.
+    """
+    observer = observer or SilentObserver()
+    with run.driven():
+        number = run.begin_attempt(
+            {"tolerance": limits.tolerance, "max_passes": limits.max_passes, **(budget or {})}
+        )
+        attempt = _Attempt(run, catalog, number, Trace(run.trace_path(number)), observer)
+        _log_beginning(attempt)
+        try:
+            start = _start(attempt)
+            return _passes(attempt, start, summarize(), limits)
+        except (CollapsedComponent, InvalidData) as error:
+            run.reopen(number)
+            run.write_final({"state": "FAILED", "reason": f"{type(error).__name__}: {error}"})
+            raise
+
+
+def _log_beginning(attempt: _Attempt) -> None:
+    attempt.trace.write("began", numerics=numerics_fingerprint())
+    differing = {
+        name: (there, here)
+        for name, here in numerics_fingerprint().items()
+        if (there := attempt.run.description["numerics"].get(name)) != here
+    }
+    if differing:
+        attempt.trace.write("numerics differ", differing=differing)
+        attempt.observer.on_stage(
+            "this machine computes with other versions than the run began with "
+            f"({', '.join(differing)}): results agree to rounding, not to the last bit"
+        )
+
+
+def _start(attempt: _Attempt) -> Start:
+    stored = attempt.run.read_start()
+    if stored is not None:
+        return stored
+    catalog, config = attempt.catalog, attempt.run.config
+    n_components = int(config["n_components"])
+    pilot = catalog.read_pilot()
+    wanted = pilot_rows(n_components, catalog.n_features)
+    attempt.observer.on_stage(f"finding a start on a random sample of {len(pilot):,} rows")
+    began = time.perf_counter()
+    start = choose_start(
+        pilot,
+        n_components,
+        int(config["seed"]),
+        whole=len(pilot) == catalog.n_rows,
+        report=attempt.observer.on_start_pass,
+    )
+    attempt.run.write_start(start)
+    attempt.trace.write(
+        "start",
+        seconds=time.perf_counter() - began,
+        pilot_rows=start.pilot_rows,
+        pilot_rows_wanted=wanted,
+        pilot_passes=start.pilot_passes,
+        chosen=start.chosen,
+        mean_log_likelihoods=start.mean_log_likelihoods,
+    )
+    return start
+
+
+def _passes(attempt: _Attempt, start: Start, summarize: Summarize, limits: Limits) -> FitResult:
+    run, catalog = attempt.run, attempt.catalog
+    _set_aside_damaged(attempt)
+    latest = run.latest()
+    parent = latest.digest if latest else run.digest_of_start()
+    after = latest.scan if latest else None
+    frozen = Frozen.of(run.config["frozen"], start.mixture.n_components)
+    history = history_of(latest)
+    attempt.observer.on_stage(f"fitting {catalog.n_rows:,} rows")
+    last, began = after, time.perf_counter()
+    for last in iterate(start.mixture, summarize, frozen, limits, after=after):
+        seconds = time.perf_counter() - began
+        if last.number >= len(history):
+            parent = run.write_checkpoint(last, parent)
+            history.append(Scan.of(last))
+            _log_pass(attempt, last, seconds)
+        began = time.perf_counter()
+    assert last is not None
+    model = Model(last.mixture, catalog.features, catalog.units)
+    result = FitResult.of(last, history, model, limits.tolerance, start)
+    _end(attempt, result, parent)
+    return result
+
+
+def _set_aside_damaged(attempt: _Attempt) -> None:
+    damaged = attempt.run.set_aside_damaged()
+    if damaged:
+        attempt.trace.write("damaged checkpoints set aside", numbers=damaged)
+        attempt.observer.on_stage(f"checkpoints {damaged} were damaged; their passes are made again")
+
+
+def history_of(latest: Checkpoint | None) -> list[Scan]:
+    """Rebuild the history of all passes up to a checkpoint from its log-likelihoods."""
+    if latest is None:
+        return []
+    values, weight = latest.scan.log_likelihoods, latest.scan.statistics.weight
+    return [
+        Scan(
+            number,
+            value,
+            value / weight,
+            value - values[number - 1] if number else float("inf"),
+            predicted_gain(values[: number + 1]),
+            latest.scan.events if number == latest.scan.number else (),
+        )
+        for number, value in enumerate(values)
+    ]
+
+
+def _log_pass(attempt: _Attempt, last: Pass, seconds: float) -> None:
+    scan, rows = Scan.of(last), last.statistics.rows
+    attempt.trace.write(
+        "pass",
+        number=scan.number,
+        log_likelihood=scan.log_likelihood,
+        mean_log_likelihood=scan.mean_log_likelihood,
+        gain=scan.gain,
+        predicted_gain=scan.predicted_gain,
+        seconds=seconds,
+        rows_per_second=rows / seconds,
+        amplitudes=last.mixture.amplitudes.tolist(),
+        events=scan.events,
+    )
+    attempt.observer.on_pass(scan, last.log_likelihoods, rows)
+
+
+def _end(attempt: _Attempt, result: FitResult, digest: str) -> None:
+    outcome = {
+        "state": "SUCCEEDED",
+        "reason": result.reason,
+        "checkpoint": digest,
+        "updates": result.n_passes - 1,
+        "log_likelihood": result.log_likelihood,
+        "mean_log_likelihood": result.mean_log_likelihood,
+    }
+    if not result.converged:
+        attempt.run.reopen(attempt.number)
+        attempt.trace.write("stopped", reason=result.reason)
+        return
+    if attempt.run.final() is None or (attempt.run.final() or {}).get("checkpoint") != digest:
+        attempt.run.reopen(attempt.number)
+        attempt.run.write_final(outcome)
+    attempt.trace.write("converged", reason=result.reason)

@@ -1,0 +1,205 @@
+"""Every error a caller may want to catch.
+
+Each one names the thing, shows the value and offers the way out.  Errors about data carry where the
+datum lies as attributes, so that a program can act on what a person reads.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "AlreadyExists",
+    "ClusterLost",
+    "CollapsedComponent",
+    "CorruptCatalog",
+    "CorruptCheckpoint",
+    "DgmmisError",
+    "EmptySource",
+    "FeatureMismatch",
+    "InvalidData",
+    "InvalidSetting",
+    "MissingLibrary",
+    "NotACatalog",
+    "NotARun",
+    "RunConflict",
+    "RunLocked",
+    "TooManyQuarantined",
+    "UnitMismatch",
+    "UnknownColumn",
+]
+
+
+class DgmmisError(Exception):
+    """Base of all errors of this package.
+
+    Attributes
+    ----------
+    exit_code : int
+        What the command line returns for it.
+    """
+
+    exit_code = 1
+
+
+class InvalidSetting(DgmmisError, ValueError):
+    """A setting that no data could make valid."""
+
+    exit_code = 2
+
+
+class InvalidData(DgmmisError, ValueError):
+    """Input that cannot be used, and where it lies.
+
+    Parameters
+    ----------
+    message : str
+        What is wrong, the value, and the way out.
+    array : str, optional
+        Name of the array or file.
+    row : int, optional
+        Row in that array, counted from 0.
+    column : str or int, optional
+        Feature or column.
+    value : object, optional
+        The offending value.
+    """
+
+    exit_code = 3
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        array: str | None = None,
+        row: int | None = None,
+        column: str | int | None = None,
+        value: object = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.array, self.row, self.column, self.value = array, row, column, value
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _rebuild_invalid, (type(self), self.message, dict(self.__dict__))
+
+
+def _rebuild_invalid(kind: type[InvalidData], message: str, state: dict[str, object]) -> InvalidData:
+    """Rebuild an error that travelled from a worker."""
+    error = kind(message)
+    error.__dict__.update(state)
+    return error
+
+
+class UnknownColumn(InvalidData):
+    """A column that the source does not have."""
+
+
+class FeatureMismatch(InvalidData):
+    """Data whose features are not the model's."""
+
+
+class UnitMismatch(InvalidData):
+    """A unit that cannot be converted to the one it must have."""
+
+
+class EmptySource(InvalidData):
+    """A source without a single usable row."""
+
+
+class TooManyQuarantined(InvalidData):
+    """More unusable rows than the caller allowed."""
+
+
+class MissingLibrary(DgmmisError, ImportError):
+    """An optional library that this job needs is not installed."""
+
+    exit_code = 2
+
+
+class AlreadyExists(DgmmisError, FileExistsError):
+    """The destination exists and was not to be overwritten."""
+
+    exit_code = 4
+
+
+class NotACatalog(DgmmisError):
+    """The folder is no catalogue, or one of a format this version cannot read."""
+
+    exit_code = 3
+
+
+class NotARun(DgmmisError):
+    """The folder is no run."""
+
+    exit_code = 3
+
+
+class CorruptCatalog(DgmmisError):
+    """A stored chunk is not what was written.
+
+    Attributes
+    ----------
+    array : str
+        Name of the stored array.
+    chunk : int
+        Chunk along the rows.
+    rows : tuple of int
+        First row and one past the last row of that chunk.
+    """
+
+    exit_code = 5
+
+    def __init__(self, array: str, chunk: int, rows: tuple[int, int], what: str) -> None:
+        super().__init__(
+            f"array '{array}', chunk {chunk} (rows {rows[0]}..{rows[1] - 1}): {what}. The catalogue was "
+            "altered after it was written: restore that file from a copy or ingest the source again."
+        )
+        self.array, self.chunk, self.rows, self.what = array, chunk, rows, what
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.array, self.chunk, self.rows, self.what)
+
+
+class CorruptCheckpoint(DgmmisError):
+    """A checkpoint's content does not match its own hash, or its chain is broken."""
+
+    exit_code = 5
+
+
+class RunConflict(DgmmisError):
+    """The run folder holds a run of another configuration."""
+
+    exit_code = 6
+
+
+class RunLocked(DgmmisError):
+    """Another process drives this run."""
+
+    exit_code = 75
+
+
+class ClusterLost(DgmmisError):
+    """No progress within the deadline: workers or scheduler are gone.  The run can be resumed."""
+
+    exit_code = 7
+
+
+class CollapsedComponent(DgmmisError):
+    """A component's covariance shrank until it was no covariance any more.
+
+    Attributes
+    ----------
+    component : int
+        Its index.
+    """
+
+    exit_code = 8
+
+    def __init__(self, component: int, rows: float) -> None:
+        super().__init__(
+            f"component {component} has collapsed onto {rows:.3g} rows: its covariance is no longer positive "
+            "definite. Use fewer components, state the rows' noise, or freeze its covariance."
+        )
+        self.component, self.rows = component, rows
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.component, self.rows)

@@ -1,0 +1,120 @@
+"""What a fit returns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from dgmmis.iterate import Pass
+from dgmmis.mixture import Mixture
+from dgmmis.model import Model
+from dgmmis.starts import Start
+
+__all__ = ["FitResult", "Scan"]
+
+
+@dataclass(frozen=True)
+class Scan:
+    """One line of a fit's history.
+
+    Attributes
+    ----------
+    number : int
+        Parameter updates made before this scan of the data.
+    log_likelihood : float
+        Of the mixture scanned [total nats].
+    mean_log_likelihood : float
+        Per unit of row weight.
+    gain : float
+        Over the scan before; infinity at the first.
+    predicted_gain : float
+        What further passes would still add [total nats].
+    events : tuple of str
+        What a person should know.
+    """
+
+    number: int
+    log_likelihood: float
+    mean_log_likelihood: float
+    gain: float
+    predicted_gain: float
+    events: tuple[str, ...]
+
+    @classmethod
+    def of(cls, scan: Pass) -> Scan:
+        """Keep of a pass what a person reads."""
+        statistics = scan.statistics
+        return cls(
+            scan.number,
+            statistics.log_likelihood,
+            statistics.mean_log_likelihood,
+            scan.gain,
+            scan.predicted_gain,
+            scan.events,
+        )
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """The fitted mixture and how it was reached.  Not converging is a value here, not an error.
+
+    Attributes
+    ----------
+    model : Model
+    log_likelihood : float
+        ln p of all rows under the returned mixture [total nats].
+    mean_log_likelihood : float
+        The same per unit of row weight.
+    converged : bool
+        The predicted remaining gain fell below the tolerance.
+    reason : str
+        Why the fit stopped, in words, and what to do if it did not converge.
+    n_passes : int
+        Scans of the data.
+    history : tuple of Scan
+        One per scan.
+    start : Start or None
+        How the starting mixture was found; None if it was given.
+    """
+
+    model: Model
+    log_likelihood: float
+    mean_log_likelihood: float
+    converged: bool
+    reason: str
+    n_passes: int
+    history: tuple[Scan, ...]
+    start: Start | None = None
+
+    @property
+    def mixture(self) -> Mixture:
+        """The fitted mixture."""
+        return self.model.mixture
+
+    @classmethod
+    def of(
+        cls, last: Pass, history: Sequence[Scan], model: Model, tolerance: float, start: Start | None
+    ) -> FitResult:
+        """Sum up a fit that ended with pass `last`."""
+        return cls(
+            model,
+            last.statistics.log_likelihood,
+            last.statistics.mean_log_likelihood,
+            last.reason == "converged",
+            reason_in_words(last, tolerance),
+            len(history),
+            tuple(history),
+            start,
+        )
+
+
+def reason_in_words(last: Pass, tolerance: float) -> str:
+    """Say why a fit stopped after pass `last`."""
+    if last.reason == "converged":
+        return f"converged: predicted remaining gain {last.predicted_gain:.3g} nats <= tolerance {tolerance:g}"
+    if last.reason == "max_passes":
+        return (
+            f"max_passes: stopped after {last.number} updates with {last.predicted_gain:.3g} nats predicted to "
+            "be gained; raise max_passes to go on"
+        )
+    return "interrupted"

@@ -1,0 +1,69 @@
+"""Settings of a fit, checked before anything is computed."""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Mapping
+
+from numpy.typing import ArrayLike
+
+from dgmmis.errors import InvalidData, InvalidSetting
+from dgmmis.frozen import Frozen
+from dgmmis.iterate import Limits
+from dgmmis.mixture import Mixture
+
+__all__ = ["check_settings"]
+
+METHODS = ("auto", "em")
+
+
+def check_settings(
+    n_components: int,
+    n_features: int,
+    *,
+    initial: Mixture | None,
+    frozen: Mapping[str, ArrayLike] | None,
+    method: str,
+    limits: Limits,
+) -> Frozen:
+    """Refuse settings that cannot be meant, and return what is frozen.
+
+    Raises
+    ------
+    InvalidSetting
+        Saying which setting, its value, and what it may be.
+    InvalidData
+        If the initial mixture has other components or features than asked for.
+    """
+    if not _is_whole(n_components) or n_components < 1:
+        raise InvalidSetting(f"n_components is {n_components}; expected a whole number of at least 1.")
+    if method not in METHODS:
+        raise InvalidSetting(f"method is {method!r}; expected one of {', '.join(METHODS)}.")
+    _check_limits(limits)
+    if frozen and initial is None:
+        raise InvalidSetting("frozen parameters stay as they start: give initial, the mixture that holds them.")
+    if initial is not None and (initial.n_components, initial.n_features) != (n_components, n_features):
+        raise InvalidData(
+            f"initial has {initial.n_components} components of {initial.n_features} features; the fit asks for "
+            f"{n_components} components, the data have {n_features} features.",
+            array="initial",
+        )
+    return Frozen.of(frozen, n_components)
+
+
+def _check_limits(limits: Limits) -> None:
+    if not (math.isfinite(limits.tolerance) and limits.tolerance >= 0):
+        raise InvalidSetting(
+            f"tolerance is {limits.tolerance}; expected nats >= 0 (0 runs all max_passes)."
+        )
+    if not _is_whole(limits.max_passes) or limits.max_passes < 0:
+        raise InvalidSetting(f"max_passes is {limits.max_passes}; expected a whole number >= 0.")
+
+
+def _is_whole(number: object) -> bool:
+    try:
+        operator.index(number)  # type: ignore[arg-type]
+    except TypeError:
+        return False
+    return not isinstance(number, bool)

@@ -1,0 +1,5 @@
+"""From a source's columns to a catalogue."""
+
+from dgmmis.ingestion.pipeline import ingest
+
+__all__ = ["ingest"]

@@ -1,0 +1,56 @@
+"""One pass over all chunks in this process, on a few threads."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Protocol
+
+from dgmmis.expectation import summarize_samples
+from dgmmis.mixture import Mixture
+from dgmmis.samples import Samples
+from dgmmis.score_statistics import Statistics
+from dgmmis.tree import Tree, sum_leaves
+
+__all__ = ["Chunks", "local_summarize"]
+
+
+class Chunks(Protocol):
+    """Rows in chunks: an array in memory, or a catalogue."""
+
+    @property
+    def n_chunks(self) -> int:
+        """Number of chunks."""
+
+    def read_samples(self, chunk: int) -> Samples:
+        """One chunk."""
+
+
+def local_summarize(chunks: Chunks, *, threads: int | None = None) -> Callable[[Mixture], Statistics]:
+    """Make the `summarize` of data that this process reads itself.
+
+    The kernels release the GIL, so threads scale; the tree of sums makes their number invisible.
+
+    Parameters
+    ----------
+    chunks : Chunks
+    threads : int, optional
+        Default: the processors of this machine.
+    """
+    threads = max(1, min(threads or os.cpu_count() or 1, chunks.n_chunks))
+
+    def summarize(mixture: Mixture) -> Statistics:
+        def leaf(chunk: int) -> Statistics:
+            return summarize_samples(mixture, chunks.read_samples(chunk))
+
+        tree: Tree[Statistics] = Tree()
+        if threads == 1:
+            tree.add(sum_leaves(0, chunks.n_chunks, leaf))
+            return tree.total()
+        with ThreadPoolExecutor(threads) as pool:
+            for nodes in pool.map(lambda chunk: sum_leaves(chunk, chunk + 1, leaf), range(chunks.n_chunks)):
+                tree.add(nodes)
+        return tree.total()
+
+    return summarize

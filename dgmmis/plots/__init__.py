@@ -1,0 +1,18 @@
+"""Figures of a fit: matplotlib's object interface only, so that no window and no global state is touched."""
+
+from dgmmis.plots.corner_plot import draw_corner
+from dgmmis.plots.drawing import as_png, as_svg
+from dgmmis.plots.palette import component_colors
+from dgmmis.plots.pass_history import draw_amplitudes, draw_convergence, draw_starts
+from dgmmis.plots.pattern_chart import draw_missing_patterns
+
+__all__ = [
+    "as_png",
+    "as_svg",
+    "component_colors",
+    "draw_amplitudes",
+    "draw_convergence",
+    "draw_corner",
+    "draw_missing_patterns",
+    "draw_starts",
+]

@@ -1,0 +1,125 @@
+"""The corner plot: every feature and every pair of features, rows and model together."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dgmmis.model import Model
+from dgmmis.packed import Array
+from dgmmis.plots.corner_content import Corner, prepare_corner
+from dgmmis.plots.corner_key import draw_key
+from dgmmis.plots.drawing import look
+from dgmmis.plots.ellipses import draw_ellipses
+from dgmmis.plots.library import Axes, Figure, GridSpec, LogNorm
+from dgmmis.plots.marginal_panel import draw_marginal
+from dgmmis.plots.palette import counts_map
+from dgmmis.plots.scales import format_axis, label_axis
+from dgmmis.rows import Rows
+
+__all__ = ["draw_corner"]
+
+WIDTHS = {1: 9.6, 2: 8.4}
+WIDEST = 10.6
+FINEST = 90
+"""Cells along an axis of a pair's panel, at most, in the largest panels."""
+Counts = dict[tuple[int, int], Array]
+
+
+def draw_corner(model: Model, rows: Rows | None = None) -> Figure:
+    """Draw a model over a sample of its rows.
+
+    On the diagonal: the histogram of each feature, the model's density without noise, and that density
+    blurred by the noise of the very rows in the histogram, which it must match.  Below: counts of the rows,
+    and each component's ellipses at 1 and 2 sigma, without noise and with the median noise.
+
+    Parameters
+    ----------
+    model : Model
+        With more than six features, the six of `corner_features` are drawn.
+    rows : Rows, optional
+        A random sample of the rows; without, the model alone is drawn.
+    """
+    corner = prepare_corner(model, rows)
+    n_features = corner.n_features
+    width = WIDTHS.get(n_features, WIDEST)
+    counts = _count_cells(corner)
+    norm = _norm(counts)
+    with look():
+        figure = Figure(figsize=(width, 3.4 if n_features == 1 else 0.97 * width), layout="constrained")
+        figure.get_layout_engine().set(w_pad=0.03, h_pad=0.03, wspace=0.015, hspace=0.015)  # type: ignore[union-attr,call-arg]
+        grid = GridSpec(n_features, max(n_features, 2), figure=figure)
+        for row in range(n_features):
+            for column in range(row + 1):
+                axes = figure.add_subplot(grid[row, column])
+                if row == column:
+                    draw_marginal(axes, corner, row)
+                else:
+                    _draw_pair(axes, corner, (column, row), counts, norm)
+                _finish(axes, corner, row, column)
+        draw_key(figure.add_subplot(grid[0, 1:]), corner, norm)
+        figure.align_labels()
+    return figure
+
+
+def _draw_pair(axes: Axes, corner: Corner, pair: tuple[int, int], counts: Counts, norm: LogNorm | None) -> None:
+    if norm is not None:
+        cells = np.ma.masked_less_equal(counts[pair], 0)
+        edges = [np.linspace(*corner.spans[j], cells.shape[0] + 1) for j in pair]
+        axes.pcolormesh(edges[0], edges[1], cells.T, cmap=counts_map(), norm=norm, rasterized=True)
+    draw_ellipses(axes, corner.model.mixture, pair, corner.colors, corner.noise)
+    axes.set(xlim=corner.spans[pair[0]], ylim=corner.spans[pair[1]])
+
+
+def _count_cells(corner: Corner) -> Counts:
+    """Weight of the rows in the cells of each pair of features, of rows that observed both."""
+    if corner.rows is None:
+        return {}
+    values, weights = corner.rows.values, corner.rows.weights
+    observed, counts = ~np.isnan(values), {}
+    finest = FINEST if corner.n_features < 4 else FINEST * 3 / corner.n_features
+    for y in range(corner.n_features):
+        for x in range(y):
+            both = observed[:, x] & observed[:, y]
+            counts[x, y], _, _ = np.histogram2d(
+                values[both, x],
+                values[both, y],
+                bins=int(np.clip(0.7 * np.sqrt(both.sum()), 16, finest)),
+                range=[corner.spans[x], corner.spans[y]],
+                weights=None if weights is None else weights[both],
+            )
+    return counts
+
+
+def _norm(counts: Counts) -> LogNorm | None:
+    filled = np.concatenate([cells[cells > 0] for cells in counts.values()]) if counts else np.empty(0)
+    if len(filled) == 0:
+        return None
+    return LogNorm(filled.min(), max(filled.max(), 2 * filled.min()))
+
+
+def _finish(axes: Axes, corner: Corner, row: int, column: int) -> None:
+    """Ticks everywhere, their labels and the names only at the outer edges."""
+    n_features = corner.n_features
+    n_ticks = 7 if n_features == 1 else max(3, 7 - n_features)
+    longest = 34 if n_features < 4 else 66 // n_features + 6
+    names, units = corner.model.features, corner.model.units
+    exponent = format_axis(axes.xaxis, corner.spans[column], n_ticks)
+    bottom, left = row == n_features - 1, column == 0 and row > 0
+    if bottom:
+        label_axis(axes.xaxis, names[column], units[column], exponent, longest=longest)
+        _slant(axes, n_features)
+    if row != column:
+        exponent = format_axis(axes.yaxis, corner.spans[row], n_ticks)
+        if left:
+            label_axis(axes.yaxis, names[row], units[row], exponent, longest=longest)
+    axes.tick_params(labelbottom=bottom, labelleft=left)
+
+
+def _slant(axes: Axes, n_features: int) -> None:
+    """Turn the labels of the x ticks where they are too long to stand side by side."""
+    ticks = axes.get_xticks()
+    letters = sum(len(axes.xaxis.get_major_formatter()(float(tick))) + 2 for tick in ticks)
+    if letters > 150 / max(n_features, 2):
+        axes.tick_params(axis="x", labelrotation=40)
+        for label in axes.get_xticklabels():
+            label.set(ha="right", rotation_mode="anchor")

@@ -1,0 +1,51 @@
+"""The parts of matplotlib that the figures use; no other module imports it."""
+
+from __future__ import annotations
+
+from dgmmis.errors import MissingLibrary
+
+try:
+    import matplotlib.style
+    from matplotlib import colormaps
+    from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.collections import LineCollection
+    from matplotlib.colors import Colormap, LinearSegmentedColormap, LogNorm, to_hex, to_rgba
+    from matplotlib.figure import Figure
+    from matplotlib.gridspec import GridSpec
+    from matplotlib.legend import Legend
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+    from matplotlib.patheffects import withStroke
+    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, ScalarFormatter
+except ImportError as error:
+    raise MissingLibrary(
+        f'drawing figures needs matplotlib, which cannot be imported ({error}). Install it: pip install "dgmmis[report]".'
+    ) from error
+
+style_context = matplotlib.style.context
+
+__all__ = [
+    "Axes",
+    "Axis",
+    "Colormap",
+    "Figure",
+    "FuncFormatter",
+    "GridSpec",
+    "Legend",
+    "Line2D",
+    "LineCollection",
+    "LinearSegmentedColormap",
+    "LogLocator",
+    "LogNorm",
+    "MaxNLocator",
+    "Patch",
+    "ScalarFormatter",
+    "ScalarMappable",
+    "colormaps",
+    "style_context",
+    "to_hex",
+    "to_rgba",
+    "withStroke",
+]

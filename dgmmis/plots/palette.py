@@ -1,0 +1,51 @@
+"""Colours of components."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from dgmmis.plots.library import Colormap, LinearSegmentedColormap, colormaps, to_hex
+
+__all__ = ["DISTINCT", "HISTOGRAM", "component_colors", "counts_map"]
+
+DISTINCT = (
+    "#0072B2",
+    "#D55E00",
+    "#009E73",
+    "#CC79A7",
+    "#E69F00",
+    "#56B4E9",
+    "#882255",
+    "#332288",
+    "#5A2A0E",
+    "#4B4BE0",
+)
+"""Okabe & Ito's colours without black and yellow, and four more chosen so that no pair is closer than theirs
+under simulated protanopia and deuteranopia (Machado et al. 2009; CIELAB distance at least 17)."""
+
+
+def component_colors(amplitudes: ArrayLike) -> list[str]:
+    """Choose a colour for each component, as "#rrggbb", the largest amplitude first.
+
+    Up to ten components get colours that people with colour-blindness can tell apart; more of them get
+    steps of a perceptually even map, dark for large amplitudes.
+    """
+    order = np.argsort(-np.asarray(amplitudes, dtype=float), kind="stable")
+    colors = [""] * len(order)
+    for place, k in enumerate(order):
+        colors[k] = DISTINCT[place] if len(order) <= len(DISTINCT) else _step(place / (len(order) - 1))
+    return colors
+
+
+def _step(fraction: float) -> str:
+    """Colour of the map between its ends, of which the last fifth is too light for white paper."""
+    return str(to_hex(colormaps["plasma"](0.84 * fraction)))
+
+
+HISTOGRAM = "#d3d9e2"
+
+
+def counts_map() -> Colormap:
+    """Neutral map of counts: from a light to a middling blue grey, so that coloured lines stand out on it."""
+    return LinearSegmentedColormap.from_list("counts", ("#e6e9ee", "#b4bcc9", "#7b8698", "#4b5567"))

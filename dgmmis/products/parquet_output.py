@@ -1,0 +1,45 @@
+"""Products as a folder of Parquet files, one per chunk."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from dgmmis.errors import MissingLibrary
+from dgmmis.packed import lower_indices
+from dgmmis.products.chunk_rows import ChunkRows
+
+__all__ = ["require_pyarrow", "write_parquet"]
+
+
+def require_pyarrow() -> None:
+    """Raise `MissingLibrary` if Parquet cannot be written."""
+    try:
+        import pyarrow.parquet  # noqa: F401
+    except ImportError as error:
+        raise MissingLibrary('Parquet needs pyarrow: pip install "dgmmis[readers]", or write Zarr.') from error
+
+
+def write_parquet(rows: ChunkRows, features: tuple[str, ...], path: Path) -> None:
+    """Write one chunk's rows to `path`, whole or not at all."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    posterior = rows.posterior
+    columns: dict[str, NDArray[Any]] = {
+        "row_id": rows.ids,
+        "source_row": rows.source_rows,
+        "log_density": posterior.log_density,
+    }
+    for rank in range(posterior.components.shape[1]):
+        columns[f"component_{rank + 1}"] = posterior.components[:, rank]
+        columns[f"responsibility_{rank + 1}"] = posterior.responsibilities[:, rank]
+    for j, name in enumerate(features):
+        columns[f"posterior_mean_{name}"] = posterior.means[:, j]
+    for entry, (i, j) in enumerate(zip(*lower_indices(len(features)), strict=True)):
+        columns[f"posterior_covariance_{features[i]}_{features[j]}"] = posterior.covariances[:, entry]
+    writing = path.with_suffix(".writing")
+    pq.write_table(pa.table(columns), writing)
+    writing.replace(path)

@@ -1,0 +1,105 @@
+"""Show a person what a long job is doing."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from dgmmis.convergence import passes_left
+from dgmmis.fit_result import Scan
+from dgmmis.iterate import Pass
+
+__all__ = ["FitDisplay", "counting", "fit_display"]
+
+
+class FitDisplay:
+    """An `Observer` with a bar for the pass under way and a line for the fit.
+
+    On a terminal the lines are redrawn in place; into a file one line is written per stage and for a few
+    of the passes.
+    """
+
+    def __init__(self, console: Console, progress: Progress, tolerance: float) -> None:
+        self._console, self._progress, self._tolerance = console, progress, tolerance
+        self._pass = progress.add_task("starting", total=None, detail="")
+        self._began = time.monotonic()
+        self._seconds: list[float] = []
+
+    def on_stage(self, what: str) -> None:
+        """Say what begins."""
+        self._progress.update(self._pass, description=what, detail="", total=None)
+        self._began = time.monotonic()
+        self._console.print(f"[bold]{what}[/bold]")
+
+    def on_start_pass(self, scan: Pass) -> None:
+        """Show a pass over the pilot sample."""
+        statistics = scan.statistics
+        detail = f"sample pass {scan.number}: ln L per row {statistics.mean_log_likelihood:.6f}"
+        self._progress.update(self._pass, detail=detail)
+
+    def on_segment(self, done: int, of: int) -> None:
+        """Move the bar."""
+        self._progress.update(self._pass, completed=done, total=of)
+
+    def on_pass(self, scan: Scan, log_likelihoods: tuple[float, ...], rows: int) -> None:
+        """Show a finished pass: log-likelihood, predicted gain, rows per second, time left."""
+        now = time.monotonic()
+        self._seconds = [*self._seconds[-19:], now - self._began]
+        self._began = now
+        seconds = sum(self._seconds) / len(self._seconds)
+        left = passes_left(log_likelihoods, self._tolerance) * seconds
+        detail = (
+            f"pass {scan.number}: ln L per row {scan.mean_log_likelihood:.6f}, predicted gain "
+            f"{_number(scan.predicted_gain)} nats, {rows / max(seconds, 1e-9) / 1e6:.2f} M rows/s, "
+            f"left {_duration(left)}"
+        )
+        self._progress.update(self._pass, detail=detail, completed=0)
+        if not self._console.is_terminal and _worth_a_line(scan.number):
+            self._console.print(detail)
+        for event in scan.events:
+            self._console.print(f"[yellow]{event}[/yellow]")
+
+
+def _worth_a_line(number: int) -> bool:
+    return number < 3 or number % 10 == 0
+
+
+def _number(value: float) -> str:
+    return f"{value:.3g}" if math.isfinite(value) else "not known yet"
+
+
+def _duration(seconds: float) -> str:
+    if not math.isfinite(seconds):
+        return "not known yet"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
+
+
+@contextmanager
+def fit_display(tolerance: float, *, quiet: bool = False) -> Iterator[FitDisplay]:
+    """Show a fit on standard error while the context lasts."""
+    console = Console(stderr=True, quiet=quiet, highlight=False)
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=20),
+        TextColumn("{task.fields[detail]}"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        yield FitDisplay(console, progress, tolerance)
+
+
+@contextmanager
+def counting(what: str, *, quiet: bool = False) -> Iterator[Callable[[int, int | None], None]]:
+    """Show a bar that counts: yields a function of (done, of)."""
+    console = Console(stderr=True, quiet=quiet, highlight=False)
+    columns = (SpinnerColumn(), TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task(what, total=None)
+        yield lambda done, of: progress.update(task, completed=done, total=of)

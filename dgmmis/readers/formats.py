@@ -1,0 +1,137 @@
+"""From what a caller names as source to the reader of its format."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from dgmmis.errors import InvalidData
+from dgmmis.noise import Noise, NoiseLike
+from dgmmis.readers.array_sources import ArrayTable, MatrixSource
+from dgmmis.readers.csv_files import CsvSource
+from dgmmis.readers.fits_tables import FITS_SUFFIXES, FitsSource
+from dgmmis.readers.parquet_files import PARQUET_SUFFIXES, ParquetSource
+from dgmmis.readers.row_arrays import MemoryArray, RowArray, StoredArray, npz_members
+from dgmmis.readers.source import Source
+
+__all__ = ["open_arrays", "open_source"]
+
+CSV_SUFFIXES = (".csv", ".csv.gz")
+
+FORMATS = (
+    f"Parquet ({', '.join(PARQUET_SUFFIXES)}, or a folder of such files), FITS ({', '.join(FITS_SUFFIXES)}), "
+    f"CSV ({', '.join(CSV_SUFFIXES)}), NumPy (.npy, .npz)"
+)
+
+
+def open_source(path: Path | str, *, features: Sequence[str], wanted: Sequence[str] = ()) -> Source:
+    """Open a file or folder by its suffix.
+
+    Parameters
+    ----------
+    path : path
+    features : sequence of str
+        Names of the columns of a matrix, which has none of its own.
+    wanted : sequence of str
+        Columns by which one of several FITS tables is chosen.
+
+    Raises
+    ------
+    InvalidData
+        If there is no such file, or its format is not known or not what the suffix says.
+    EmptySource
+        If nothing is in it.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise InvalidData(f"source {path} does not exist.", array=str(path))
+    name = path.name.lower()
+    if path.is_dir() or name.endswith(PARQUET_SUFFIXES):
+        return ParquetSource(path)
+    if name.endswith(FITS_SUFFIXES):
+        return FitsSource(path, wanted)
+    if name.endswith(CSV_SUFFIXES):
+        return CsvSource(path)
+    if name.endswith(".npy"):
+        return _array_source(path.name, StoredArray(path.name, partial(_open_bytes, path)), features)
+    if name.endswith(".npz"):
+        return _npz_source(path, features)
+    raise InvalidData(f"{path.name} has no known format. Known are {FORMATS}.", array=path.name)
+
+
+def open_arrays(
+    arrays: np.ndarray | Mapping[str, Any], *, features: Sequence[str], noise: NoiseLike = None
+) -> Source:
+    """Open arrays in memory: a matrix (N, D), a structured array, or a mapping of columns (N,).
+
+    Parameters
+    ----------
+    arrays : (N, D) array, structured (N,) array, or mapping of str to (N,)
+    features : sequence of D str
+        Names of the columns of a matrix.
+    noise : Noise or array, optional
+        Of a matrix; shapes as in `Noise.of`.
+
+    Raises
+    ------
+    InvalidData
+        If shapes do not fit.
+    """
+    if isinstance(arrays, Mapping):
+        return ArrayTable("arrays", {name: MemoryArray(np.asarray(array)) for name, array in arrays.items()})
+    rows = MemoryArray(arrays)
+    if arrays.ndim != 2 or noise is None:
+        return _array_source("array", rows, features)
+    given = Noise.of(noise, *arrays.shape)
+    if given.kind in ("none", "shared"):
+        return MatrixSource("array", features, rows, shared_noise=given.array)
+    assert given.array is not None
+    return MatrixSource("array", features, rows, noise=MemoryArray(given.array))
+
+
+def _open_bytes(path: Path) -> IO[bytes]:
+    return path.open("rb")
+
+
+def _array_source(name: str, array: RowArray, features: Sequence[str]) -> Source:
+    if array.dtype.names:
+        return ArrayTable(name, {}, fields_of=array)
+    return MatrixSource(name, features, array)
+
+
+def _npz_source(path: Path, features: Sequence[str]) -> Source:
+    members: dict[str, Any] = dict(npz_members(path))
+    if "values" not in members or len(members["values"].shape) != 2:
+        return ArrayTable(path.name, members)
+    values, noise = members.pop("values"), members.pop("noise", None)
+    beside = {name: array for name, array in members.items() if name in ("weights", "row_id")}
+    if noise is None:
+        return MatrixSource(path.name, features, values, beside=beside)
+    n_rows, n_features = values.shape
+    _require_noise_shape(path.name, noise.shape, n_rows, n_features)
+    if noise.shape == (n_features, n_features):
+        (matrix,) = noise.rows(n_features)
+        shared = Noise.shared(matrix).array
+        return MatrixSource(path.name, features, values, shared_noise=shared, beside=beside)
+    return MatrixSource(path.name, features, values, noise=noise, beside=beside)
+
+
+def _require_noise_shape(name: str, shape: tuple[int, ...], n_rows: int, n_features: int) -> None:
+    readings = [(n_features, n_features), (n_rows, n_features), (n_rows, n_features, n_features)]
+    if readings.count(shape) == 1:
+        return
+    if shape in readings:
+        raise InvalidData(
+            f"{name}: noise of shape {shape} is ambiguous for {n_rows} rows: one covariance for all rows, or "
+            "variances row by row? Give covariances (N, D, D).",
+            array="noise",
+        )
+    raise InvalidData(
+        f"{name}: noise has shape {shape}; expected {readings[0]} for one covariance shared by all rows, "
+        f"{readings[1]} for variances row by row, or {readings[2]} for covariances row by row.",
+        array="noise",
+    )

@@ -1,0 +1,266 @@
+"""The run folder.
+
+    run.json          what shapes the trajectory: configuration, data fingerprint, seed, numerics
+    start.ckpt        the mixture the fit starts from, and how it was found
+    ckpt/000012.ckpt  one object per pass, each naming the digest of the one before
+    attempts/0001.json  cluster, tolerance, max_passes: budgets belong to an attempt
+    log/0001.jsonl    one line per event of that attempt
+    final.json        how the run ended
+    lock              held by whoever drives the run
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from dgmmis.errors import AlreadyExists, CorruptCheckpoint, NotARun, RunConflict
+from dgmmis.iterate import Pass
+from dgmmis.model import Model
+from dgmmis.runs.checkpoint import Checkpoint, decode, digest_of, encode
+from dgmmis.runs.lock import hold, is_held
+from dgmmis.runs.objects import put_if_absent
+from dgmmis.runs.start_object import decode_start, encode_start
+from dgmmis.runs.trace import read_trace
+from dgmmis.starts import Start
+
+__all__ = ["RunFolder", "create_run", "open_run"]
+
+FORMAT = "dgmmis run 1"
+
+
+class RunFolder:
+    """One run on disk.  Use `create_run` or `open_run`.
+
+    Attributes
+    ----------
+    path : pathlib.Path
+    description : dict
+        The content of run.json: `config`, `data`, `numerics`.
+    """
+
+    def __init__(self, path: Path, description: dict[str, Any], root: str) -> None:
+        self.path, self.description, self._root = path, description, root
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The settings that shape the trajectory."""
+        return dict(self.description["config"])
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """The catalogue: path, fingerprint, rows, features, units."""
+        return dict(self.description["data"])
+
+    @contextmanager
+    def driven(self) -> Iterator[None]:
+        """Be the one that drives this run; raises `RunLocked` if another is."""
+        with hold(self.path / "lock"):
+            yield
+
+    def state(self) -> str:
+        """Compute the state: RUNNING, SUCCEEDED, FAILED, STOPPED, INTERRUPTED or QUEUED.
+
+        STOPPED ran out of its passes and can be resumed with more; INTERRUPTED died; nothing can stay
+        RUNNING after its driver's death, because the lock dies with it.
+        """
+        if is_held(self.path / "lock"):
+            return "RUNNING"
+        final = self.final()
+        if final is not None:
+            return str(final["state"])
+        attempts = self.n_attempts()
+        if attempts == 0:
+            return "QUEUED"
+        trace = read_trace(self.trace_path(attempts))
+        return "STOPPED" if trace and trace[-1]["event"] == "stopped" else "INTERRUPTED"
+
+    # --- the chain of checkpoints
+
+    def read_start(self) -> Start | None:
+        """Return where the fit starts, or None before that is known."""
+        path = self.path / "start.ckpt"
+        return decode_start(path.read_bytes(), str(path), self._root) if path.exists() else None
+
+    def write_start(self, start: Start) -> None:
+        """Store where the fit starts."""
+        put_if_absent(self.path / "start.ckpt", encode_start(start, self._root))
+
+    def checkpoint_numbers(self) -> list[int]:
+        """Numbers of the stored passes, ascending."""
+        return sorted(int(path.stem) for path in (self.path / "ckpt").glob("*.ckpt"))
+
+    def latest(self) -> Checkpoint | None:
+        """Return the last whole checkpoint that belongs to this chain; one that fails its hash is passed over.
+
+        Raises
+        ------
+        CorruptCheckpoint
+            If a whole checkpoint does not follow from the one before it.
+        """
+        for number in reversed(self.checkpoint_numbers()):
+            try:
+                checkpoint = self.read_checkpoint(number)
+            except CorruptCheckpoint:
+                continue
+            self._require_parent(checkpoint, number)
+            return checkpoint
+        return None
+
+    def set_aside_damaged(self) -> list[int]:
+        """Rename checkpoints that fail their own hash, so that their passes can be made again.
+
+        Returns
+        -------
+        list of int
+            Their numbers.
+        """
+        damaged = []
+        for number in self.checkpoint_numbers():
+            try:
+                self.read_checkpoint(number)
+            except CorruptCheckpoint:
+                path = self._checkpoint_path(number)
+                path.rename(path.with_suffix(f".damaged-{self.n_attempts()}"))
+                damaged.append(number)
+        return damaged
+
+    def model(self) -> Model:
+        """Return the model of the last pass; raises `NotARun` before the first one is done."""
+        latest = self.latest()
+        if latest is None:
+            raise NotARun(f"{self.path} has no finished pass yet: drive it with `dgmmis resume {self.path}`.")
+        return Model(latest.scan.mixture, tuple(self.data["features"]), tuple(self.data["units"]))
+
+    def read_checkpoint(self, number: int) -> Checkpoint:
+        """Read one checkpoint; raises `CorruptCheckpoint` if it is not what was written."""
+        path = self._checkpoint_path(number)
+        return decode(path.read_bytes(), str(path))
+
+    def write_checkpoint(self, scan: Pass, parent: str) -> str:
+        """Store a pass and return its digest."""
+        content = encode(scan, parent)
+        put_if_absent(self._checkpoint_path(scan.number), content)
+        return digest_of(content)
+
+    def digest_of_start(self) -> str:
+        """Digest of the start: the parent of checkpoint 0."""
+        return digest_of((self.path / "start.ckpt").read_bytes())
+
+    def _require_parent(self, checkpoint: Checkpoint, number: int) -> None:
+        expected = (
+            self.digest_of_start()
+            if number == 0
+            else digest_of(self._checkpoint_path(number - 1).read_bytes())
+        )
+        if checkpoint.parent != expected:
+            raise CorruptCheckpoint(
+                f"checkpoint {number} of {self.path} follows {checkpoint.parent[:12]}, but the one before it is "
+                f"{expected[:12]}: files of another run were mixed in. Restore the folder from a copy."
+            )
+
+    def _checkpoint_path(self, number: int) -> Path:
+        return self.path / "ckpt" / f"{number:06d}.ckpt"
+
+    # --- attempts, their traces, the end
+
+    def n_attempts(self) -> int:
+        """How often this run was driven."""
+        return len(list((self.path / "attempts").glob("[0-9][0-9][0-9][0-9].json")))
+
+    def begin_attempt(self, budget: Mapping[str, Any]) -> int:
+        """Record a new attempt with its budget and return its number."""
+        number = self.n_attempts() + 1
+        content = json.dumps({**budget, "began": time.time()}, indent=1).encode()
+        put_if_absent(self.path / "attempts" / f"{number:04d}.json", content)
+        return number
+
+    def last_budget(self) -> dict[str, Any]:
+        """Tolerance, passes and means of the last attempt; empty before the first."""
+        number = self.n_attempts()
+        path = self.path / "attempts" / f"{number:04d}.json"
+        return dict(json.loads(path.read_text())) if number else {}
+
+    def trace_path(self, attempt: int) -> Path:
+        """Where that attempt logs."""
+        return self.path / "log" / f"{attempt:04d}.jsonl"
+
+    def trace(self) -> list[dict[str, Any]]:
+        """All events of all attempts, in order."""
+        return [
+            {**event, "attempt": attempt}
+            for attempt in range(1, self.n_attempts() + 1)
+            for event in read_trace(self.trace_path(attempt))
+        ]
+
+    def final(self) -> dict[str, Any] | None:
+        """How the run ended, or None."""
+        path = self.path / "final.json"
+        return dict(json.loads(path.read_text())) if path.exists() else None
+
+    def write_final(self, outcome: Mapping[str, Any]) -> None:
+        """Record the end."""
+        put_if_absent(self.path / "final.json", json.dumps(outcome, indent=1).encode())
+
+    def reopen(self, attempt: int) -> None:
+        """Set an earlier end aside because an attempt with a larger budget goes on from it."""
+        path = self.path / "final.json"
+        if path.exists():
+            path.rename(self.path / "attempts" / f"{attempt:04d}-superseded-final.json")
+
+
+def create_run(path: Path, config: Mapping[str, Any], data: Mapping[str, Any], numerics: Mapping[str, str]) -> RunFolder:
+    """Make a run folder, or open it if it holds a run of the same configuration and data.
+
+    Raises
+    ------
+    RunConflict
+        If it holds another run; both are shown.
+    AlreadyExists
+        If the folder holds something else.
+    """
+    if (path / "run.json").exists():
+        run = open_run(path)
+        _require_same(run, config, data)
+        return run
+    if path.exists() and any(path.iterdir()):
+        raise AlreadyExists(f"{path} exists and is no run. Name a new folder.")
+    for folder in ("ckpt", "attempts", "log"):
+        (path / folder).mkdir(parents=True, exist_ok=True)
+    content = {"format": FORMAT, "config": dict(config), "data": dict(data), "numerics": dict(numerics)}
+    put_if_absent(path / "run.json", json.dumps(content, indent=1, sort_keys=True).encode())
+    return open_run(path)
+
+
+def open_run(path: str | Path) -> RunFolder:
+    """Open a run folder.
+
+    Raises
+    ------
+    NotARun
+        If it is none, or of a format this version does not read.
+    """
+    path = Path(path)
+    try:
+        content = (path / "run.json").read_bytes()
+        description = json.loads(content)
+    except FileNotFoundError as error:
+        raise NotARun(f"{path} is no run: it has no run.json. `dgmmis fit --run DIR` makes one.") from error
+    except (OSError, ValueError) as error:
+        raise NotARun(f"{path}/run.json cannot be read: {error}.") from error
+    if not isinstance(description, dict) or description.get("format") != FORMAT:
+        raise NotARun(f"{path}/run.json is not of format {FORMAT!r}.")
+    return RunFolder(path, description, digest_of(content))
+
+
+def _require_same(run: RunFolder, config: Mapping[str, Any], data: Mapping[str, Any]) -> None:
+    stored, asked = run.config, json.loads(json.dumps(dict(config)))
+    stored["data fingerprint"], asked["data fingerprint"] = run.data["fingerprint"], data["fingerprint"]
+    different = sorted(key for key in stored.keys() | asked.keys() if stored.get(key) != asked.get(key))
+    if different:
+        lines = "; ".join(f"{key}: there {stored.get(key)}, asked {asked.get(key)}" for key in different)
+        raise RunConflict(f"{run.path} holds a run of another configuration ({lines}). Name a new folder with --run.")

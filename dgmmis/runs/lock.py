@@ -1,0 +1,62 @@
+"""One driver per run: the operating system's file lock, freed by the kernel when its holder dies."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from dgmmis.errors import RunLocked
+
+__all__ = ["hold", "is_held"]
+
+PATIENCE = 1.0
+"""Seconds to try: somebody asking for the run's state holds the lock for an instant."""
+
+
+@contextmanager
+def hold(path: Path) -> Iterator[None]:
+    """Hold the lock file at `path` exclusively.
+
+    Raises
+    ------
+    RunLocked
+        If another process holds it, with what that process wrote into it.
+    """
+    with open(path, "a+") as file:
+        _acquire(file.fileno(), path)
+        file.seek(0)
+        file.truncate()
+        file.write(f"process {os.getpid()} on {socket.gethostname()}")
+        file.flush()
+        yield
+
+
+def _acquire(descriptor: int, path: Path) -> None:
+    give_up = time.monotonic() + PATIENCE
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError as error:
+            if time.monotonic() > give_up:
+                raise RunLocked(
+                    f"{path.parent} is driven by {path.read_text() or 'another process'}. Wait for it, or stop it."
+                ) from error
+            time.sleep(0.05)
+
+
+def is_held(path: Path) -> bool:
+    """Tell whether a living process holds the lock at `path`."""
+    if not path.exists():
+        return False
+    with open(path) as file:
+        try:
+            fcntl.flock(file.fileno(), fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        return False

@@ -1,0 +1,60 @@
+"""The start of a run as bytes."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+
+import numpy as np
+
+from dgmmis.errors import CorruptCheckpoint, InvalidData
+from dgmmis.mixture import Mixture
+from dgmmis.starts import Start
+
+__all__ = ["decode_start", "encode_start"]
+
+DIGEST_BYTES = 32
+
+
+def encode_start(start: Start, parent: str) -> bytes:
+    """Content of the start object of the run whose run.json has digest `parent`."""
+    buffer = io.BytesIO()
+    record = {
+        "pilot_rows": start.pilot_rows,
+        "mean_log_likelihoods": start.mean_log_likelihoods,
+        "chosen": start.chosen,
+        "pilot_passes": start.pilot_passes,
+        "parent": parent,
+    }
+    np.savez(
+        buffer,
+        record=np.array(json.dumps(record)),
+        amplitudes=start.mixture.amplitudes,
+        means=start.mixture.means,
+        covariances=start.mixture.covariances,
+    )
+    payload = buffer.getvalue()
+    return payload + hashlib.sha256(payload).digest()
+
+
+def decode_start(content: bytes, name: str, parent: str) -> Start:
+    """Read a start object; raises `CorruptCheckpoint` if it is damaged or belongs to another run."""
+    payload, digest = content[:-DIGEST_BYTES], content[-DIGEST_BYTES:]
+    if len(payload) == 0 or hashlib.sha256(payload).digest() != digest:
+        raise CorruptCheckpoint(f"{name} does not match its own hash. Delete it to find the start again.")
+    try:
+        with np.load(io.BytesIO(payload), allow_pickle=False) as stored:
+            record = json.loads(str(stored["record"]))
+            mixture = Mixture(stored["amplitudes"], stored["means"], stored["covariances"])
+    except (KeyError, ValueError, InvalidData) as error:
+        raise CorruptCheckpoint(f"{name} is whole but no start of this format: {error}.") from error
+    if record["parent"] != parent:
+        raise CorruptCheckpoint(f"{name} belongs to another run than the run.json beside it.")
+    return Start(
+        mixture,
+        record["pilot_rows"],
+        tuple(record["mean_log_likelihoods"]),
+        record["chosen"],
+        record["pilot_passes"],
+    )

@@ -1,0 +1,190 @@
+"""Rows as the kernels want them: grouped by which features were observed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from dgmmis.errors import InvalidData
+from dgmmis.faults import find_faults, refuse_faults
+from dgmmis.noise import Noise, NoiseKind, NoiseLike
+from dgmmis.packed import Array, pack, sub_positions
+
+__all__ = ["PatternGroup", "Samples", "as_values", "as_weights", "default_names", "pattern_codes"]
+
+
+@dataclass(frozen=True)
+class PatternGroup:
+    """The rows that share one pattern of observed features; no NaN passes here.
+
+    Attributes
+    ----------
+    observed : (d,)
+        Observed features, ascending.
+    rows : (n,)
+        Where these rows lie in the samples.
+    values : (n, d)
+    noise : None, (p,) shared covariance, (n, d) variances or (n, p) packed covariances
+    weights : (n,)
+    """
+
+    observed: NDArray[np.intp]
+    rows: NDArray[np.intp]
+    values: Array
+    noise: Array | None
+    weights: Array
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Rows with their noise and weights, missing features settled by pattern.
+
+    Rows with no observed feature are counted in `n_rows` and appear in no group: they carry no
+    information and change nothing.
+
+    Attributes
+    ----------
+    n_rows, n_features : int
+    noise_kind : {"none", "shared", "diagonal", "full"}
+    groups : tuple of PatternGroup
+        Complete rows first, then by the bits of the missing features; source order inside a group.
+    """
+
+    n_rows: int
+    n_features: int
+    noise_kind: NoiseKind
+    groups: tuple[PatternGroup, ...]
+
+    @classmethod
+    def from_arrays(
+        cls,
+        values: ArrayLike,
+        noise: NoiseLike = None,
+        weights: ArrayLike | None = None,
+        *,
+        names: tuple[str, ...] | None = None,
+        first_row: int = 0,
+        checked: bool = False,
+    ) -> Samples:
+        """Check rows and group them.
+
+        Parameters
+        ----------
+        values : (N, D)
+            NaN means not observed.
+        noise : None, Noise, (D, D), (N, D) variances or (N, D, D)
+        weights : (N,), optional
+            Default 1.
+        names : tuple of str, optional
+            Feature names, for messages.
+        first_row : int
+            What row 0 is called in messages.
+        checked : bool
+            The rows come from a catalogue, which checked them when it was written.
+
+        Raises
+        ------
+        InvalidData
+            Naming the array, row, feature and value of the first fault.
+        """
+        values = as_values(values)
+        n_rows, n_features = values.shape
+        noise = Noise.of(noise, n_rows, n_features)
+        weights = as_weights(weights, n_rows)
+        if not checked:
+            faults = find_faults(values, noise, weights)
+            refuse_faults(faults, names or default_names(n_features), first_row=first_row)
+        groups = _group(values, noise, weights)
+        return cls(n_rows, n_features, noise.kind, groups)
+
+    @property
+    def nbytes(self) -> int:
+        """Memory held, in bytes."""
+        return sum(
+            group.rows.nbytes
+            + group.values.nbytes
+            + group.weights.nbytes
+            + (0 if group.noise is None else group.noise.nbytes)
+            for group in self.groups
+        )
+
+
+def default_names(n_features: int) -> tuple[str, ...]:
+    """Names of features that were given none: x0, x1, ..."""
+    return tuple(f"x{j}" for j in range(n_features))
+
+
+def as_values(values: ArrayLike) -> Array:
+    """`values` as a float64 array (N, D), or an `InvalidData` that says why not."""
+    if isinstance(values, np.ma.MaskedArray):
+        values = values.astype(np.float64).filled(np.nan)
+    try:
+        array = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InvalidData(f"values cannot be read as numbers: {error}.", array="values") from error
+    if array.ndim != 2 or array.shape[1] == 0:
+        hint = " Reshape one feature with values[:, None]." if array.ndim == 1 else ""
+        raise InvalidData(
+            f"values has shape {array.shape}; expected (N, D): rows by features.{hint}", array="values"
+        )
+    if array.shape[0] == 0:
+        raise InvalidData("values has no rows; at least one is needed.", array="values")
+    return array
+
+
+def as_weights(weights: ArrayLike | None, n_rows: int) -> Array:
+    """`weights` as a float64 array (N,); ones by default."""
+    if weights is None:
+        return np.ones(n_rows)
+    try:
+        array = np.asarray(weights, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InvalidData(f"weights cannot be read as numbers: {error}.", array="weights") from error
+    if array.shape != (n_rows,):
+        raise InvalidData(f"weights has shape {array.shape}; expected ({n_rows},).", array="weights")
+    return array
+
+
+def _group(values: Array, noise: Noise, weights: Array) -> tuple[PatternGroup, ...]:
+    missing = np.isnan(values)
+    codes = pattern_codes(missing)
+    order = np.argsort(codes, kind="stable")
+    first_of_pattern = np.flatnonzero(np.diff(codes[order])) + 1
+    groups = []
+    for rows in np.split(order, first_of_pattern):
+        observed = np.flatnonzero(~missing[rows[0]])
+        if len(observed):
+            groups.append(_one_group(values, noise, weights, observed, rows))
+    return tuple(groups)
+
+
+def pattern_codes(missing: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Number each row's pattern of missing features (N, D): 0 is complete, bit j is feature j.
+
+    With more than 62 features the numbers are ranks in that same order.
+    """
+    n_features = missing.shape[1]
+    if n_features <= 62:
+        return np.asarray(missing @ (np.int64(1) << np.arange(n_features, dtype=np.int64)))
+    _, ranks = np.unique(missing[:, ::-1], axis=0, return_inverse=True)
+    return np.asarray(ranks.ravel(), dtype=np.int64)
+
+
+def _one_group(
+    values: Array, noise: Noise, weights: Array, observed: NDArray[np.intp], rows: NDArray[np.intp]
+) -> PatternGroup:
+    block = np.ascontiguousarray(values[np.ix_(rows, observed)])
+    return PatternGroup(
+        observed, rows, block, _sub_noise(noise, observed, rows), np.ascontiguousarray(weights[rows])
+    )
+
+
+def _sub_noise(noise: Noise, observed: NDArray[np.intp], rows: NDArray[np.intp]) -> Array | None:
+    if noise.array is None:
+        return None
+    if noise.kind == "shared":
+        return pack(noise.array[np.ix_(observed, observed)])
+    columns = observed if noise.kind == "diagonal" else sub_positions(observed)
+    return np.ascontiguousarray(noise.array[np.ix_(rows, columns)])

@@ -1,0 +1,69 @@
+"""Sufficient statistics of rows under one mixture, in score form."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from dgmmis.packed import Array, packed_size
+
+__all__ = ["Statistics"]
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """What a pass over rows leaves behind; the statistics of a whole are the sum of its parts'.
+
+    With q the responsibility, s the row weight, r = x - R m, T = R V R^T + S, u = R^T T^-1 r and
+    G = R^T T^-1 R (DESIGN: the score form of Bovy, Hogg & Roweis 2011, arXiv:0905.2979, eqs. 16-19):
+
+    Attributes
+    ----------
+    rows : int
+        Rows with at least one observed feature.
+    weight : float
+        Sum of their weights.
+    log_likelihood : float
+        Sum of s ln p(x) [nats].
+    zeroth : (K,)
+        A_k = sum s q.
+    first : (K, D)
+        h_k = sum s q u, the gradient by the mean.
+    second : (K, P)
+        H_k = sum s q (u u^T - G), packed; twice the gradient by the covariance.
+    """
+
+    rows: int
+    weight: float
+    log_likelihood: float
+    zeroth: Array
+    first: Array
+    second: Array
+
+    @classmethod
+    def zero(cls, n_components: int, n_features: int) -> Statistics:
+        """Statistics of no rows."""
+        return cls(
+            0,
+            0.0,
+            0.0,
+            np.zeros(n_components),
+            np.zeros((n_components, n_features)),
+            np.zeros((n_components, packed_size(n_features))),
+        )
+
+    def __add__(self, other: Statistics) -> Statistics:
+        return Statistics(
+            self.rows + other.rows,
+            self.weight + other.weight,
+            self.log_likelihood + other.log_likelihood,
+            self.zeroth + other.zeroth,
+            self.first + other.first,
+            self.second + other.second,
+        )
+
+    @property
+    def mean_log_likelihood(self) -> float:
+        """ln p(x) averaged over rows by weight [nats per unit weight]."""
+        return self.log_likelihood / self.weight

@@ -1,0 +1,109 @@
+"""Arrays of a catalogue, read through the checks."""
+
+from __future__ import annotations
+
+import json
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+from zarr.storage import LocalStore
+
+from dgmmis.errors import CorruptCatalog, NotACatalog
+from dgmmis.store.layout import FORMAT, ArrayLayout, Layout, array_fault
+from dgmmis.store.manifest import Manifest
+from dgmmis.store.schema import Schema
+from dgmmis.store.verified import VerifiedFiles, VerifyingStore
+
+__all__ = ["VerifiedArrays"]
+
+
+class VerifiedArrays:
+    """The arrays and attributes of a catalogue; several threads may read at once.
+
+    Parameters
+    ----------
+    folder : Path
+
+    Raises
+    ------
+    NotACatalog
+        If there is no manifest, or one of another format.
+    CorruptCatalog
+        If the metadata are not what was written, or not such as this format allows.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.manifest = Manifest.read(folder)
+        self.layout = _layout(folder, self.manifest)
+        self.files = VerifiedFiles(folder, self.manifest, self.layout)
+        self.attributes: dict[str, Any] = self._metadata("zarr.json").get("attributes", {})
+        for array in self.layout.arrays.values():
+            self._check_array(array)
+        self._store = VerifyingStore(LocalStore(folder, read_only=True), self.files)
+        self._open: dict[str, zarr.Array[Any]] = {}
+        self._lock = threading.Lock()
+
+    def read(self, array: ArrayLayout, first: int, end: int) -> NDArray[Any]:
+        """Read the entries `first` to `end` of an array."""
+        stored = self._opened(array)
+        try:
+            return np.asarray(stored[first:end])
+        except (RuntimeError, ValueError) as error:
+            chunk = first // array.chunk_entries
+            what = f"cannot be decoded ({error})"
+            raise CorruptCatalog(array.name, chunk, array.rows(chunk), what) from error
+
+    def _opened(self, array: ArrayLayout) -> zarr.Array[Any]:
+        with self._lock:
+            if array.name not in self._open:
+                self._open[array.name] = zarr.open_array(
+                    self._store, path=array.name, mode="r", zarr_format=3
+                )
+            return self._open[array.name]
+
+    def _metadata(self, key: str) -> dict[str, Any]:
+        try:
+            content = json.loads(self.files.read(key))
+        except (ValueError, KeyError, RecursionError) as error:
+            raise self._refused(key, f"it is no metadata of Zarr ({error!r})") from error
+        if not isinstance(content, dict):
+            raise self._refused(key, "it is no metadata of Zarr")
+        return content
+
+    def _check_array(self, array: ArrayLayout) -> None:
+        key = f"{array.name}/zarr.json"
+        try:
+            fault = array_fault(self._metadata(key), array)
+        except (TypeError, AttributeError) as error:
+            fault = f"it is no metadata of Zarr ({error!r})"
+        records = self.manifest.chunks.get(array.name)
+        n_records = 0 if records is None else min(len(column) for column in vars(records).values())
+        if fault is None and n_records != array.n_chunks:
+            fault = f"the manifest has {n_records} chunks, the array {array.n_chunks}"
+        if fault:
+            raise self._refused(key, fault)
+
+    def _refused(self, key: str, what: str) -> CorruptCatalog:
+        return CorruptCatalog(key, 0, (0, self.layout.n_rows), what)
+
+
+def _layout(folder: Path, manifest: Manifest) -> Layout:
+    """Say which arrays a catalogue with this manifest must have."""
+    numbers = dict(manifest.numbers)
+    if numbers.get("dgmmis_format") != FORMAT:
+        raise NotACatalog(
+            f"{folder} has format {numbers.get('dgmmis_format')}; this version reads format {FORMAT}. Use "
+            "the version of dgmmis that wrote it, or ingest the source again."
+        )
+    try:
+        schema = Schema.from_json({**numbers["schema"], "provenance": {}})
+        counts = [int(numbers[name]) for name in ("n_rows", "chunk_rows", "pilot_rows")]
+        if min(counts) < 1:
+            raise ValueError(f"counts {counts} below 1")
+        return Layout(schema, *counts)
+    except (KeyError, TypeError, ValueError) as error:
+        raise NotACatalog(f"{folder} is not a catalogue: its manifest makes no sense ({error!r}).") from error
