@@ -117,9 +117,7 @@ def fit(
     folder = prepare_run(
         Path(run), chunks, n_components=n_components, seed=seed, frozen=kept, initial=initial
     )
-    return drive(
-        folder, chunks, lambda: _summarizer(chunks, client, observer), limits, observer=observer
-    )
+    return drive(folder, chunks, lambda: _summarizer(chunks, client, observer), limits, observer=observer)
 
 
 def resume(

@@ -112,9 +112,7 @@ def _log(amplitudes: Array) -> Array:
         return np.asarray(np.log(amplitudes))
 
 
-def component_log_densities(
-    amplitudes: Array, means: Array, covariances: Array, samples: Samples
-) -> Array:
+def component_log_densities(amplitudes: Array, means: Array, covariances: Array, samples: Samples) -> Array:
     """ln a_k N(x_i | m_k, T_ik) of each row and component, (N, K); ln a_k where nothing was observed."""
     terms = np.empty((samples.n_rows, len(amplitudes)))
     terms[:] = _log(amplitudes)

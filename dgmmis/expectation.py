@@ -36,9 +36,7 @@ def summarize_samples(mixture: Mixture, samples: Samples, *, first_row: int = 0)
     return statistics
 
 
-def _summarize_group(
-    mixture: Mixture, samples: Samples, group: PatternGroup, first_row: int
-) -> Statistics:
+def _summarize_group(mixture: Mixture, samples: Samples, group: PatternGroup, first_row: int) -> Statistics:
     n_components, d = mixture.n_components, len(group.observed)
     zeroth = np.zeros(n_components)
     first = np.zeros((n_components, d))

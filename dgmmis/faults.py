@@ -111,7 +111,9 @@ def _noise_faults(present: NDArray[np.bool_], noise: Noise, tolerance: float) ->
 
 def _indefinite(row: int, present: NDArray[np.bool_], variances: Array) -> Fault:
     column = int(np.flatnonzero(present)[0]) if present.any() else 0
-    return Fault(row, column, "noise", "noise covariance not positive semi-definite", float(variances[column]))
+    return Fault(
+        row, column, "noise", "noise covariance not positive semi-definite", float(variances[column])
+    )
 
 
 def _faults_of(bad: NDArray[np.bool_], values: Array, array: str, reason: str) -> list[Fault]:

@@ -111,7 +111,9 @@ class FitResult:
 def reason_in_words(last: Pass, tolerance: float) -> str:
     """Say why a fit stopped after pass `last`."""
     if last.reason == "converged":
-        return f"converged: predicted remaining gain {last.predicted_gain:.3g} nats <= tolerance {tolerance:g}"
+        return (
+            f"converged: predicted remaining gain {last.predicted_gain:.3g} nats <= tolerance {tolerance:g}"
+        )
     if last.reason == "max_passes":
         return (
             f"max_passes: stopped after {last.number} updates with {last.predicted_gain:.3g} nats predicted to "

@@ -42,7 +42,9 @@ def check_settings(
         raise InvalidSetting(f"method is {method!r}; expected one of {', '.join(METHODS)}.")
     _check_limits(limits)
     if frozen and initial is None:
-        raise InvalidSetting("frozen parameters stay as they start: give initial, the mixture that holds them.")
+        raise InvalidSetting(
+            "frozen parameters stay as they start: give initial, the mixture that holds them."
+        )
     if initial is not None and (initial.n_components, initial.n_features) != (n_components, n_features):
         raise InvalidData(
             f"initial has {initial.n_components} components of {initial.n_features} features; the fit asks for "
@@ -54,9 +56,7 @@ def check_settings(
 
 def _check_limits(limits: Limits) -> None:
     if not (math.isfinite(limits.tolerance) and limits.tolerance >= 0):
-        raise InvalidSetting(
-            f"tolerance is {limits.tolerance}; expected nats >= 0 (0 runs all max_passes)."
-        )
+        raise InvalidSetting(f"tolerance is {limits.tolerance}; expected nats >= 0 (0 runs all max_passes).")
     if not _is_whole(limits.max_passes) or limits.max_passes < 0:
         raise InvalidSetting(f"max_passes is {limits.max_passes}; expected a whole number >= 0.")
 

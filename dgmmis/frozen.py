@@ -53,7 +53,9 @@ def _mask(which: ArrayLike, n_components: int, kind: str) -> NDArray[np.bool_]:
     array = np.asarray(which)
     if array.dtype == bool:
         if array.shape != (n_components,):
-            raise InvalidSetting(f"frozen {kind} is a mask of shape {array.shape}; expected ({n_components},).")
+            raise InvalidSetting(
+                f"frozen {kind} is a mask of shape {array.shape}; expected ({n_components},)."
+            )
         return array.copy()
     mask = np.zeros(n_components, dtype=bool)
     if array.size == 0:

@@ -26,7 +26,9 @@ LANES = 64
 # 'contract' allows fused multiply-add; 'reassoc' only inside the two sums, where the order of adding the
 # rows of one block is free (but the same on every call).  Full fastmath would assume no NaN.
 _compile = numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "nsz"})
-_compile_sum = numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "nsz", "reassoc"})
+_compile_sum = numba.njit(
+    cache=True, nogil=True, error_model="numpy", fastmath={"contract", "nsz", "reassoc"}
+)
 
 
 @_compile_sum

@@ -186,11 +186,15 @@ def _as_covariances(covariances: Array) -> Array:
     asymmetry = np.abs(covariances - covariances.swapaxes(1, 2))
     bad = np.flatnonzero((asymmetry > SYMMETRY_TOLERANCE * scale).any(axis=(1, 2)))
     if len(bad):
-        raise InvalidData(f"covariance of component {bad[0]} is not symmetric.", array="covariances", row=int(bad[0]))
+        raise InvalidData(
+            f"covariance of component {bad[0]} is not symmetric.", array="covariances", row=int(bad[0])
+        )
     symmetric = (covariances + covariances.swapaxes(1, 2)) / 2
     bad = np.flatnonzero(~is_positive_semidefinite(pack(symmetric)))
     if len(bad):
         raise InvalidData(
-            f"covariance of component {bad[0]} is not positive semi-definite.", array="covariances", row=int(bad[0])
+            f"covariance of component {bad[0]} is not positive semi-definite.",
+            array="covariances",
+            row=int(bad[0]),
         )
     return symmetric

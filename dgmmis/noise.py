@@ -113,10 +113,14 @@ class Noise:
         n_rows, n_features = deviations.shape
         triangles = np.zeros((n_rows, packed_size(n_features)))
         for i in range(n_features):
-            triangles[:, i * (i + 1) // 2 + i] = np.where(deviations[:, i] < 0, -1.0, 1.0) * deviations[:, i] ** 2
+            triangles[:, i * (i + 1) // 2 + i] = (
+                np.where(deviations[:, i] < 0, -1.0, 1.0) * deviations[:, i] ** 2
+            )
         for (a, b), column in correlations.items():
             i, j = max(a, b), min(a, b)
-            triangles[:, i * (i + 1) // 2 + j] = _as_float(column, "correlations") * deviations[:, i] * deviations[:, j]
+            triangles[:, i * (i + 1) // 2 + j] = (
+                _as_float(column, "correlations") * deviations[:, i] * deviations[:, j]
+            )
         return cls("full", _frozen(triangles))
 
     @classmethod

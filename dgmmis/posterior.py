@@ -9,13 +9,11 @@ from numpy.typing import NDArray
 
 from dgmmis.densities import component_log_densities, log_densities
 from dgmmis.mixture import Mixture
-from dgmmis.packed import Array, lower_indices, packed_size, unpack
+from dgmmis.packed import Array, lower_indices, packed_size
+from dgmmis.posterior_kernels import posterior_moments
 from dgmmis.samples import PatternGroup, Samples
 
 __all__ = ["Posterior", "infer"]
-
-BLOCK_NUMBERS = 2**21
-"""Numbers in the largest temporary array: 16 MiB."""
 
 
 @dataclass(frozen=True)
@@ -63,13 +61,19 @@ def infer(mixture: Mixture, samples: Samples, top: int) -> Posterior:
     means = np.empty((samples.n_rows, mixture.n_features))
     covariances = np.empty((samples.n_rows, packed_size(mixture.n_features)))
     means[:], covariances[:] = _of_mixture(mixture)
-    size = mixture.n_components * mixture.n_features**2
-    step = max(64, BLOCK_NUMBERS // size)
     for group in samples.groups:
-        for first in range(0, len(group.rows), step):
-            part = slice(first, first + step)
-            rows = group.rows[part]
-            means[rows], covariances[rows] = _of_rows(mixture, group, part, responsibilities[rows])
+        mean, covariance = means[group.rows], covariances[group.rows]
+        posterior_moments(
+            group.values,
+            _noise(group),
+            group.observed,
+            responsibilities[group.rows],
+            mixture.means,
+            mixture.covariances,
+            mean,
+            covariance,
+        )
+        means[group.rows], covariances[group.rows] = mean, covariance
     order = np.argsort(-responsibilities, axis=1, kind="stable")[:, :top]
     return Posterior(
         order.astype(np.int32),
@@ -89,37 +93,8 @@ def _of_mixture(mixture: Mixture) -> tuple[Array, Array]:
     return mean, covariance[lower_indices(len(mean))]
 
 
-def _of_rows(mixture: Mixture, group: PatternGroup, part: slice, responsibilities: Array) -> tuple[Array, Array]:
-    """Posterior mean and packed covariance of some rows of one pattern."""
-    observed = group.observed
-    to_observed = mixture.covariances[:, :, observed]
-    totals = mixture.covariances[:, observed[:, None], observed] + _noise(group, part)[:, None]
-    residuals = group.values[part][:, None, :] - mixture.means[:, observed]
-    solved = np.linalg.solve(totals, np.concatenate((residuals[..., None], _tile(to_observed, totals)), axis=-1))
-    offsets = (to_observed @ solved[..., :1])[..., 0]
-    estimates = mixture.means + offsets
-    mean = np.einsum("nk,nkd->nd", responsibilities, estimates)
-    spread = mixture.covariances - to_observed @ solved[..., 1:]
-    about = estimates - mean[:, None, :]
-    covariance = np.einsum("nk,nkde->nde", responsibilities, spread)
-    covariance += np.einsum("nk,nkd,nke->nde", responsibilities, about, about)
-    rows, columns = lower_indices(mixture.n_features)
-    return mean, covariance[:, rows, columns]
-
-
-def _tile(to_observed: Array, totals: Array) -> Array:
-    """Columns R V_k of the linear systems, repeated for each row."""
-    columns = to_observed.swapaxes(1, 2)
-    return np.broadcast_to(columns, (len(totals), *columns.shape))
-
-
-def _noise(group: PatternGroup, part: slice) -> Array:
-    """Noise covariances of some rows of a group, (n, d, d) or broadcastable."""
-    d = len(group.observed)
+def _noise(group: PatternGroup) -> Array:
+    """Noise of a group's rows, or one row of it that serves all."""
     if group.noise is None:
-        return np.zeros((1, d, d))
-    if group.noise.ndim == 1:
-        return unpack(group.noise)[None]
-    if group.noise.shape[1] == d:
-        return np.einsum("nd,de->nde", group.noise[part], np.eye(d))
-    return unpack(group.noise[part])
+        return np.zeros((1, len(group.observed)))
+    return group.noise if group.noise.ndim == 2 else group.noise[None]

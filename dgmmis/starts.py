@@ -133,7 +133,9 @@ def _short_fit(rows: Rows, n_components: int, stream: np.random.SeedSequence) ->
     frozen = Frozen.of(None, n_components)
     scan: Pass | DgmmisError | None = None
     try:
-        for scan in iterate(mixture, lambda m: summarize_samples(m, samples), frozen, Limits(0, SHORT_PASSES)):
+        for scan in iterate(
+            mixture, lambda m: summarize_samples(m, samples), frozen, Limits(0, SHORT_PASSES)
+        ):
             pass
     except (CollapsedComponent, InvalidData) as error:
         return error
@@ -190,7 +192,9 @@ def _distances(scaled: Array, centers: Array) -> Array:
     """Squared distance per observed feature, (N, K)."""
     observed = ~np.isnan(scaled)
     zeroed = np.where(observed, scaled, 0)
-    squared = (zeroed**2).sum(axis=1)[:, None] - 2 * zeroed @ centers.T + observed.astype(float) @ (centers**2).T
+    squared = (
+        (zeroed**2).sum(axis=1)[:, None] - 2 * zeroed @ centers.T + observed.astype(float) @ (centers**2).T
+    )
     return np.asarray(np.maximum(squared, 0) / observed.sum(axis=1)[:, None])
 
 

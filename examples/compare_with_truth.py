@@ -34,7 +34,9 @@ def main() -> None:
     for k, match in enumerate(which):
         pairs = [(truth.mixture.amplitudes[k], fit.mixture.amplitudes[match])]
         pairs += zip(truth.mixture.means[k], fit.mixture.means[match], strict=True)
-        sigmas = [np.sqrt(np.diagonal(m.covariances[i])) for m, i in ((truth.mixture, k), (fit.mixture, match))]
+        sigmas = [
+            np.sqrt(np.diagonal(m.covariances[i])) for m, i in ((truth.mixture, k), (fit.mixture, match))
+        ]
         pairs += zip(*sigmas, strict=True)
         print(f"truth|fit" + "".join(f"{a:>11.4f}|{b:<10.4f}" for a, b in pairs))
     catalog = open_catalog(run.data["path"])

@@ -39,7 +39,11 @@ def true_model(n_components: int) -> Model:
 
 def simulate(model: Model, n_rows: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
     """Draw rows, add noise of a different size and correlation to each, and lose a fifth of all values."""
-    errors = np.exp(rng.normal(-1.0, 0.6, (n_rows, 1))) * np.array([0.3, 1.0, 1.0]) * rng.uniform(0.8, 1.2, (n_rows, 3))
+    errors = (
+        np.exp(rng.normal(-1.0, 0.6, (n_rows, 1)))
+        * np.array([0.3, 1.0, 1.0])
+        * rng.uniform(0.8, 1.2, (n_rows, 3))
+    )
     correlations = rng.uniform(-0.5, 0.5, (n_rows, 3))  # (1,0), (2,0), (2,1): always positive definite
     covariances = np.empty((n_rows, 3, 3))
     for i in range(3):
@@ -75,7 +79,11 @@ def main() -> None:
         rng = np.random.default_rng((arguments.seed, first))
         columns = {"source_id": np.arange(first, first + n_rows), **simulate(model, n_rows, rng)}
         fields = [
-            pa.field(name, pa.from_numpy_dtype(c.dtype), metadata={"unit": units.get(name.removesuffix("_error"), "")})
+            pa.field(
+                name,
+                pa.from_numpy_dtype(c.dtype),
+                metadata={"unit": units.get(name.removesuffix("_error"), "")},
+            )
             for name, c in columns.items()
         ]
         table = pa.table(columns, schema=pa.schema(fields))
@@ -83,7 +91,9 @@ def main() -> None:
         writer.write_table(table)
     if writer is not None:
         writer.close()
-    print(f"{arguments.rows:,} rows written to {arguments.output}, the truth to {arguments.output.with_name('truth.npz')}")
+    print(
+        f"{arguments.rows:,} rows written to {arguments.output}, the truth to {arguments.output.with_name('truth.npz')}"
+    )
 
 
 if __name__ == "__main__":

@@ -38,6 +38,9 @@ class Fixed(NamedTuple):
     covariances: tuple[int, ...] = ()
 
 
+NOTHING_FIXED = Fixed()
+
+
 def observe(x, S):
     """What was observed of a row: y, the projection R (rows of the identity), and the noise of y."""
     seen = np.flatnonzero(~np.isnan(x))
@@ -105,7 +108,7 @@ def score_statistics(values, noise, weights, parameters):
     return Scores(A, h, H, L)
 
 
-def update(values, noise, weights, parameters, fixed=Fixed()):  # noqa: B008
+def update(values, noise, weights, parameters, fixed=NOTHING_FIXED):
     """Improve the parameters by one step (eqs. 17-19), each covariance about its new mean."""
     rows = list(informative(values, noise, weights))
     q = np.array([s * responsibilities(x, S, parameters) for x, S, s in rows])

@@ -5,16 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from hypothesis import strategies as st
-from oracle import Parameters
-
 from dgmmis.mixture import Mixture
 from dgmmis.noise import Noise
 from dgmmis.samples import Samples
+from hypothesis import strategies as st
+
+from oracle import Parameters
 
 KINDS = ("none", "shared", "diagonal", "full")
 BLOCK_EDGES = (1, 63, 64, 65, 128, 129)
 """Numbers of rows about which the kernels' blocks of 64 begin and end."""
+
+ROWS = st.integers(1, 150) | st.sampled_from((*BLOCK_EDGES, 300))
 
 
 @dataclass(frozen=True)
@@ -86,8 +88,14 @@ def random_scene(seed: int, n=200, d=2, k=3, kind="none", missing=0.0, weighted=
 
 
 @st.composite
-def scenes(draw, rows=st.integers(1, 300) | st.sampled_from(BLOCK_EDGES), kinds=KINDS, max_features=6,
-           max_components=5, missing=(0.0, 0.3)) -> Scene:
+def scenes(
+    draw,
+    rows=ROWS,
+    kinds=KINDS,
+    max_features=6,
+    max_components=5,
+    missing=(0.0, 0.3),
+) -> Scene:
     """Scenes of up to 6 features, 5 components and 300 rows, of all kinds of noise."""
     return random_scene(
         draw(st.integers(0, 2**32 - 1)),

@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-import oracle
 import pytest
-from hypothesis import assume, given, settings
-from hypothesis import strategies as st
-from strategies import KINDS, Scene, random_covariances, random_mixture, random_scene, scenes
-
 from dgmmis.chunk import ArrayChunks
 from dgmmis.errors import CollapsedComponent, InvalidSetting
 from dgmmis.expectation import summarize_samples
@@ -19,6 +14,11 @@ from dgmmis.maximization import maximize, starved
 from dgmmis.mixture import Mixture
 from dgmmis.noise import Noise
 from dgmmis.score_statistics import Statistics
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+import oracle
+from strategies import KINDS, Scene, random_covariances, random_mixture, random_scene, scenes
 
 many_rows = st.integers(100, 300)
 seeds = st.integers(0, 2**32 - 1)
@@ -193,7 +193,9 @@ def test_the_log_likelihood_never_falls(scene, seed):
     n, d = scene.values.shape
     assume(n >= 10 * scene.mixture.n_components * d)
     start = random_mixture(np.random.default_rng(seed), scene.mixture.n_components, d)
-    chance = Scene(Mixture(start.amplitudes, start.means, 4 * start.covariances), scene.values, scene.noise, None)
+    chance = Scene(
+        Mixture(start.amplitudes, start.means, 4 * start.covariances), scene.values, scene.noise, None
+    )
     try:
         passes = updated(chance, 30)
     except CollapsedComponent:
@@ -233,18 +235,21 @@ def test_fits_are_the_same_in_any_unit(kind, unit):
     assert_mixtures_agree(back, updated(scene, 10)[-1].mixture, 1e-11)
 
 
-def test_a_starved_component_keeps_its_mean_and_covariance():
-    """And the rest move as if it were not there."""
+@pytest.mark.parametrize("distance", [12.0, 1000.0])
+def test_a_starved_component_keeps_its_mean_and_covariance(distance):
+    """And the rest move as if it were not there, whether it holds exactly nothing or 1e-13 of a row."""
     scene = random_scene(13, n=200, d=2, k=2, kind="diagonal")
     mixture = scene.mixture
     lonely = Mixture(
         np.append(mixture.amplitudes * 0.9, 0.1),
-        np.concatenate((mixture.means, [[1e3, 1e3]])),
+        np.concatenate((mixture.means, scene.values.max(axis=0, keepdims=True) + distance)),
         np.concatenate((mixture.covariances, [np.eye(2)])),
     )
     three = Scene(lonely, scene.values, scene.noise, None)
     statistics = summarize_samples(lonely, three.samples)
     after = step(three)
+    assert statistics.zeroth[2] < 1e-10
+    assert (statistics.zeroth[2] > 0) == (distance == 12)
     assert starved(statistics).tolist() == [False, False, True]
     assert np.array_equal(after.means[2], lonely.means[2])
     assert np.array_equal(after.covariances[2], lonely.covariances[2])

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from strategies import random_mixture
-
 from dgmmis.errors import InvalidData
 from dgmmis.mixture import Mixture
+
+from strategies import random_mixture
 
 A, M, V = np.array([0.25, 0.75]), np.zeros((2, 3)), np.stack([np.eye(3)] * 2)
 
@@ -124,7 +124,7 @@ def test_draws_repeat_with_their_seed_and_differ_without():
 
 @pytest.mark.parametrize("seed", range(4))
 def test_singular_components_can_be_drawn_from_in_any_unit(seed):
-    """Rounding of large covariances leaves eigenvalues of -1e-16 of the largest: that is zero, not a fault."""
+    """Rounding leaves eigenvalues of -1e-16 of the largest: that is zero, not a fault."""
     factor = np.random.default_rng(seed).normal(size=(4, 3)) * 1e8
     mixture = Mixture([1.0], np.zeros((1, 4)), (factor @ factor.T)[None])
     drawn = mixture.draw(100, np.random.default_rng(0))

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from strategies import random_mixture
-
 from dgmmis.errors import FeatureMismatch, InvalidData
 from dgmmis.model import Model
+
+from strategies import random_mixture
 
 MIXTURE = random_mixture(np.random.default_rng(3), 4, 3)
 MODEL = Model(MIXTURE, ("parallax", "colour", "größe"), ("mas", "", "mag"))
@@ -55,7 +55,9 @@ def test_names_and_units_that_are_not_the_mixtures_are_refused(features, units):
         Model(MIXTURE, features, units)
 
 
-@pytest.mark.parametrize("features", [("parallax", "colour"), ("colour", "parallax", "größe"), ("a", "b", "c")])
+@pytest.mark.parametrize(
+    "features", [("parallax", "colour"), ("colour", "parallax", "größe"), ("a", "b", "c")]
+)
 def test_data_of_other_features_or_another_order_are_refused(features):
     MODEL.require_features(list(MODEL.features))
     with pytest.raises(FeatureMismatch, match="the model was fitted to parallax, colour, größe"):

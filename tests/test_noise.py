@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from strategies import KINDS, random_covariances, random_noise
-
 from dgmmis.errors import InvalidData
 from dgmmis.noise import Noise
+from hypothesis import given
+from hypothesis import strategies as st
+
+from strategies import KINDS, random_covariances, random_noise
 
 N, D = 5, 2
 EYES = np.stack([np.eye(D)] * N)

@@ -4,19 +4,20 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
 from dgmmis.errors import InvalidData
 from dgmmis.noise import Noise
 from dgmmis.readers import open_arrays, open_source
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 
 def read(source, batch_rows=4, id=None):
     return list(source.batches(source.columns, batch_rows, id=id))
 
 
-@given(n_rows=st.integers(1, 20), batch_rows=st.integers(1, 25), order=st.sampled_from("CF"), swap=st.booleans())
+@given(
+    n_rows=st.integers(1, 20), batch_rows=st.integers(1, 25), order=st.sampled_from("CF"), swap=st.booleans()
+)
 @settings(max_examples=25, deadline=None)
 def test_a_stored_matrix_is_the_matrix_in_memory(tmp_path_factory, n_rows, batch_rows, order, swap):
     values = np.random.default_rng(n_rows).normal(size=(n_rows, 3))
@@ -37,7 +38,9 @@ def test_noise_beside_a_matrix_comes_along(kind, where, tmp_path):
     full = factors @ factors.swapaxes(1, 2)
     noise = {"shared": full[0], "diagonal": rng.random((11, 3)), "full": full}[kind]
     if where == "npz":
-        np.savez(tmp_path / "x.npz", values=values, noise=noise, weights=np.arange(11.0), row_id=np.arange(11) + 5)
+        np.savez(
+            tmp_path / "x.npz", values=values, noise=noise, weights=np.arange(11.0), row_id=np.arange(11) + 5
+        )
         source = open_source(tmp_path / "x.npz", features="abc")
         assert source.columns == ("a", "b", "c", "weights", "row_id")
     else:

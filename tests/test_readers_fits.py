@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from astropy.io import fits
 from astropy.table import Table
-from source_tables import write_fits
-
 from dgmmis.errors import InvalidData
 from dgmmis.readers import open_source
+
+from source_tables import write_fits
 
 SAMPLE = Path(__file__).parents[1].parent / "shared/data/gaia_dr3_sample.fits"
 
@@ -31,9 +31,11 @@ def test_integers_marked_as_null_are_missing_and_then_no_id(tmp_path):
 
 
 def test_scaled_columns_are_scaled(tmp_path):
-    stored = fits.Column("x", "I", bscale=0.5, bzero=10.0, array=np.array([10.0, 10.5, 9.0]))
-    path = write_fits(tmp_path / "x.fits", stored)
+    path = write_fits(tmp_path / "x.fits", fits.Column("x", "I", array=np.array([0, 1, -2])))
+    fits.setval(path, "TSCAL1", value=0.5, ext=1)
+    fits.setval(path, "TZERO1", value=10.0, ext=1)
     np.testing.assert_array_equal(read(path, "x")[0], [10, 10.5, 9])
+    np.testing.assert_array_equal(read(path, "x")[0], fits.getdata(path)["x"])
 
 
 def test_unsigned_integers_are_exact_and_refused_as_id_beyond_int64(tmp_path):

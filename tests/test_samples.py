@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
-from strategies import scenes
-
 from dgmmis.chunk import ArrayChunks
 from dgmmis.errors import InvalidData
 from dgmmis.noise import Noise
 from dgmmis.samples import Samples, pattern_codes
+from hypothesis import given
+
+from strategies import scenes
 
 N, D = 5, 2
 ZEROS, ONES = np.zeros((N, D)), np.ones((N, D))
@@ -124,18 +124,36 @@ FAULTS = {
     "infinite value": (changed(ZEROS, ((2, 1), np.inf)), None, None, "values", 2, "x1", np.inf),
     "minus infinity": (changed(ZEROS, ((2, 0), -np.inf)), None, None, "values", 2, "x0", -np.inf),
     "the first of two": (
-        changed(ZEROS, ((2, 0), np.inf), ((1, 1), -np.inf)), None, None, "values", 1, "x1", -np.inf,
+        changed(ZEROS, ((2, 0), np.inf), ((1, 1), -np.inf)),
+        None,
+        None,
+        "values",
+        1,
+        "x1",
+        -np.inf,
     ),
     "negative variance": (ZEROS, changed(ONES, ((3, 0), -0.5)), None, "noise", 3, "x0", -0.5),
     "negative full variance": (ZEROS, changed(EYES, ((3, 1, 1), -0.5)), None, "noise", 3, "x1", -0.5),
     "negative variance of a row that lacks the other feature": (
-        NAN_AT_2_1, changed(ONES, ((2, 0), -0.5)), None, "noise", 2, "x0", -0.5,
+        NAN_AT_2_1,
+        changed(ONES, ((2, 0), -0.5)),
+        None,
+        "noise",
+        2,
+        "x0",
+        -0.5,
     ),
     "NaN variance": (ZEROS, changed(ONES, ((0, 1), np.nan)), None, "noise", 0, "x1", np.nan),
     "infinite variance": (ZEROS, changed(ONES, ((0, 1), np.inf)), None, "noise", 0, "x1", np.inf),
     "NaN full variance": (ZEROS, changed(EYES, ((4, 0, 0), np.nan)), None, "noise", 4, "x0", np.nan),
     "NaN covariance": (
-        ZEROS, changed(EYES, ((4, 0, 1), np.nan), ((4, 1, 0), np.nan)), None, "noise", 4, "x1", np.nan,
+        ZEROS,
+        changed(EYES, ((4, 0, 1), np.nan), ((4, 1, 0), np.nan)),
+        None,
+        "noise",
+        4,
+        "x1",
+        np.nan,
     ),
     "indefinite covariance": (ZEROS, indefinite(1), None, "noise", 1, "x0", 1.0),
     "negative weight": (ZEROS, None, changed(np.ones(N), (2, -1)), "weights", 2, "weights", -1.0),

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from stored_sources import IDS, batches, make_source, write
-
 from dgmmis.errors import InvalidSetting
 from dgmmis.row_hash import hash_integers, hash_texts
 from dgmmis.store import CatalogWriter, StoredRows
 from dgmmis.store.pilot import Pilot
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from stored_sources import IDS, batches, make_source, write
 
 
 def smallest(rows: StoredRows, kind: str, n_rows: int) -> np.ndarray:
@@ -48,12 +48,12 @@ def test_the_pilot_is_the_rows_of_the_smallest_hashes(seed, kind, n_rows, wanted
     np.testing.assert_array_equal(pilot.rows().values, rows.values[expected])
 
 
-@settings(max_examples=8)
+@settings(max_examples=4)
 @given(batch_rows=st.integers(1, 120), asked=st.integers(1, 60))
 def test_any_prefix_of_the_stored_pilot_is_the_smallest_hashes(batch_rows, asked):
     schema, rows = make_source(11, 100, 3)
     with tempfile.TemporaryDirectory() as folder:
-        options = {"batch_rows": batch_rows, "chunk_rows": 7, "pilot_rows": 40}
+        options = {"batch_rows": batch_rows, "chunk_rows": 25, "pilot_rows": 40}
         catalog = write(Path(folder) / "c", schema, rows, **options)
         read = catalog.read_pilot(asked)
         expected = smallest(rows, "integer", min(asked, 40))

@@ -8,18 +8,19 @@ import tempfile
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
 import zarr
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from stored_sources import FORMS, IDS, batches, covariance_of, make_source, stored_order, write
-
 from dgmmis.errors import CorruptCatalog, InvalidData, InvalidSetting
 from dgmmis.samples import Samples
 from dgmmis.store import CatalogWriter, Schema, StoredRows, open_catalog
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from stored_sources import FORMS, IDS, batches, covariance_of, make_source, stored_order, write
 
 
 @st.composite
@@ -61,8 +62,8 @@ def expected_ids(rows: StoredRows, order: np.ndarray) -> list:
     return [bytes(row).rstrip(b"\0").decode() for row in rows.ids[order]]
 
 
-@settings(max_examples=40)
-@given(source=sources(), chunk_rows=st.integers(1, 15), batch_rows=st.integers(1, 50))
+@settings(max_examples=15)
+@given(source=sources(), chunk_rows=st.integers(4, 20), batch_rows=st.integers(1, 50))
 def test_what_is_read_is_what_was_written(source, chunk_rows, batch_rows):
     schema, rows = source
     order = stored_order(rows.values, chunk_rows)
@@ -82,8 +83,8 @@ def test_what_is_read_is_what_was_written(source, chunk_rows, batch_rows):
         assert end == len(rows)
 
 
-@settings(max_examples=15)
-@given(source=sources(), chunk_rows=st.integers(1, 15), first=st.integers(1, 50), second=st.integers(1, 50))
+@settings(max_examples=4)
+@given(source=sources(), chunk_rows=st.integers(5, 15), first=st.integers(1, 50), second=st.integers(1, 50))
 def test_the_fingerprint_does_not_depend_on_batches_place_or_provenance(source, chunk_rows, first, second):
     schema, rows = source
     other = replace(schema, provenance={"when": "another day"})
@@ -102,17 +103,25 @@ CHANGES = {
     "the order": lambda schema, rows: (schema, rows.take(np.arange(len(rows))[::-1])),
     "an id": lambda schema, rows: (schema, replace(rows, ids=rows.ids + 1)),
     "a weight": lambda schema, rows: (schema, replace(rows, weights=rows.weights * 2)),
+    "the chunks": lambda schema, rows: (schema, rows),
     "a row more": lambda schema, rows: (schema, StoredRows.joined([rows, rows.take(slice(0, 1))])),
 }
+
+
+@cache
+def fingerprint_of_unchanged() -> str:
+    schema, rows = make_source(1, 20, 3)
+    with tempfile.TemporaryDirectory() as folder:
+        return write(Path(folder) / "c", schema, rows, chunk_rows=20).fingerprint
 
 
 @pytest.mark.parametrize("change", CHANGES)
 def test_the_fingerprint_changes_with_anything_that_shapes_the_numbers(change, tmp_path):
     schema, rows = make_source(1, 20, 3)
-    before = write(tmp_path / "before", schema, rows, chunk_rows=8)
-    after = write(tmp_path / "after", *CHANGES[change](schema, rows), chunk_rows=8)
-    rechunked = write(tmp_path / "rechunked", schema, rows, chunk_rows=9)
-    assert len({before.fingerprint, after.fingerprint, rechunked.fingerprint}) == 3
+    before = fingerprint_of_unchanged()
+    schema, rows = CHANGES[change](schema, rows)
+    after = write(tmp_path / "after", schema, rows, chunk_rows=19 if change == "the chunks" else 20)
+    assert after.fingerprint != before
 
 
 def test_samples_of_a_chunk_are_those_of_its_rows_in_the_order_of_the_source(tmp_path):
@@ -152,9 +161,9 @@ def test_plain_zarr_and_json_read_a_catalog_in_the_precision_of_its_source(tmp_p
 
 
 def test_several_threads_read_what_one_reads(tmp_path):
-    schema, rows = make_source(5, 400, 3)
+    schema, rows = make_source(5, 160, 3)
     catalog = write(tmp_path / "c", schema, rows, chunk_rows=20)
-    chunks = list(range(20)) * 4
+    chunks = list(range(8)) * 4
     with ThreadPoolExecutor(8) as threads:
         together = list(threads.map(catalog.read_rows, chunks))
     for chunk, read in zip(chunks, together, strict=True):
@@ -186,11 +195,11 @@ def test_a_batch_may_be_overwritten_by_its_reader_after_it_was_appended(tmp_path
 
 
 def test_memory_does_not_grow_with_the_number_of_rows(tmp_path):
-    schema, rows = make_source(8, 2000, 4)
+    schema, rows = make_source(8, 1000, 4)
 
     def peak(name: str, repeats: int) -> int:
         tracemalloc.start()
-        with CatalogWriter(tmp_path / name, schema, chunk_rows=2000, pilot_rows=100) as writer:
+        with CatalogWriter(tmp_path / name, schema, chunk_rows=1000, pilot_rows=100) as writer:
             for _ in range(repeats):
                 writer.append(rows)
             writer.finish()
@@ -199,7 +208,7 @@ def test_memory_does_not_grow_with_the_number_of_rows(tmp_path):
         return highest
 
     peak("warm", 2)
-    assert peak("long", 16) < 1.3 * peak("short", 4)
+    assert peak("long", 12) < 1.3 * peak("short", 3)
 
 
 def test_the_default_chunk_keeps_the_largest_array_below_16_mib(tmp_path):

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import pytest
+from dgmmis.tree import Tree, sum_leaves
 from hypothesis import given
 from hypothesis import strategies as st
-
-from dgmmis.tree import Tree, sum_leaves
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def segments(draw) -> tuple[int, list[tuple[int, int]]]:
     """A number of leaves, and its split into runs in some order of arrival."""
     n_leaves = draw(st.integers(1, 70))
     cuts = sorted(draw(st.sets(st.integers(1, n_leaves))) | {0, n_leaves})
-    return n_leaves, draw(st.permutations(list(zip(cuts[:-1], cuts[1:], strict=True))))
+    return n_leaves, draw(st.permutations(list(pairwise(cuts))))
 
 
 @given(segments())
@@ -69,7 +69,7 @@ def test_any_split_in_any_order_gives_the_same_bits(split, seed):
 
 @given(segments())
 def test_the_subtrees_of_all_runs_may_arrive_interleaved(split):
-    n_leaves, runs = split
+    _, runs = split
     nodes = [node for start, stop in runs for node in sum_leaves(start, stop, leaf)]
     forwards, backwards = Tree(), Tree()
     forwards.add(nodes)

@@ -7,7 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from dgmmis.cli.printing import print_json, print_pairs, print_table
+from dgmmis.cli.description_text import print_description
+from dgmmis.cli.printing import print_json
 from dgmmis.errors import InvalidSetting
 
 __all__ = ["describe_verb", "ingest_verb", "verify_verb"]
@@ -22,7 +23,9 @@ def ingest_verb(
     features: Annotated[str, typer.Option(help="Features of the model, separated by commas.")],
     error: Annotated[
         list[str] | None,
-        typer.Option(help='Standard errors: "{}_error" for all features, or FEATURE=COLUMN, or FEATURE=0.02.'),
+        typer.Option(
+            help='Standard errors: "{}_error" for all features, or FEATURE=COLUMN, or FEATURE=0.02.'
+        ),
     ] = None,
     corr: Annotated[
         str | None, typer.Option(help='Correlation columns, e.g. "{}_{}_corr"; pairs without one are 0.')
@@ -38,7 +41,9 @@ def ingest_verb(
     where: Annotated[
         str | None, typer.Option(help='Rows to take, a numexpr expression: "(g < 17) & (ruwe < 1.4)".')
     ] = None,
-    unit: Annotated[list[str] | None, typer.Option(help="COLUMN=UNIT, where the source does not say.")] = None,
+    unit: Annotated[
+        list[str] | None, typer.Option(help="COLUMN=UNIT, where the source does not say.")
+    ] = None,
     missing_error: Annotated[
         str, typer.Option(help="A present feature without error: quarantine the row, or call it missing.")
     ] = "quarantine",
@@ -108,13 +113,7 @@ def describe_verb(catalog: CatalogPath, as_json: AsJson = False) -> None:
     if as_json:
         print_json(description)
     else:
-        _print_description(description)
-
-
-def _print_description(description: dict[str, Any]) -> None:
-    from dgmmis.cli.description_text import describe_in_text
-
-    describe_in_text(description, print_pairs, print_table)
+        print_description(description)
 
 
 def verify_verb(catalog: CatalogPath, as_json: AsJson = False) -> None:

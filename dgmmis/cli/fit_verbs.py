@@ -140,5 +140,7 @@ def _finish(run: Path, result: FitResult, as_json: bool) -> None:
         print_json(summary)
         return
     typer.echo(f"{result.reason}")
-    typer.echo(f"ln L = {result.log_likelihood:.3f}, {result.mean_log_likelihood:.6f} per row, after {result.n_passes} passes")
+    typer.echo(
+        f"ln L = {result.log_likelihood:.3f}, {result.mean_log_likelihood:.6f} per row, after {result.n_passes} passes"
+    )
     typer.echo(f"model: {model_path}")

@@ -36,8 +36,11 @@ def print_pairs(pairs: Mapping[str, Any]) -> None:
 
 
 def print_table(columns: list[str], rows: list[list[Any]]) -> None:
-    """Print a table."""
-    table = Table(*columns, box=None, pad_edge=False, header_style="bold")
+    """Print a table: the first column to the left, the others to the right; never cut."""
+    table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="bold")
+    for number, column in enumerate(columns):
+        table.add_column(column, justify="right" if number else "left", no_wrap=True, overflow="ignore")
     for row in rows:
         table.add_row(*[str(cell) for cell in row])
-    Console(highlight=False, soft_wrap=True).print(table)
+    needed = Console(width=10_000).measure(table).maximum
+    Console(highlight=False, width=max(needed, 40)).print(table)

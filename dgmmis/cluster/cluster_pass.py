@@ -25,8 +25,8 @@ Bounds = tuple[int, int]
 class Submitter(Protocol):
     """Sends the work of one segment out."""
 
-    def __call__(self, bounds: Bounds, theta: Future, worker: str | None) -> Future:
-        """Submit chunks `bounds` under the scattered mixture `theta`, preferably to `worker`."""
+    def __call__(self, bounds: Bounds, mixture: Mixture, worker: str | None) -> Future:
+        """Submit chunks `bounds` under `mixture`, preferably to `worker`."""
 
 
 def cluster_summarize(
@@ -71,10 +71,10 @@ def cluster_summarize(
 
 
 def _submit_catalog_segment(
-    client: Client, path: str, fingerprint: str, bounds: Bounds, theta: Future, worker: str | None
+    client: Client, path: str, fingerprint: str, bounds: Bounds, mixture: Mixture, worker: str | None
 ) -> Future:
     return client.submit(
-        summarize_segment, path, fingerprint, *bounds, theta, pure=False, **_preferring(worker)
+        summarize_segment, path, fingerprint, *bounds, mixture, pure=False, **_preferring(worker)
     )
 
 
@@ -85,13 +85,13 @@ class _ScatteredChunks:
         self._client, self._chunks = client, chunks
         self._sent: dict[Bounds, Future] = {}
 
-    def __call__(self, bounds: Bounds, theta: Future, worker: str | None) -> Future:
+    def __call__(self, bounds: Bounds, mixture: Mixture, worker: str | None) -> Future:
         sent = self._sent.get(bounds)
         if sent is None or sent.status != "finished":
             samples = self._chunks.samples[bounds[0] : bounds[1]]
             sent = self._sent[bounds] = self._client.scatter([samples], hash=False)[0]
         return self._client.submit(
-            summarize_scattered, sent, bounds[0], theta, pure=False, **_preferring(worker)
+            summarize_scattered, sent, bounds[0], mixture, pure=False, **_preferring(worker)
         )
 
 

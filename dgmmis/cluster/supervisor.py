@@ -11,7 +11,6 @@ from typing import Any
 from distributed import Client, Future, wait
 
 from dgmmis.errors import ClusterLost, DgmmisError
-from dgmmis.mixture import Mixture
 
 __all__ = ["PROGRESS_DEADLINE", "Supervisor"]
 
@@ -22,7 +21,7 @@ MOST_FAILURES = 20
 """Failures of one segment that are not ours before it is given up."""
 
 Bounds = tuple[int, int]
-Submit = Callable[[Bounds, Future, str | None], Future]
+Submit = Callable[[Bounds, Any, str | None], Future]
 
 
 class Supervisor:
@@ -66,8 +65,19 @@ class Supervisor:
         workers = self._client.scheduler_info(n_workers=-1)["workers"]
         return sum(worker["nthreads"] for worker in workers.values())
 
-    def run(self, segments: list[Bounds], submit: Submit, mixture: Mixture) -> Iterator[Any]:
+    def run(self, segments: list[Bounds], submit: Submit, parameters: Any) -> Iterator[Any]:
         """Yield the result of each segment, in order of arrival.
+
+        The parameters travel with every task.  Scattering them once per pass would save bytes, but their
+        replicas die with workers, and a worker's death during a broadcast fails it with a bare KeyError.
+
+        Parameters
+        ----------
+        segments : list of (first chunk, one past the last)
+        submit : callable
+            Sends one segment out: (bounds, parameters, preferred worker or None) -> Future.
+        parameters : object
+            What every segment needs.
 
         Raises
         ------
@@ -80,7 +90,8 @@ class Supervisor:
         pending: dict[Bounds, Future] = {}
         last_progress = time.monotonic()
         while todo:
-            self._send(todo - set(pending), submit, mixture, pending)
+            self._revive()
+            self._send(todo - set(pending), submit, parameters, pending)
             self._wait(pending)
             for bounds in sorted(pending):
                 finished, result = self._collect(bounds, pending, failures)
@@ -93,17 +104,14 @@ class Supervisor:
             if todo and time.monotonic() - last_progress > self._deadline:
                 raise self._lost(f"no segment finished for {self._deadline:.0f} s")
 
-    def _send(self, missing: set[Bounds], submit: Submit, mixture: Mixture, pending: dict[Bounds, Future]) -> None:
-        if not missing:
-            return
-        self._revive()
-        try:
-            self._client.wait_for_workers(1, timeout=POLL * 10)
-            theta = self._client.scatter([mixture], broadcast=True, hash=False)[0]
-        except (TimeoutError, OSError, CancelledError):
-            return  # the deadline decides how often this is tried again
+    def _send(
+        self, missing: set[Bounds], submit: Submit, parameters: Any, pending: dict[Bounds, Future]
+    ) -> None:
         for bounds in sorted(missing):
-            pending[bounds] = submit(bounds, theta, self._homes.get(bounds))
+            try:
+                pending[bounds] = submit(bounds, parameters, self._homes.get(bounds))
+            except (TimeoutError, OSError, KeyError, CancelledError):
+                return  # a worker died while data were sent to it; the deadline decides how often this is tried
 
     def _wait(self, pending: dict[Bounds, Future]) -> None:
         """Wait until something changes, or for a moment."""
@@ -112,8 +120,6 @@ class Supervisor:
             return
         with suppress(TimeoutError, CancelledError):
             wait(list(pending.values()), timeout=POLL, return_when="FIRST_COMPLETED")
-            return
-        self._revive()
 
     def _collect(
         self, bounds: Bounds, pending: dict[Bounds, Future], failures: dict[Bounds, int]

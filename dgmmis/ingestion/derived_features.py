@@ -101,12 +101,13 @@ def _linear_feature(name: str, expression: Expression) -> Feature:
     rng = np.random.default_rng(0)
     tries = rng.normal(size=(12, n_columns)) * np.repeat([1e-3, 1.0, 1e3], 4)[:, None]
     points = np.concatenate([np.zeros((1, n_columns)), np.eye(n_columns), tries])
-    results = _at(expression, points)
-    offset, coefficients = float(results[0]), results[1 : n_columns + 1] - results[0]
-    expected = offset + tries @ coefficients
-    scale = np.abs(offset) + np.abs(tries) @ np.abs(coefficients)
-    off = ~(np.abs(results[n_columns + 1 :] - expected) <= LINEARITY_TOLERANCE * scale)
-    if off.any():
+    with np.errstate(all="ignore"):  # what is not finite is not linear
+        results = _at(expression, points)
+        offset, coefficients = float(results[0]), results[1 : n_columns + 1] - results[0]
+        departure = np.abs(results[n_columns + 1 :] - offset - tries @ coefficients)
+        scale = np.abs(offset) + np.abs(tries) @ np.abs(coefficients)
+        is_linear = (departure <= LINEARITY_TOLERANCE * scale).all()
+    if not is_linear:
         raise expression.refused(
             "it is not linear, so the noise of its columns would not stay Gaussian; compute such a column "
             "with its error beforehand"
@@ -125,8 +126,7 @@ def _linear_feature(name: str, expression: Expression) -> Feature:
 
 def _at(expression: Expression, points: Array) -> Array:
     columns = {name: np.ascontiguousarray(points[:, i]) for i, name in enumerate(expression.columns)}
-    with np.errstate(all="ignore"):  # what is not finite is not linear
-        results = expression.evaluate(columns)
+    results = expression.evaluate(columns)
     if results.dtype.kind != "f":
         raise expression.refused("it is a condition, not a number")
     return np.asarray(results, dtype=np.float64)

@@ -119,27 +119,12 @@ def make_plan(source: Source, options: Options, provenance: dict[str, object]) -
     if isinstance(source, MatrixSource):
         options = _for_matrix(source, options)
     features = _features(source, options)
-    where = None if options.where is None else parse_expression(options.where, "where", WHERE_EXAMPLE)
-    bases = tuple(column for feature in features for column in feature.columns)
-    beside = tuple(name for name in (options.weights, options.id) if name is not None)
-    require_columns(source.name, source.columns, (*bases, *beside, *(where.columns if where else ())))
-    if options.id in bases or options.id == options.weights is not None:
-        raise InvalidSetting(
-            f"column '{options.id}' is the id; it cannot be a feature or the weights as well."
-        )
+    where = _condition(source, options)
     units = _units(source, options, features)
     noise = _noise(source, options, features, units)
-    unit_names = tuple(units.of_feature(feature) for feature in features)
-    columns = dict.fromkeys(
-        (*bases, *(noise.columns if noise else ()), *beside, *(where.columns if where else ()))
-    )
-    if options.id in (noise.columns if noise else ()):
-        raise InvalidSetting(
-            f"column '{options.id}' is the id; it cannot be an error or a correlation as well."
-        )
     schema = Schema(
         features=options.features,
-        units=unit_names,
+        units=tuple(units.of_feature(feature) for feature in features),
         value_dtype=_value_dtype(source, features),
         jitter=tuple(float(options.jitter.get(n, 0.0)) for n in options.features) if options.jitter else (),
         has_weights=options.weights is not None,
@@ -148,23 +133,55 @@ def make_plan(source: Source, options: Options, provenance: dict[str, object]) -
         **_noise_fields(source, noise),
     )
     return Plan(
-        features,
-        noise,
-        where,
-        options.id,
-        options.weights,
-        options.missing_error == "missing",
-        tuple(columns),
-        schema,
+        features=features,
+        noise=noise,
+        where=where,
+        id=options.id,
+        weights=options.weights,
+        treat_as_missing=options.missing_error == "missing",
+        columns=_columns_to_read(source, options, features, noise, where),
+        schema=schema,
     )
 
 
 def _features(source: Source, options: Options) -> tuple[Feature, ...]:
     derived = parse_derivations(options.derive, source.columns)
     features = choose_features(options.features, derived)
-    for feature in derived.values():
+    for feature in features:
         require_columns(source.name, source.columns, feature.columns)
+    beside = [name for name in (options.weights, options.id) if name is not None]
+    require_columns(source.name, source.columns, beside)
     return features
+
+
+def _condition(source: Source, options: Options) -> Expression | None:
+    """Parse the condition and try it on one row, so that it is refused before anything is written."""
+    if options.where is None:
+        return None
+    where = parse_expression(options.where, "where", WHERE_EXAMPLE)
+    require_columns(source.name, source.columns, where.columns)
+    where.keeps({name: np.ones(1, source.number_type(name)) for name in where.columns})
+    return where
+
+
+def _columns_to_read(
+    source: Source,
+    options: Options,
+    features: Sequence[Feature],
+    noise: NoisePlan | None,
+    where: Expression | None,
+) -> tuple[str, ...]:
+    """List all columns that rows are made of, each once; the id can be nothing measured."""
+    measured = [column for feature in features for column in feature.columns]
+    measured += noise.columns if noise else ()
+    measured += [options.weights] if options.weights is not None else []
+    if options.id in measured:
+        raise InvalidSetting(
+            f"column '{options.id}' of {source.name} is the id; it cannot be a feature, an error or the "
+            "weights as well."
+        )
+    tested = where.columns if where else ()
+    return tuple(dict.fromkeys((*measured, *tested, *([options.id] if options.id is not None else ()))))
 
 
 def _for_matrix(source: MatrixSource, options: Options) -> Options:

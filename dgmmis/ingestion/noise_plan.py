@@ -129,7 +129,7 @@ class NoisePlan:
 
     def _through_jacobian(self, columns: Mapping[str, NDArray[Any]], n_rows: int) -> Array:
         """J S J^T packed (n, P), entry by entry: a bad error spoils only the features made of it."""
-        errors = [_without_negative(quantity.errors(columns, n_rows)) for quantity in self.quantities]
+        errors = [_usable(quantity.errors(columns, n_rows)) for quantity in self.quantities]
         packed = np.zeros((n_rows, packed_size(len(self.loadings))))
         for position, (a, b) in enumerate(zip(*lower_indices(len(self.loadings)), strict=True)):
             for (q, r), coefficient in self._terms(int(a), int(b)).items():
@@ -148,9 +148,10 @@ class NoisePlan:
         return terms
 
 
-def _without_negative(errors: NDArray[Any]) -> Array:
-    """Turn negative errors into NaN: squares would hide them from the check of rows."""
-    return np.where(errors < 0, np.nan, errors.astype(np.float64, copy=False))
+def _usable(errors: NDArray[Any]) -> Array:
+    """Turn negative and infinite errors into NaN: sums of squares would hide them from the check of rows."""
+    errors = errors.astype(np.float64, copy=False)
+    return np.where(np.isfinite(errors) & (errors >= 0), errors, np.nan)
 
 
 def plan_noise(

@@ -22,7 +22,7 @@ from dgmmis.store.writer import CatalogWriter
 
 __all__ = ["ingest"]
 
-BATCH_BYTES = 16 << 20
+BATCH_BYTES = 8 << 20
 """Decoded columns held per batch; a few batches are alive at once."""
 
 
@@ -121,8 +121,7 @@ def ingest(
         max_quarantined=max_quarantined,
     ) as writer:
         for batch in opened.batches(plan.columns, _batch_rows(plan), id=plan.id):
-            if len(batch):
-                writer.append(builder.build(batch))
+            writer.append(builder.build(batch))
             if progress is not None:
                 progress(builder.n_read, opened.n_rows)
         _require_rows(opened, builder, where)

@@ -84,7 +84,9 @@ def prepare_corner(model: Model, rows: Rows | None) -> Corner:
         if rows is not None:
             rows = Rows(rows.values[:, features], _noise_of(rows.noise, features), rows.weights)
     noise = None if rows is None else median_noise(rows)
-    return Corner(model, rows, noise, spans_of(model.mixture, rows), component_colors(model.mixture.amplitudes))
+    return Corner(
+        model, rows, noise, spans_of(model.mixture, rows), component_colors(model.mixture.amplitudes)
+    )
 
 
 def _restricted(model: Model, features: NDArray[np.intp]) -> Model:

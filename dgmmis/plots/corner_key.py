@@ -5,7 +5,16 @@ from __future__ import annotations
 from dgmmis.plots.corner_content import Corner
 from dgmmis.plots.drawing import INK, MUTED
 from dgmmis.plots.ellipses import MANY
-from dgmmis.plots.library import Axes, FuncFormatter, Legend, Line2D, LogLocator, LogNorm, Patch, ScalarMappable
+from dgmmis.plots.library import (
+    Axes,
+    FuncFormatter,
+    Legend,
+    Line2D,
+    LogLocator,
+    LogNorm,
+    Patch,
+    ScalarMappable,
+)
 from dgmmis.plots.palette import DISTINCT, HISTOGRAM, counts_map
 
 __all__ = ["draw_key"]
@@ -22,7 +31,7 @@ def draw_key(axes: Axes, corner: Corner, norm: LogNorm | None) -> None:
     key = axes.legend(handles, labels, loc="upper right", borderaxespad=0.2, handlelength=2.6)
     key.set_in_layout(False)
     if norm is not None:
-        _draw_scale(axes, norm, corner.n_features)
+        _draw_scale(axes, norm, corner)
 
 
 def _marks(corner: Corner) -> tuple[list[Line2D | Patch], list[str]]:
@@ -34,9 +43,11 @@ def _marks(corner: Corner) -> tuple[list[Line2D | Patch], list[str]]:
     if noisy:
         entries.append((Line2D([], [], color=INK, linestyle=DASHED), "model blurred by these rows' noise"))
     if corner.n_features > 1:
-        color = corner.colors[0]
-        sigmas = "1σ" if many else "1σ and 2σ"
-        entries.append((Line2D([], [], color=color), f"components, {sigmas}" + (", without noise" if noisy else "")))
+        color = corner.colors[int(corner.model.mixture.amplitudes.argmax())]
+        sigmas = "1 sigma" if many else "1 and 2 sigma"
+        entries.append(
+            (Line2D([], [], color=color), f"components, {sigmas}" + (", without noise" if noisy else ""))
+        )
         if noisy and not many:
             entries.append(
                 (Line2D([], [], color=color, linewidth=0.8, linestyle=DASHED), "… with the median noise")
@@ -44,18 +55,26 @@ def _marks(corner: Corner) -> tuple[list[Line2D | Patch], list[str]]:
     return [handle for handle, _ in entries], [label for _, label in entries]
 
 
-def _draw_scale(axes: Axes, norm: LogNorm, n_features: int) -> None:
-    bounds = (0.44, 0.08, 0.5, 0.045) if n_features == 2 else (0.62, 0.08, 0.36, 0.06)
+def _draw_scale(axes: Axes, norm: LogNorm, corner: Corner) -> None:
+    weighted = corner.rows is not None and corner.rows.weights is not None
+    bounds = (0.44, 0.08, 0.5, 0.045) if corner.n_features == 2 else (0.62, 0.08, 0.36, 0.06)
     scale = axes.inset_axes(bounds)
     assert axes.figure is not None
     bar = axes.figure.colorbar(
-        ScalarMappable(norm, counts_map()), cax=scale, orientation="horizontal", ticks=LogLocator(10, numticks=6)
+        ScalarMappable(norm, counts_map()), cax=scale, orientation="horizontal", ticks=_decades(norm)
     )
     bar.ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.6g}"))
     bar.ax.minorticks_off()
-    bar.outline.set_visible(False)  # type: ignore[operator]
-    scale.set_title("rows per cell", fontsize=8.5, loc="left", pad=4)
+    bar.outline.set_visible(False)
+    scale.set_title("weight per cell" if weighted else "rows per cell", fontsize=8.5, loc="left", pad=4)
     scale.set_in_layout(False)
+
+
+def _decades(norm: LogNorm) -> LogLocator:
+    """Ticks at powers of ten, and at thrice these where there are few."""
+    assert norm.vmin is not None
+    assert norm.vmax is not None
+    return LogLocator(10, subs=(1, 3) if norm.vmax < 300 * norm.vmin else (1,), numticks=8)
 
 
 def _list_components(axes: Axes, corner: Corner) -> Legend:
@@ -63,7 +82,7 @@ def _list_components(axes: Axes, corner: Corner) -> Legend:
     amplitudes = corner.model.mixture.amplitudes
     order = sorted(range(len(amplitudes)), key=lambda k: -amplitudes[k])
     handles = [Line2D([], [], color=corner.colors[k], linewidth=3) for k in order]
-    labels = [f"{k}:  {100 * amplitudes[k]:.3g} %" for k in order]
+    labels = [f"{k}:  {100 * amplitudes[k]:.1f} %" for k in order]
     legend = axes.legend(
         handles,
         labels,

@@ -47,7 +47,8 @@ def draw_corner(model: Model, rows: Rows | None = None) -> Figure:
     with look():
         figure = Figure(figsize=(width, 3.4 if n_features == 1 else 0.97 * width), layout="constrained")
         figure.get_layout_engine().set(w_pad=0.03, h_pad=0.03, wspace=0.015, hspace=0.015)  # type: ignore[union-attr,call-arg]
-        grid = GridSpec(n_features, max(n_features, 2), figure=figure)
+        ratios = [1.6, 1] if n_features == 1 else None
+        grid = GridSpec(n_features, max(n_features, 2), figure=figure, width_ratios=ratios)
         for row in range(n_features):
             for column in range(row + 1):
                 axes = figure.add_subplot(grid[row, column])
@@ -61,7 +62,9 @@ def draw_corner(model: Model, rows: Rows | None = None) -> Figure:
     return figure
 
 
-def _draw_pair(axes: Axes, corner: Corner, pair: tuple[int, int], counts: Counts, norm: LogNorm | None) -> None:
+def _draw_pair(
+    axes: Axes, corner: Corner, pair: tuple[int, int], counts: Counts, norm: LogNorm | None
+) -> None:
     if norm is not None:
         cells = np.ma.masked_less_equal(counts[pair], 0)
         edges = [np.linspace(*corner.spans[j], cells.shape[0] + 1) for j in pair]
@@ -100,7 +103,7 @@ def _norm(counts: Counts) -> LogNorm | None:
 def _finish(axes: Axes, corner: Corner, row: int, column: int) -> None:
     """Ticks everywhere, their labels and the names only at the outer edges."""
     n_features = corner.n_features
-    n_ticks = 7 if n_features == 1 else max(3, 7 - n_features)
+    n_ticks = max(4, 8 - n_features)
     longest = 34 if n_features < 4 else 66 // n_features + 6
     names, units = corner.model.features, corner.model.units
     exponent = format_axis(axes.xaxis, corner.spans[column], n_ticks)
@@ -117,8 +120,7 @@ def _finish(axes: Axes, corner: Corner, row: int, column: int) -> None:
 
 def _slant(axes: Axes, n_features: int) -> None:
     """Turn the labels of the x ticks where they are too long to stand side by side."""
-    ticks = axes.get_xticks()
-    letters = sum(len(axes.xaxis.get_major_formatter()(float(tick))) + 2 for tick in ticks)
+    letters = sum(len(label.get_text()) + 2 for label in axes.get_xticklabels())
     if letters > 150 / max(n_features, 2):
         axes.tick_params(axis="x", labelrotation=40)
         for label in axes.get_xticklabels():

@@ -67,7 +67,7 @@ def as_svg(figure: Figure) -> bytes:
 def _rendered(figure: Figure, kind: str, options: dict[str, Any]) -> bytes:
     buffer = io.BytesIO()
     with look(), warnings.catch_warnings():
-        # a feature's name may have letters that the font lacks: boxes are drawn for them, the page has the name
+        # A feature's name may have letters that the font lacks: boxes are drawn for them.
         warnings.filterwarnings("ignore", message="Glyph .* missing from", category=UserWarning)
         figure.savefig(buffer, format=kind, **options)
     return buffer.getvalue()

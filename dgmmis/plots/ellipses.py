@@ -19,7 +19,7 @@ HALO = (withStroke(linewidth=2.2, foreground="white"),)
 
 
 def ellipse(center: Array, covariance: Array, radius: float, n_points: int = 97) -> Array:
-    """Points (n_points, 2) at Mahalanobis distance `radius` from `center` (2,); a singular covariance is a line."""
+    """Points (n_points, 2) at Mahalanobis distance `radius` from `center`; a line if singular."""
     values, vectors = np.linalg.eigh(covariance)
     angle = np.linspace(0, 2 * np.pi, n_points)
     circle = np.stack([np.cos(angle), np.sin(angle)])
@@ -58,10 +58,10 @@ def _add(
 ) -> None:
     for radius in radii:
         lines = [ellipse(m, c, radius) for m, c in zip(means, covariances, strict=True)]
-        under = LineCollection(lines, colors="white", linewidths=width + 1.1, alpha=0.55, zorder=3)
-        over = LineCollection(lines, colors=colors, linewidths=width, linestyles=[style], zorder=4)
-        if style == "solid":
+        if style == "solid" and len(lines) <= MANY:
+            under = LineCollection(lines, colors="white", linewidths=width + 1.1, alpha=0.55, zorder=3)
             axes.add_collection(under, autolim=False)
+        over = LineCollection(lines, colors=colors, linewidths=width, linestyles=[style], zorder=4)
         axes.add_collection(over, autolim=False)
 
 

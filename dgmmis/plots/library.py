@@ -18,10 +18,18 @@ try:
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
     from matplotlib.patheffects import withStroke
-    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, ScalarFormatter
+    from matplotlib.ticker import (
+        FixedFormatter,
+        FixedLocator,
+        FuncFormatter,
+        LogLocator,
+        MaxNLocator,
+        ScalarFormatter,
+    )
 except ImportError as error:
     raise MissingLibrary(
-        f'drawing figures needs matplotlib, which cannot be imported ({error}). Install it: pip install "dgmmis[report]".'
+        f"drawing figures needs matplotlib, which cannot be imported ({error}). Install it: "
+        'pip install "dgmmis[report]".'
     ) from error
 
 style_context = matplotlib.style.context
@@ -31,6 +39,8 @@ __all__ = [
     "Axis",
     "Colormap",
     "Figure",
+    "FixedFormatter",
+    "FixedLocator",
     "FuncFormatter",
     "GridSpec",
     "Legend",

@@ -57,7 +57,7 @@ def curve_points(span: Span, means: Array, deviations: Array) -> Array:
 
 def _draw_histogram(axes: Axes, values: Array, weights: Array, span: Span) -> Array:
     """Draw a histogram normalised by all rows that observed the feature, those outside the range too."""
-    n_bins = int(np.clip(0.7 * np.sqrt(len(values)), 16, 70))
+    n_bins = int(np.clip(np.sqrt(len(values)), 16, 80))
     counts, edges = np.histogram(values, n_bins, range=span, weights=weights)
     heights = counts / (weights.sum() * (edges[1] - edges[0]))
     axes.stairs(heights, edges, fill=True, color=HISTOGRAM, zorder=1)

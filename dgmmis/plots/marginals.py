@@ -67,7 +67,7 @@ def density(points: Array, amplitudes: Array, means: Array, variances: Array) ->
 def convolved_density(
     points: Array, amplitudes: Array, means: Array, variances: Array, noise: NoiseClasses
 ) -> Array:
-    """Density of noisy values at `points` (G,), averaged over the rows' own noise: what their histogram shows."""
+    """Density of noisy values at `points` (G,), averaged over the rows' noise: what a histogram shows."""
     total = np.zeros(len(points))
     for variance, share in zip(noise.variances, noise.shares, strict=True):
         total += share * density(points, amplitudes, means, variances + variance)

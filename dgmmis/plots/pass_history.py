@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -22,7 +23,9 @@ WIDE_RATIO = 30
 """Ratio of largest to smallest amplitude from which on their axis is logarithmic."""
 
 
-def draw_convergence(history: Sequence[Scan], tolerance: float | None, *, resumed: Sequence[int] = ()) -> Figure:
+def draw_convergence(
+    history: Sequence[Scan], tolerance: float | None, *, resumed: Sequence[int] = ()
+) -> Figure:
     """Draw the log-likelihood of each pass, and what it gained and was predicted still to gain.
 
     Parameters
@@ -45,28 +48,33 @@ def draw_convergence(history: Sequence[Scan], tolerance: float | None, *, resume
         _draw_gains(right, history, tolerance)
         for axes in (left, right):
             _open(axes)
+            axes.set_xlim(-0.02 * numbers[-1] - 0.5, 1.02 * numbers[-1] + 0.5)
             for number in resumed:
                 axes.axvline(number - 0.5, color=MUTED, linewidth=0.8, linestyle=(0, (1, 2)), zorder=0)
     return figure
 
 
 def _draw_gains(axes: Axes, history: Sequence[Scan], tolerance: float | None) -> None:
-    gains = [(scan.number, scan.gain) for scan in history]
-    predicted = [(scan.number, scan.predicted_gain) for scan in history]
-    for pairs, label, color in (
-        (gains, "gain of the pass", BLUE),
-        (predicted, "predicted remaining gain", ORANGE),
+    numbers = [scan.number for scan in history]
+    for values, label, color in (
+        ([scan.gain for scan in history], "gain of the pass", BLUE),
+        ([scan.predicted_gain for scan in history], "predicted remaining gain", ORANGE),
     ):
-        shown = [(number, value) for number, value in pairs if 0 < value < math.inf]
-        if shown:
-            axes.plot(*zip(*shown, strict=True), label=label, color=color, **_marks(len(shown)))
+        # What is not known yet, or no gain, leaves a gap.
+        shown = [value if 0 < value < math.inf else math.nan for value in values]
+        if not all(map(math.isnan, shown)):
+            axes.plot(numbers, shown, label=label, color=color, **_marks(len(shown)))
+    axes.set(xlabel="updates", ylabel="total nats")
+    if not axes.lines:
+        axes.set_yticks([])
+        axes.text(0.5, 0.5, "no gain is known yet", transform=axes.transAxes, ha="center", color=MUTED)
+        return
     axes.set_yscale("log")
     if tolerance:
-        axes.axhline(tolerance, color=INK, linewidth=1, linestyle=(0, (4, 2)), label=f"tolerance {tolerance:g}")
-    axes.set(title="Gain", xlabel="updates", ylabel="total nats")
-    if axes.get_legend_handles_labels()[0]:
-        axes.legend(loc="upper right", framealpha=0.85, frameon=True, edgecolor="none")
-    axes.set_xlim(-0.5, max([scan.number for scan in history], default=0) + 0.5)
+        axes.axhline(
+            tolerance, color=INK, linewidth=1, linestyle=(0, (4, 2)), label=f"tolerance {tolerance:g}"
+        )
+    axes.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=3, borderaxespad=0.2, columnspacing=1.6)
 
 
 def draw_starts(scores: Sequence[float], chosen: int) -> Figure:
@@ -81,7 +89,7 @@ def draw_starts(scores: Sequence[float], chosen: int) -> Figure:
     values = np.array(scores)
     behind = values - np.nanmax(values)
     with look():
-        figure = Figure(figsize=(4.2, 3.1), layout="constrained")
+        figure = Figure(figsize=(4.1, 3.1), layout="constrained")
         axes = figure.subplots()
         lowest = min(float(np.nanmin(behind)), -1e-6)
         for place, value in enumerate(behind):
@@ -92,16 +100,18 @@ def draw_starts(scores: Sequence[float], chosen: int) -> Figure:
                 axes.vlines(place, value, 0, color=FAINT, linewidth=1.2, zorder=0)
                 axes.plot(place, value, marker="o", color=color, markersize=6, linestyle="none")
         axes.axhline(0, color=FAINT, linewidth=0.8, zorder=0)
-        axes.annotate("chosen", (chosen, behind[chosen]), (0, 6), textcoords="offset points", ha="center", color=ORANGE)
+        axes.annotate(
+            "chosen", (chosen, behind[chosen]), (0, 6), textcoords="offset points", ha="center", color=ORANGE
+        )
         axes.set(title="Starts after their short fits", xlabel="start", ylabel="nats per row below the best")
         axes.set_xlim(-0.6, len(values) - 0.4)
         axes.set_ylim(lowest * 1.25, -lowest * 0.2)
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        _open(axes, whole_numbers=False)
+        axes.set_yticks([tick for tick in axes.get_yticks() if lowest * 1.25 <= tick <= 0])
+        _open(axes)
     return figure
 
 
-def draw_amplitudes(amplitudes: Mapping[int, Array], *, width: float = 6.4) -> Figure:
+def draw_amplitudes(amplitudes: Mapping[int, Array], *, width: float = 6.3) -> Figure:
     """Draw the amplitudes of the components over the passes.
 
     Parameters
@@ -147,17 +157,18 @@ def _label_ends(axes: Axes, last: Array, colors: Sequence[str]) -> None:
     for i in range(len(spread) - 2, -1, -1):
         spread[i] = min(spread[i], spread[i + 1] - apart)
     for k, fraction in zip(order, spread, strict=True):
-        axes.text(1.015, fraction, str(k), color=colors[k], transform=axes.transAxes, va="center", fontweight="bold")
+        axes.text(
+            1.015, fraction, str(k), color=colors[k], transform=axes.transAxes, va="center", fontweight="bold"
+        )
 
 
-def _marks(count: int) -> dict[str, object]:
+def _marks(count: int) -> dict[str, Any]:
     """Markers while they are few enough to be seen apart."""
-    return {"marker": "o", "markersize": 3.2} if count <= 60 else {}
+    return {"marker": "o", "markersize": 3.2} if count <= 30 else {}
 
 
-def _open(axes: Axes, *, whole_numbers: bool = True) -> None:
+def _open(axes: Axes) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis="y", color="#eceef2", linewidth=0.7)
     axes.set_axisbelow(True)
-    if whole_numbers:
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))

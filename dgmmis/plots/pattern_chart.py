@@ -35,16 +35,26 @@ def draw_missing_patterns(features: Sequence[str], patterns: Sequence[Pattern]) 
         matrix, bars = figure.subplots(1, 2, sharey=True, gridspec_kw={"width_ratios": ratio})
         _draw_matrix(matrix, features, shown)
         counts = [rows for _, rows in shown] + ([sum(rows for _, rows in others)] if others else [])
-        bars.barh(range(n_lines), counts, color=BAR, height=0.62)
+        colors = [BAR] * len(shown) + [FAINT] * bool(others)
+        bars.barh(range(n_lines), counts, color=colors, height=0.62)
         for line, rows in enumerate(counts):
             bars.annotate(
-                f"{rows:,}  ({_percent(rows, total)})", (rows, line), (5, 0), textcoords="offset points", va="center"
+                f"{rows:,}  ({_percent(rows, total)})",
+                (rows, line),
+                (5, 0),
+                textcoords="offset points",
+                va="center",
             )
         bars.set_xlim(0, 1.28 * max(counts))
         bars.axis("off")
         if others:
             matrix.text(
-                n_columns - 0.5, len(shown), f"{len(others):,} other patterns", color=MUTED, va="center", ha="right"
+                n_columns - 0.5,
+                len(shown),
+                f"{len(others):,} other patterns",
+                color=MUTED,
+                va="center",
+                ha="right",
             )
         matrix.set_ylim(n_lines - 0.4, -0.6)
     return figure
@@ -58,7 +68,9 @@ def _draw_matrix(axes: Axes, features: Sequence[str], shown: Sequence[Pattern]) 
         present = sorted(set(places.values()) - set(absent))
         axes.axhline(line, color="#f0f2f5", linewidth=1, zorder=0)
         axes.scatter(present, [line] * len(present), s=size, color=INK, zorder=2)
-        axes.scatter(absent, [line] * len(absent), s=size, facecolor="white", edgecolor=FAINT, linewidth=1.2, zorder=2)
+        axes.scatter(
+            absent, [line] * len(absent), s=size, facecolor="white", edgecolor=FAINT, linewidth=1.2, zorder=2
+        )
     axes.set_xlim(-0.6, len(features) - 0.4)
     axes.set_yticks([])
     axes.xaxis.tick_top()

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 
 from dgmmis.mixture import Mixture
 from dgmmis.packed import Array
 from dgmmis.plots.drawing import display_name, show_label
-from dgmmis.plots.library import Axis, FuncFormatter, MaxNLocator, ScalarFormatter
+from dgmmis.plots.library import Axis, FixedFormatter, FixedLocator, MaxNLocator, ScalarFormatter
 from dgmmis.rows import Rows
 
 __all__ = ["Span", "format_axis", "spans_of"]
@@ -22,6 +23,8 @@ OUTER_QUANTILES = (0.0005, 0.9995)
 NOTABLE = 0.01
 """Amplitude from which on a component's 2-sigma extent is kept in sight."""
 PADDING = 0.06
+EDGE = 0.035
+"""Share of the range without ticks at either end, so that labels of neighbouring panels stay apart."""
 
 
 def spans_of(mixture: Mixture, rows: Rows | None) -> list[Span]:
@@ -67,24 +70,26 @@ def exponent_of(span: Span) -> int:
 
 
 def format_axis(axis: Axis, span: Span, n_ticks: int) -> int:
-    """Place at most `n_ticks` ticks with labels free of offsets, and return the power of ten they leave out."""
+    """Place at most `n_ticks` ticks with labels free of offsets; return the power of ten they leave out."""
     exponent = exponent_of(span)
-    locator = MaxNLocator(n_ticks, steps=[1, 2, 2.5, 5, 10], prune="both")
-    axis.set_major_locator(locator)
-    inside = [tick for tick in locator.tick_values(*span) if span[0] <= tick <= span[1]]
+    edge = EDGE * (span[1] - span[0])
+    candidates = MaxNLocator(n_ticks, steps=[1, 2, 2.5, 5, 10]).tick_values(*span)
+    inside = [float(tick) for tick in candidates if span[0] + edge <= tick <= span[1] - edge]
+    axis.set_major_locator(FixedLocator(inside))
     labels = _labels([tick / 10.0**exponent for tick in inside])
-    axis.set_major_formatter(
-        FuncFormatter(lambda value, _: labels[int(np.argmin(np.abs(np.subtract(inside, value))))] if inside else "")
-    )
+    axis.set_major_formatter(FixedFormatter(labels))
     return exponent
 
 
 def _labels(ticks: Sequence[float]) -> list[str]:
-    step = min((b - a for a, b in zip(ticks, ticks[1:], strict=False)), default=1.0)
+    step = min((b - a for a, b in pairwise(ticks)), default=1.0)
     decimals = max(0, -math.floor(math.log10(step) + 1e-9)) if step > 0 else 0
     while decimals < 12 and any(abs(round(tick, decimals) - tick) > 1e-3 * step for tick in ticks):
         decimals += 1
-    return [f"{tick if abs(tick) > 1e-9 * step else 0:.{decimals}f}".replace("-", "\N{MINUS SIGN}") for tick in ticks]
+    return [
+        f"{tick if abs(tick) > 1e-9 * step else 0:.{decimals}f}".replace("-", "\N{MINUS SIGN}")
+        for tick in ticks
+    ]
 
 
 def label_axis(axis: Axis, name: str, unit: str, exponent: int, *, longest: int) -> None:

@@ -32,6 +32,10 @@ class ChunkRows:
         """Return the same rows in another order."""
         p = self.posterior
         posterior = Posterior(
-            p.components[rows], p.responsibilities[rows], p.log_density[rows], p.means[rows], p.covariances[rows]
+            p.components[rows],
+            p.responsibilities[rows],
+            p.log_density[rows],
+            p.means[rows],
+            p.covariances[rows],
         )
         return ChunkRows(posterior, self.ids[rows], self.source_rows[rows])

@@ -19,7 +19,9 @@ def require_pyarrow() -> None:
     try:
         import pyarrow.parquet  # noqa: F401
     except ImportError as error:
-        raise MissingLibrary('Parquet needs pyarrow: pip install "dgmmis[readers]", or write Zarr.') from error
+        raise MissingLibrary(
+            'Parquet needs pyarrow: pip install "dgmmis[readers]", or write Zarr.'
+        ) from error
 
 
 def write_parquet(rows: ChunkRows, features: tuple[str, ...], path: Path) -> None:

@@ -127,8 +127,8 @@ def _for_each_chunk(
             report(chunk + 1, catalog.n_chunks)
         return
 
-    def submit(bounds: tuple[int, int], theta: Future, worker: str | None) -> Future:
-        arguments = (str(catalog.path), theta, str(folder), suffix, top, order, bounds[0])
+    def submit(bounds: tuple[int, int], parameters: Model, worker: str | None) -> Future:
+        arguments = (str(catalog.path), parameters, str(folder), suffix, top, order, bounds[0])
         return client.submit(apply_chunk, *arguments, pure=False)
 
     supervisor = Supervisor(client, PROGRESS_DEADLINE, report)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from dgmmis.errors import EmptySource, InvalidData
-from dgmmis.readers.arrow_columns import arrow_batch, arrow_number_type, split_batch
+from dgmmis.readers.arrow_columns import arrow_batch, split_batch
 from dgmmis.readers.libraries import load_library
 from dgmmis.readers.source import ColumnBatch, IdKind
 
@@ -67,8 +68,10 @@ class CsvSource:
 
     def number_type(self, column: str) -> np.dtype[Any]:
         """Bool for columns of true and false, else float64."""
-        kind = arrow_number_type(self.name, column, self._schema.field(column).type, may_be_missing=True)
-        return kind if kind.kind == "b" else np.dtype(np.float64)
+        guessed = str(self._schema.field(column).type)
+        if guessed not in ("bool", "double", "int64", "null"):
+            self._complain_of(column)
+        return np.dtype(bool if guessed == "bool" else np.float64)
 
     def id_kind(self, column: str) -> IdKind:
         """Integer if all ids of the first megabytes are, else text."""
@@ -85,6 +88,11 @@ class CsvSource:
                 for batch in split_batch(whole, batch_rows):
                     yield arrow_batch(self.name, batch, types, id, first_row)
                     first_row += batch.num_rows
+
+    def _complain_of(self, column: str) -> None:
+        """Raise `InvalidData` for the first value that is no number."""
+        with self._open({column: self._arrow.float64()}) as stream:
+            deque(self._parsed(stream), maxlen=0)
 
     def _arrow_type(self, column: str, id: str | None) -> Any:
         if column == id:
@@ -120,6 +128,7 @@ class CsvSource:
         text = str(error)
         line = re.search(r"Row #(\d+)", text)
         column = re.search(r"column #(\d+)", text)
+        value = re.search(r"invalid value '(.*)'", text)
         name = self.columns[int(column[1])] if column and hasattr(self, "_schema") else None
         place = f", column '{name}'" if name else ""
         return InvalidData(
@@ -128,4 +137,5 @@ class CsvSource:
             array=self.name,
             row=int(line[1]) - 2 if line else None,
             column=name,
+            value=value[1] if value else None,
         )

@@ -1,12 +1,12 @@
 """The run folder.
 
-    run.json          what shapes the trajectory: configuration, data fingerprint, seed, numerics
-    start.ckpt        the mixture the fit starts from, and how it was found
-    ckpt/000012.ckpt  one object per pass, each naming the digest of the one before
-    attempts/0001.json  cluster, tolerance, max_passes: budgets belong to an attempt
-    log/0001.jsonl    one line per event of that attempt
-    final.json        how the run ended
-    lock              held by whoever drives the run
+run.json          what shapes the trajectory: configuration, data fingerprint, seed, numerics
+start.ckpt        the mixture the fit starts from, and how it was found
+ckpt/000012.ckpt  one object per pass, each naming the digest of the one before
+attempts/0001.json  cluster, tolerance, max_passes: budgets belong to an attempt
+log/0001.jsonl    one line per event of that attempt
+final.json        how the run ended
+lock              held by whoever drives the run
 """
 
 from __future__ import annotations
@@ -213,7 +213,9 @@ class RunFolder:
             path.rename(self.path / "attempts" / f"{attempt:04d}-superseded-final.json")
 
 
-def create_run(path: Path, config: Mapping[str, Any], data: Mapping[str, Any], numerics: Mapping[str, str]) -> RunFolder:
+def create_run(
+    path: Path, config: Mapping[str, Any], data: Mapping[str, Any], numerics: Mapping[str, str]
+) -> RunFolder:
     """Make a run folder, or open it if it holds a run of the same configuration and data.
 
     Raises
@@ -263,4 +265,6 @@ def _require_same(run: RunFolder, config: Mapping[str, Any], data: Mapping[str, 
     different = sorted(key for key in stored.keys() | asked.keys() if stored.get(key) != asked.get(key))
     if different:
         lines = "; ".join(f"{key}: there {stored.get(key)}, asked {asked.get(key)}" for key in different)
-        raise RunConflict(f"{run.path} holds a run of another configuration ({lines}). Name a new folder with --run.")
+        raise RunConflict(
+            f"{run.path} holds a run of another configuration ({lines}). Name a new folder with --run."
+        )

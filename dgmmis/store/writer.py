@@ -68,12 +68,13 @@ class CatalogWriter:
             raise InvalidSetting(f"pilot_rows is {pilot_rows}; the pilot needs at least one row.")
         self._schema = schema
         self._chunk_rows = choose_chunk_rows(schema, chunk_rows)
-        self._folder: PartialFolder | None = PartialFolder(Path(destination), overwrite=overwrite)
-        self._quarantine = Quarantine(self._folder.path, schema, max_quarantined, quarantine_tolerance)
-        self._arrays = ChunkArrays(self._folder.path, schema, self._chunk_rows)
         self._pilot, self._zones = Pilot(schema.id_kind, pilot_rows), Zones(schema)
         self._waiting: list[StoredRows] = []
         self._n_waiting = 0
+        self._folder: PartialFolder | None = PartialFolder(Path(destination), overwrite=overwrite)
+        self._quarantine = Quarantine(self._folder.path, schema, max_quarantined, quarantine_tolerance)
+        with self._all_or_nothing() as folder:
+            self._arrays = ChunkArrays(folder.path, schema, self._chunk_rows)
 
     def __enter__(self) -> CatalogWriter:
         return self

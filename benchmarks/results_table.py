@@ -1,0 +1,128 @@
+"""The measured figures as a page of tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+__all__ = ["Record", "write_results"]
+
+Record = dict[str, Any]
+
+DUEL_HEAD = (
+    "scene | N | D | K | peer | dgmmis [ns] | peer [ns] | dgmmis [s] | peer [s] | peer / dgmmis | "
+    "peak dgmmis [MiB] | peak peer [MiB] | same numbers"
+)
+ALONE_HEAD = (
+    "scene | N | D | K | CPU s per pass | ns per row x component | GFLOP/s on least operations | of peak | "
+    "peak memory [MiB]"
+)
+
+
+def write_results(path: Path, where: Record, run: Record, duels: list[Record], alone: list[Record]) -> None:
+    """Write the page.
+
+    Parameters
+    ----------
+    path : Path
+    where : dict
+        Of `surroundings.describe_surroundings`.
+    run : dict
+        `pairs`, `scale`, `load` (before, after), `minutes`, `peak` (GFLOP/s: compiled, matrix).
+    duels : list of dict
+        Of `duels.run_duel`.
+    alone : list of dict
+        `scene`, `shape`, `seconds`, `peak_mebibytes`, `flops` per pass.
+    """
+    peak = max(run["peak"].values())
+    page = [
+        "# Benchmark results",
+        "",
+        "Written by `benchmarks/compare.py`; how to read it: docs/performance.md.",
+        "",
+        *_surroundings(where, run),
+        "",
+        "## Against the peers",
+        "",
+        "CPU s per update, and ns per row x component x update: medians of the pairs (smallest to largest).",
+        "",
+        *_table(DUEL_HEAD, map(_duel_row, duels)),
+        "",
+        "## dgmmis alone, full scenes",
+        "",
+        *_table(ALONE_HEAD, (_alone_row(record, peak) for record in alone)),
+    ]
+    path.write_text("\n".join(page) + "\n")
+
+
+def _surroundings(where: Record, run: Record) -> list[str]:
+    compiled, matrix = run["peak"]["compiled"], run["peak"]["matrix"]
+    return [
+        *(f"- {key}: {value}" for key, value in where.items()),
+        f"- one core, {run['pairs']} alternated pairs per line, rows x {run['scale']:g}; load average "
+        f"{run['load'][0]:.1f} before, {run['load'][1]:.1f} after; {run['minutes']:.1f} minutes in all",
+        f"- peak of the core, double precision: {compiled:.1f} GFLOP/s compiled multiply-adds, "
+        f"{matrix:.1f} matrix product",
+    ]
+
+
+def _table(head: str, rows: Iterable[list[str]]) -> list[str]:
+    columns = head.count("|") + 1
+    return [f"| {head} |", "|" + "---|" * columns, *(f"| {' | '.join(row)} |" for row in rows)]
+
+
+def _duel_row(record: Record) -> list[str]:
+    ours, theirs = np.array(record["ours"]), np.array(record["theirs"])
+    n, d, k = record["shape"]
+    ratios = theirs / ours
+    duel = record["duel"]
+    return [
+        duel["scene"],
+        f"{n:,}",
+        str(d),
+        str(k),
+        duel["peer"],
+        _spread(ours / (n * k) * 1e9),
+        _spread(theirs / (n * k) * 1e9),
+        _figure(np.median(ours)),
+        _figure(np.median(theirs)),
+        _spread(ratios),
+        f"{record['our_peak']:.0f}",
+        f"{record['their_peak']:.0f}",
+        _agreement(record["difference"], duel),
+    ]
+
+
+def _agreement(difference: float, duel: Record) -> str:
+    if duel["agree_after"]:
+        return f"{difference:.0e} after {duel['agree_after']} (allowed {duel['tolerance']:.0e})"
+    return f"approximate: {difference:.0e} after {duel['last']}"
+
+
+def _alone_row(record: Record, peak: float) -> list[str]:
+    seconds = np.array(record["seconds"])
+    n, d, k = record["shape"]
+    gflops = record["flops"] / np.median(seconds) / 1e9
+    return [
+        record["scene"],
+        f"{n:,}",
+        str(d),
+        str(k),
+        _spread(seconds),
+        _spread(seconds / (n * k) * 1e9),
+        f"{gflops:.2f}",
+        f"{gflops / peak:.1%}",
+        f"{record['peak_mebibytes']:.0f}",
+    ]
+
+
+def _spread(figures: np.ndarray) -> str:
+    return f"{_figure(np.median(figures))} ({_figure(figures.min())} to {_figure(figures.max())})"
+
+
+def _figure(value: float) -> str:
+    """Three digits, never as a power of ten."""
+    return np.format_float_positional(value, precision=3, fractional=False, trim="-")

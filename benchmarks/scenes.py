@@ -1,0 +1,176 @@
+"""The scenes all contenders are timed on: rows, their noise, and one start for everybody.
+
+All are drawn from mixtures; a fixed seed each, any number of rows.
+
+======  ==========================================================  ===  ====  =========
+scene   rows                                                        D    K     full size
+======  ==========================================================  ===  ====  =========
+W1      without noise                                               3    16    1 000 000
+W2      without noise, small components on a jittered 16 x 16 grid  2    256     200 000
+W3      each with its own noise covariance                          5    32      200 000
+W4      each with its own noise variances                           3    16    1 000 000
+W5      as W3 with less noise; 30 % of the values missing           5    16      100 000
+======  ==========================================================  ===  ====  =========
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["FULL_ROWS", "Scene", "load_scene", "make_scene", "save_scene"]
+
+Array = NDArray[np.float64]
+
+FULL_ROWS = {"W1": 1_000_000, "W2": 200_000, "W3": 200_000, "W4": 1_000_000, "W5": 100_000}
+"""Rows of each scene at its full size."""
+
+GRID_SIDE = 16
+MISSING_FRACTION = 0.3
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Rows and the mixture every contender starts from.
+
+    Attributes
+    ----------
+    name : str
+    values : (N, D)
+        NaN means missing.
+    noise : None, (N, D) variances, or (N, D, D) covariances
+    amplitudes, means, covariances : (K,), (K, D), (K, D, D)
+        The start.
+    """
+
+    name: str
+    values: Array
+    noise: Array | None
+    amplitudes: Array
+    means: Array
+    covariances: Array
+
+    @property
+    def n_pairs(self) -> int:
+        """Rows times components."""
+        return len(self.values) * len(self.amplitudes)
+
+
+def make_scene(name: str, rows: int | None = None) -> Scene:
+    """Draw scene `name` with `rows` rows, by default all of them."""
+    seed, draw = _DRAWERS[name]
+    return draw(name, FULL_ROWS[name] if rows is None else rows, np.random.default_rng(seed))
+
+
+def save_scene(scene: Scene, path: Path) -> None:
+    """Write a scene to one file, which `load_scene` reads."""
+    arrays = {key: array for key, array in vars(scene).items() if array is not None}
+    np.savez(path, **arrays)
+
+
+def load_scene(path: Path) -> Scene:
+    """Read what `save_scene` wrote."""
+    with np.load(path) as arrays:
+        kept = {key: arrays[key] for key in arrays.files}
+    name = str(kept.pop("name"))
+    return Scene(name, noise=kept.pop("noise", None), **kept)
+
+
+def _noise_free(name: str, rows: int, rng: np.random.Generator) -> Scene:
+    values = _draw_rows(rng, rows, *_random_mixture(rng, 16, 3, (0.5, 1.6)))
+    return Scene(name, values, None, *_common_start(rng, values, 16))
+
+
+def _fragmented(name: str, rows: int, rng: np.random.Generator) -> Scene:
+    n_components = GRID_SIDE**2
+    grid = 10.0 * np.stack(np.divmod(np.arange(n_components), GRID_SIDE), axis=1)
+    means = grid + rng.uniform(-2, 2, grid.shape)
+    amplitudes = rng.dirichlet(np.full(n_components, 20.0))
+    factors = _random_factors(rng, n_components, 2, (0.3, 0.9))
+    values = _draw_rows(rng, rows, amplitudes, means, factors)
+    start = means + rng.normal(0, 0.4, means.shape)
+    unit = np.tile(np.eye(2), (n_components, 1, 1))
+    return Scene(name, values, None, np.full(n_components, 1 / n_components), start, unit)
+
+
+def _full_noise(name: str, rows: int, rng: np.random.Generator) -> Scene:
+    true = _draw_rows(rng, rows, *_random_mixture(rng, 32, 5, (0.4, 1.6)))
+    noise = _noise_covariances(rng, rows, 5, (0.2, 1.2))
+    values = true + _draw_noise(rng, noise)
+    return Scene(name, values, noise, *_common_start(rng, values, 32))
+
+
+def _diagonal_noise(name: str, rows: int, rng: np.random.Generator) -> Scene:
+    true = _draw_rows(rng, rows, *_random_mixture(rng, 16, 3, (0.5, 1.6)))
+    errors = rng.uniform(0.2, 1.2, true.shape)
+    values = true + errors * rng.standard_normal(true.shape)
+    return Scene(name, values, errors**2, *_common_start(rng, values, 16))
+
+
+def _missing_values(name: str, rows: int, rng: np.random.Generator) -> Scene:
+    true = _draw_rows(rng, rows, *_random_mixture(rng, 16, 5, (0.4, 1.6)))
+    noise = _noise_covariances(rng, rows, 5, (0.2, 0.8))
+    values = true + _draw_noise(rng, noise)
+    missing = rng.random(values.shape) < MISSING_FRACTION
+    missing[missing.all(axis=1), 0] = False  # each row keeps a value
+    values[missing] = np.nan
+    return Scene(name, values, noise, *_common_start(rng, values, 16))
+
+
+_DRAWERS: dict[str, tuple[int, Callable[[str, int, np.random.Generator], Scene]]] = {
+    "W1": (101, _noise_free),
+    "W2": (102, _fragmented),
+    "W3": (103, _full_noise),
+    "W4": (104, _diagonal_noise),
+    "W5": (105, _missing_values),
+}
+
+
+def _random_mixture(
+    rng: np.random.Generator, n_components: int, n_features: int, dispersions: tuple[float, float]
+) -> tuple[Array, Array, Array]:
+    """Amplitudes, means in a box of half width 6, and factors F with V = F F^T."""
+    amplitudes = rng.dirichlet(np.full(n_components, 5.0))
+    means = rng.uniform(-6, 6, (n_components, n_features))
+    return amplitudes, means, _random_factors(rng, n_components, n_features, dispersions)
+
+
+def _random_factors(
+    rng: np.random.Generator, n_components: int, n_features: int, dispersions: tuple[float, float]
+) -> Array:
+    """Axes turned at random, each of a length drawn from `dispersions`."""
+    axes = np.linalg.qr(rng.standard_normal((n_components, n_features, n_features))).Q
+    return axes * rng.uniform(*dispersions, (n_components, 1, n_features))
+
+
+def _draw_rows(rng: np.random.Generator, rows: int, amplitudes: Array, means: Array, factors: Array) -> Array:
+    component = rng.choice(len(amplitudes), size=rows, p=amplitudes)
+    unit = rng.standard_normal((rows, means.shape[1], 1))
+    return means[component] + (factors[component] @ unit)[:, :, 0]
+
+
+def _noise_covariances(
+    rng: np.random.Generator, rows: int, n_features: int, errors: tuple[float, float]
+) -> Array:
+    """Wishart-like shapes times an error drawn for each row, kept away from singular."""
+    shape = rng.standard_normal((rows, n_features, n_features))
+    scale = rng.uniform(*errors, (rows, 1, 1)) ** 2 / n_features
+    return scale * (shape @ shape.swapaxes(1, 2)) + 1e-4 * np.eye(n_features)
+
+
+def _draw_noise(rng: np.random.Generator, noise: Array) -> Array:
+    unit = rng.standard_normal((*noise.shape[:2], 1))
+    return (np.linalg.cholesky(noise) @ unit)[:, :, 0]
+
+
+def _common_start(rng: np.random.Generator, values: Array, n_components: int) -> tuple[Array, Array, Array]:
+    """Equal amplitudes, means on random rows, covariances that share out the variances of all rows."""
+    filled = np.where(np.isnan(values), np.nanmean(values, axis=0), values)
+    means = filled[rng.choice(len(filled), n_components, replace=False)]
+    share = filled.var(axis=0) / n_components ** (2 / filled.shape[1])
+    covariances = np.tile(np.diag(share), (n_components, 1, 1))
+    return np.full(n_components, 1 / n_components), means, covariances

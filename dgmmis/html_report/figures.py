@@ -1,0 +1,165 @@
+"""The figures of a report, each as one image inside the page."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from dgmmis.html_report.catalog_facts import CatalogFacts
+from dgmmis.html_report.number_text import count, percent
+from dgmmis.html_report.run_facts import RunFacts
+from dgmmis.model import Model
+from dgmmis.packed import Array
+from dgmmis.plots import (
+    as_png,
+    as_svg,
+    draw_amplitudes,
+    draw_convergence,
+    draw_corner,
+    draw_missing_patterns,
+    draw_starts,
+)
+from dgmmis.plots.corner_content import Corner, prepare_corner
+from dgmmis.plots.ellipses import MANY
+from dgmmis.plots.library import Figure
+
+__all__ = ["Image", "make_figures"]
+
+ELLIPSES = "Ellipses at 1 and 2 sigma hold 39 % and 86 % of their component."
+MOST_PASSES = 300
+"""Passes drawn of the amplitudes' history; more cannot be told apart."""
+
+
+@dataclass(frozen=True)
+class Image:
+    """A figure in the page.
+
+    Attributes
+    ----------
+    source : str
+        A data URI.
+    width : int
+        In pixels of the page.
+    description : str
+        For those who cannot see it.
+    caption : list of str
+        Sentences below it.
+    """
+
+    source: str
+    width: int
+    description: str
+    caption: list[str]
+
+
+def make_figures(facts: RunFacts, catalog: CatalogFacts) -> dict[str, Image]:
+    """Draw what can be drawn: of corner, convergence, starts, amplitudes and patterns."""
+    figures = {}
+    if facts.model is not None:
+        figures["corner"] = _corner(facts.model, catalog, int(facts.run.data["rows"]))
+        figures["convergence"] = _vector(
+            draw_convergence(facts.history, facts.tolerance, resumed=facts.resumed),
+            "Log-likelihood of each pass, its gain and the predicted remaining gain",
+            _convergence_caption(facts),
+        )
+    if facts.start is not None and np.isfinite(facts.start.mean_log_likelihoods).any():
+        figures["starts"] = _vector(
+            draw_starts(facts.start.mean_log_likelihoods, facts.start.chosen),
+            "Mean log-likelihood of each start after its short fit, relative to the best",
+            [],
+        )
+    if facts.amplitudes:
+        figures["amplitudes"] = _vector(
+            draw_amplitudes(_thinned(facts.amplitudes)), "Amplitudes of the components over the passes", []
+        )
+    if catalog.is_incomplete:
+        figures["patterns"] = _vector(
+            draw_missing_patterns(facts.features, catalog.patterns),
+            "The most frequent patterns of missing features and their numbers of rows",
+            ["Dots are features that were observed, rings are missing."],
+        )
+    return figures
+
+
+def _vector(figure: Figure, description: str, caption: list[str]) -> Image:
+    return _image(figure, as_svg, "svg+xml", description, caption)
+
+
+def _image(
+    figure: Figure, render: Callable[[Figure], bytes], kind: str, description: str, caption: list[str]
+) -> Image:
+    content = base64.b64encode(render(figure)).decode()
+    width = round(100 * figure.get_figwidth())
+    return Image(f"data:image/{kind};base64,{content}", width, description, caption)
+
+
+def _thinned(amplitudes: dict[int, Array]) -> dict[int, Array]:
+    numbers = sorted(amplitudes)
+    kept = np.unique(np.linspace(0, len(numbers) - 1, MOST_PASSES).round().astype(int))
+    return {numbers[place]: amplitudes[numbers[place]] for place in kept}
+
+
+def _convergence_caption(facts: RunFacts) -> list[str]:
+    caption = ["Pass 0 evaluates the start; every update is followed by one pass over all rows."]
+    if facts.resumed:
+        caption.append("Dotted lines: the run was resumed there.")
+    return caption
+
+
+def _corner(model: Model, catalog: CatalogFacts, n_rows: int) -> Image:
+    corner = prepare_corner(model, catalog.pilot)
+    caption = _row_sentences(corner, n_rows) + _mark_sentences(corner, model)
+    figure = draw_corner(model, catalog.pilot)
+    return _image(figure, as_png, "png", "Corner plot of the rows and the fitted mixture", caption)
+
+
+def _row_sentences(corner: Corner, n_rows: int) -> list[str]:
+    rows = corner.rows
+    if rows is None:
+        return [
+            "The catalogue could not be read, so the model is drawn without rows and without their noise."
+        ]
+    share = "all" if len(rows) == n_rows else f"a random sample of {count(len(rows))} of"
+    sentences = [
+        f"Shown are {share} {count(n_rows)} rows, as observed, each in the panels whose features it has."
+    ]
+    if corner.n_outside:
+        sentences.append(
+            f"{count(corner.n_outside)} of them ({percent(corner.n_outside / len(rows))}) lie outside the "
+            "ranges "
+            "drawn."
+        )
+    if np.isnan(rows.values).any():
+        sentences.append(
+            "A histogram holds only the rows that observed its feature; where what is missing depends on the "
+            "other features, it may rightly differ from the model."
+        )
+    return sentences
+
+
+def _mark_sentences(corner: Corner, model: Model) -> list[str]:
+    sentences = []
+    if corner.noise is not None:
+        sentences.append(
+            "On the diagonal the solid curve is the density that the fit infers without noise; the dashed "
+            "one is "
+            "that density blurred by the noise of the very rows in the histogram, and where it fails to "
+            "match "
+            "the histogram the model is inadequate."
+        )
+    if corner.n_features > 1:
+        sentences.append(ELLIPSES)
+    if model.mixture.n_features > corner.n_features:
+        sentences.append(
+            f"Of {model.mixture.n_features} features the {corner.n_features} are drawn in which the "
+            "components "
+            "lie furthest apart, relative to the whole scatter."
+        )
+    if model.mixture.n_components > MANY:
+        sentences.append(
+            "With so many components only 1 sigma is drawn, the fainter the smaller the amplitude."
+        )
+    return sentences

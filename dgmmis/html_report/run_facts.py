@@ -1,0 +1,144 @@
+"""What a run folder says, gathered once."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+
+from dgmmis.driver import history_of
+from dgmmis.fit_result import Scan
+from dgmmis.model import Model
+from dgmmis.packed import Array
+from dgmmis.runs import RunFolder
+from dgmmis.runs.checkpoint import Checkpoint
+from dgmmis.starts import Start
+
+__all__ = ["RunFacts", "gather"]
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """A run at one moment; it may be running.
+
+    Attributes
+    ----------
+    run : RunFolder
+    state : str
+    latest : Checkpoint or None
+        None before the first pass is done.
+    start : Start or None
+    events : list of dict
+        The trace of all attempts.
+    attempts : list of dict
+        Budget of each attempt.
+    """
+
+    run: RunFolder
+    state: str
+    latest: Checkpoint | None
+    start: Start | None
+    events: list[dict[str, Any]]
+    attempts: list[dict[str, Any]]
+
+    @property
+    def model(self) -> Model | None:
+        """The model of the last pass."""
+        if self.latest is None:
+            return None
+        return Model(self.latest.scan.mixture, tuple(self.features), tuple(self.units))
+
+    @property
+    def features(self) -> list[str]:
+        """Names of the features."""
+        return [str(name) for name in self.run.data["features"]]
+
+    @property
+    def units(self) -> list[str]:
+        """Their units, "" where unknown."""
+        return [str(unit) for unit in self.run.data["units"]]
+
+    @property
+    def history(self) -> list[Scan]:
+        """All passes up to the last checkpoint."""
+        return history_of(self.latest)
+
+    @property
+    def tolerance(self) -> float | None:
+        """Tolerance of the last attempt [total nats]."""
+        value = self.attempts[-1].get("tolerance") if self.attempts else None
+        return None if value is None else float(value)
+
+    @property
+    def passes(self) -> list[dict[str, Any]]:
+        """What was logged of each pass."""
+        return [event for event in self.events if event["event"] == "pass"]
+
+    @property
+    def amplitudes(self) -> dict[int, Array]:
+        """Amplitudes by pass, as logged; a pass whose line was lost in a crash is absent."""
+        return {int(event["number"]): np.array(event["amplitudes"]) for event in self.passes}
+
+    @property
+    def seconds(self) -> float:
+        """Time spent on finding the start and on passes over all rows."""
+        return sum(float(event["seconds"]) for event in self.events if event["event"] in ("start", "pass"))
+
+    @property
+    def rows_per_second(self) -> float | None:
+        """Rows that a pass went through per second, over all logged passes."""
+        seconds = sum(float(event["seconds"]) for event in self.passes)
+        rows = sum(float(event["seconds"]) * float(event["rows_per_second"]) for event in self.passes)
+        return rows / seconds if seconds > 0 else None
+
+    @property
+    def resumed(self) -> list[int]:
+        """Passes that were the first of a later attempt."""
+        first: dict[int, int] = {}
+        for event in self.passes:
+            first.setdefault(int(event["attempt"]), int(event["number"]))
+        return [number for number in first.values() if number > 0]
+
+    def attempt_rows(self) -> list[dict[str, str]]:
+        """Write the attempts as a table: when each began, its means, its passes, its end."""
+        rows = []
+        for number, budget in enumerate(self.attempts, start=1):
+            own = [event for event in self.events if event["attempt"] == number]
+            others = {
+                key: value for key, value in budget.items() if key not in ("began", "tolerance", "max_passes")
+            }
+            began = datetime.fromtimestamp(float(budget["began"]), UTC)
+            rows.append(
+                {
+                    "number": str(number),
+                    "began": began.strftime("%Y-%m-%d %H:%M:%S UTC"),
+                    "passes": str(sum(event["event"] == "pass" for event in own)),
+                    "tolerance": f"{budget['tolerance']:g}",
+                    "max_passes": str(budget["max_passes"]),
+                    "means": ", ".join(
+                        f"{key} {value}" for key, value in others.items() if value is not None
+                    ),
+                    "end": self._end_of(number, own),
+                }
+            )
+        return rows
+
+    def _end_of(self, number: int, events: list[dict[str, Any]]) -> str:
+        last = str(events[-1]["event"]) if events else ""
+        if last in ("converged", "stopped"):
+            return last
+        if number < len(self.attempts):
+            return "interrupted"
+        return {"RUNNING": "running", "FAILED": "failed"}.get(self.state, "interrupted")
+
+
+def gather(run: RunFolder) -> RunFacts:
+    """Read a run folder; nothing in it is changed."""
+    attempts = [
+        dict(json.loads((run.path / "attempts" / f"{number:04d}.json").read_text()))
+        for number in range(1, run.n_attempts() + 1)
+    ]
+    return RunFacts(run, run.state(), run.latest(), run.read_start(), run.trace(), attempts)

@@ -1,0 +1,49 @@
+"""Small simulated catalogues for tests."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+
+import dgmmis
+
+TRUTH = dgmmis.Mixture(
+    np.array([0.5, 0.3, 0.2]),
+    np.array([[0.0, 0.0, 0.0], [4.0, 1.0, -2.0], [-3.0, 5.0, 1.0]]),
+    np.array(
+        [
+            [[1.0, 0.3, 0.0], [0.3, 1.0, 0.2], [0.0, 0.2, 0.5]],
+            [[0.5, 0.0, 0.1], [0.0, 2.0, 0.0], [0.1, 0.0, 1.0]],
+            [[1.5, -0.6, 0.0], [-0.6, 1.0, 0.0], [0.0, 0.0, 0.3]],
+        ]
+    ),
+)
+
+
+def noisy_rows(n_rows: int, seed: int = 0, missing: float = 0.2) -> tuple[np.ndarray, np.ndarray]:
+    """Values (N, 3) with NaN, and their noise covariances (N, 3, 3)."""
+    rng = np.random.default_rng(seed)
+    factors = rng.normal(size=(n_rows, 3, 3)) * rng.uniform(0.1, 0.6, (n_rows, 1, 1))
+    noise = factors @ factors.swapaxes(1, 2) + 1e-3 * np.eye(3)
+    noise = (noise + noise.swapaxes(1, 2)) / 2
+    values = TRUTH.draw(n_rows, rng)
+    values += np.einsum("nij,nj->ni", np.linalg.cholesky(noise), rng.normal(size=(n_rows, 3)))
+    values[rng.random(values.shape) < missing] = np.nan
+    return values, noise
+
+
+def write_catalog(path: Path, *, n_rows: int, chunk_rows: int, seed: int = 0) -> dgmmis.Catalog:
+    """Ingest simulated rows."""
+    values, noise = noisy_rows(n_rows, seed)
+    return dgmmis.ingest(values, path, features=("a", "b", "c"), noise=noise, chunk_rows=chunk_rows)
+
+
+def bits_of(result: dgmmis.FitResult) -> str:
+    """Hash of every bit of the fitted mixture and its log-likelihood."""
+    mixture = result.mixture
+    digest = hashlib.sha256()
+    for array in (mixture.amplitudes, mixture.means, mixture.covariances, np.array(result.log_likelihood)):
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()

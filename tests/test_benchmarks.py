@@ -1,0 +1,102 @@
+"""The benchmarks' scenes and checks, at small size, so that they never rot."""
+
+from importlib import import_module
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+ROWS = 600
+SHAPES = {"W1": (3, 16), "W2": (2, 256), "W3": (5, 32), "W4": (3, 16), "W5": (5, 16)}
+NOISE = {"W1": None, "W2": None, "W3": (ROWS, 5, 5), "W4": (ROWS, 3), "W5": (ROWS, 5, 5)}
+
+
+@pytest.fixture
+def load(monkeypatch):
+    """Import a module of the benchmarks, which run as scripts in their folder."""
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    return import_module
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_a_scene_has_its_stated_shapes_and_the_same_rows_every_time(load, name):
+    scenes = load("scenes")
+    scene, again = scenes.make_scene(name, ROWS), scenes.make_scene(name, ROWS)
+    n_features, n_components = SHAPES[name]
+    assert scene.values.shape == (ROWS, n_features)
+    assert scene.means.shape == (n_components, n_features)
+    assert (None if scene.noise is None else scene.noise.shape) == NOISE[name]
+    np.testing.assert_array_equal(scene.values, again.values)
+    missing = np.isnan(scene.values)
+    assert not missing.all(axis=1).any()
+    assert (0.25 < missing.mean() < 0.35) if name == "W5" else not missing.any()
+
+
+def test_a_scene_read_back_is_the_scene_written(load, tmp_path):
+    scenes = load("scenes")
+    for name in ("W1", "W4"):
+        scene = scenes.make_scene(name, 50)
+        scenes.save_scene(scene, tmp_path / "scene.npz")
+        back = scenes.load_scene(tmp_path / "scene.npz")
+        for key, value in vars(scene).items():
+            np.testing.assert_array_equal(vars(back)[key], value)
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_our_contender_climbs_on_every_scene_and_agrees_with_itself_only(load, name):
+    scene = load("scenes").make_scene(name, 10 * ROWS if name == "W2" else ROWS)
+    agreement, fit = load("agreement"), load("contenders").load_contender("dgmmis")
+    one, two = fit(scene, 1), fit(scene, 2)
+    assert two.mean_log_likelihood > one.mean_log_likelihood
+    assert agreement.require_agreement(one, fit(scene, 1), 1e-14, name) <= 1e-14
+    with pytest.raises(agreement.Disagreement, match=name):
+        agreement.require_agreement(one, two, 1e-10, name)
+
+
+def test_covariances_about_old_means_exceed_the_exact_ones_by_the_steps_square(load):
+    scene = load("scenes").make_scene("W1", ROWS)
+    agreement, fit = load("agreement"), load("contenders").load_contender("dgmmis")
+    outcome = fit(scene, 1)
+    mixture = load("dgmmis").Mixture(scene.amplitudes, scene.means, scene.covariances)
+    q = mixture.responsibilities(scene.values)
+    dx = scene.values[:, None] - scene.means
+    expected = np.einsum("nk,nki,nkj->kij", q, dx, dx) / q.sum(axis=0)[:, None, None]
+    restated = agreement.about_old_means(outcome, scene.means).covariances
+    np.testing.assert_allclose(restated, expected, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("n_features", "own_noise", "flops"), [(1, True, 14), (5, True, 262), (3, False, 40)]
+)
+def test_least_operations_are_those_of_the_tables(load, n_features, own_noise, flops):
+    assert load("flops").least_flops_of_pair(n_features, own_noise=own_noise) == flops
+
+
+def test_a_missing_value_makes_a_pass_cheaper_by_its_features_operations(load):
+    scenes, flops = load("scenes"), load("flops")
+    scene = scenes.make_scene("W5", ROWS)
+    observed = np.isfinite(scene.values).sum(axis=1)
+    assert flops.least_flops(scene) == 16 * sum(d**3 + 4 * d**2 + 7 * d + 2 for d in observed)
+
+
+def test_the_page_states_ratio_spread_and_rate(load, tmp_path):
+    duel = {"scene": "W1", "peer": "other", "agree_after": 4, "tolerance": 1e-10, "last": 4}
+    duels = [
+        {
+            "duel": duel,
+            "shape": [1000, 3, 10],
+            "ours": [1.0, 2.0, 1.0],
+            "theirs": [3.0, 3.0, 5.0],
+            "our_peak": 100.0,
+            "their_peak": 200.0,
+            "difference": 2e-14,
+        }
+    ]
+    alone = [{"scene": "W1", "shape": [1000, 3, 10], "seconds": [2.0], "peak_mebibytes": 90.0, "flops": 4e9}]
+    run = {"pairs": 3, "scale": 1, "load": [0, 0], "minutes": 1, "peak": {"compiled": 40.0, "matrix": 30.0}}
+    load("results_table").write_results(tmp_path / "page.md", {"processor": "p"}, run, duels, alone)
+    page = (tmp_path / "page.md").read_text()
+    assert "| 3 (1.5 to 5) |" in page
+    assert "2e-14 after 4 (allowed 1e-10)" in page
+    assert "| 2.00 | 5.0% |" in page

@@ -1,0 +1,211 @@
+"""The same bits on any cluster: any workers, threads and order of arrival, and through kill -9."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+from distributed import Client, LocalCluster
+from simulated import TRUTH, bits_of, noisy_rows, write_catalog
+
+import dgmmis
+from dgmmis.cluster import cluster_summarize, connect, local_cluster
+from dgmmis.cluster.segments import MOST_CHUNKS, segment_bounds
+from dgmmis.cluster.worker_side import SampleCache
+from dgmmis.errors import ClusterLost, CorruptCatalog, InvalidData
+from dgmmis.local_pass import local_summarize
+
+pytestmark = pytest.mark.cluster
+
+VAGUE = dgmmis.Mixture(np.full(3, 1 / 3), TRUTH.means / 2, np.tile(9 * np.eye(3), (3, 1, 1)))
+
+
+@pytest.fixture(scope="module")
+def catalog(tmp_path_factory: pytest.TempPathFactory) -> dgmmis.Catalog:
+    return write_catalog(tmp_path_factory.mktemp("cluster") / "stars.zarr", n_rows=20_000, chunk_rows=900)
+
+
+@pytest.fixture(scope="module")
+def expected(catalog: dgmmis.Catalog) -> str:
+    return bits_of(fit(catalog, None))
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[Client]:
+    with local_cluster(workers=2, threads=1, memory_limit="1 GiB") as client:
+        yield client
+
+
+def fit(catalog: dgmmis.Catalog, client: Client | None, max_passes: int = 6) -> dgmmis.FitResult:
+    return dgmmis.fit(
+        catalog, n_components=3, initial=VAGUE, tolerance=0, max_passes=max_passes, client=client
+    )
+
+
+def test_two_worker_processes_give_the_bits_of_none(
+    catalog: dgmmis.Catalog, expected: str, client: Client
+) -> None:
+    assert bits_of(fit(catalog, client)) == expected
+
+
+@pytest.mark.parametrize(("workers", "threads"), [(1, 1), (1, 3), (4, 1)])
+def test_any_number_of_workers_and_threads_gives_the_same_bits(
+    catalog: dgmmis.Catalog, expected: str, workers: int, threads: int
+) -> None:
+    with (
+        LocalCluster(
+            n_workers=workers,
+            threads_per_worker=threads,
+            processes=False,
+            protocol="tcp",
+            host="127.0.0.1",
+            dashboard_address="127.0.0.1:0",
+            memory_limit="2 GiB",
+        ) as cluster,
+        Client(cluster) as client,
+    ):
+        assert bits_of(fit(catalog, client)) == expected
+
+
+def test_an_array_on_a_cluster_gives_the_bits_of_the_array_alone_and_of_its_catalogue(
+    client: Client, tmp_path: Path
+) -> None:
+    values, noise = noisy_rows(2_500)
+    settings = {"n_components": 3, "initial": VAGUE, "noise": noise, "tolerance": 0, "max_passes": 3}
+    alone = dgmmis.fit(values, **settings)
+    assert bits_of(dgmmis.fit(values, client=client, **settings)) == bits_of(alone)
+    ingested = dgmmis.ingest(values, tmp_path / "same.zarr", features=("a", "b", "c"), noise=noise)
+    assert bits_of(fit(ingested, client, max_passes=3)) == bits_of(alone)
+
+
+@contextmanager
+def killing(client: Client, least: float, most: float, seed: int, *, patient: bool) -> Iterator[list[int]]:
+    """Kill a random worker process again and again, by its process id.
+
+    A patient killer waits until the one before was replaced: on a busy machine a new worker may need longer
+    than the pause, and then no cluster could ever get anywhere.
+    """
+    stop, killed, rng = threading.Event(), [], np.random.default_rng(seed)
+    size = len(client.cluster.workers)
+
+    def work() -> None:
+        while not stop.wait(rng.uniform(least, most)):
+            pids = [worker.pid for worker in client.cluster.workers.values() if worker.pid]
+            if pids and (not patient or len(client.cluster.scheduler.workers) == size):
+                victim = int(rng.choice(pids))
+                os.kill(victim, signal.SIGKILL)
+                killed.append(victim)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        yield killed
+    finally:
+        stop.set()
+        thread.join()
+
+
+def slow_fit(catalog: dgmmis.Catalog, client: Client | None, seconds: float) -> dgmmis.FitResult:
+    """Fit so many passes that it lasts for a while."""
+
+    class Slowly(dgmmis.driver.SilentObserver):
+        def on_pass(self, *_: object) -> None:
+            time.sleep(seconds / 12)
+
+    return dgmmis.fit(
+        catalog,
+        n_components=3,
+        initial=VAGUE,
+        tolerance=0,
+        max_passes=12,
+        client=client,
+        observer=Slowly(),
+    )
+
+
+def test_killed_workers_change_no_bit(catalog: dgmmis.Catalog) -> None:
+    expected = bits_of(fit(catalog, None, max_passes=12))
+    with (
+        local_cluster(workers=2, threads=1, memory_limit="1 GiB") as client,
+        killing(client, 1.0, 3.0, 1, patient=True) as killed,
+    ):
+        result = slow_fit(catalog, client, seconds=9)
+    assert len(killed) >= 2
+    assert bits_of(result) == expected
+
+
+@pytest.mark.chaos
+@pytest.mark.parametrize("seed", range(5))
+def test_workers_killed_every_few_seconds_for_long_change_no_bit(catalog: dgmmis.Catalog, seed: int) -> None:
+    expected = bits_of(fit(catalog, None, max_passes=12))
+    with (
+        local_cluster(workers=2, threads=1, memory_limit="1 GiB") as client,
+        killing(client, 2.5, 7.5, seed, patient=False) as killed,
+    ):
+        result = slow_fit(catalog, client, seconds=60)
+    assert len(killed) >= 6
+    assert bits_of(result) == expected
+
+
+def test_a_cluster_without_workers_ends_in_a_typed_error_and_no_hang(catalog: dgmmis.Catalog) -> None:
+    with (
+        LocalCluster(n_workers=0, host="127.0.0.1", dashboard_address="127.0.0.1:0") as cluster,
+        Client(cluster) as client,
+        pytest.raises(ClusterLost, match="no worker"),
+    ):
+        cluster_summarize(catalog, client, progress_deadline=2.0)
+
+
+def test_a_scheduler_that_does_not_answer_is_a_typed_error() -> None:
+    with pytest.raises(ClusterLost, match=r"127\.0\.0\.1:9"), connect("tcp://127.0.0.1:9", timeout=1):
+        pass
+
+
+def test_a_corrupt_chunk_on_a_worker_is_named_here(tmp_path: Path, client: Client) -> None:
+    catalog = write_catalog(tmp_path / "bad.zarr", n_rows=3_000, chunk_rows=1_000)
+    chunk = sorted((catalog.path / "values" / "c").rglob("*"))
+    target = next(path for path in chunk if path.is_file() and path.parts[-2:] == ("1", "0"))
+    content = bytearray(target.read_bytes())
+    content[40] ^= 4
+    target.write_bytes(content)
+    with pytest.raises(CorruptCatalog) as caught:
+        fit(catalog, client)
+    assert (caught.value.array, caught.value.chunk, caught.value.rows) == ("values", 1, (1000, 2000))
+
+
+def test_a_row_without_density_on_a_worker_is_named_here(client: Client) -> None:
+    values, noise = noisy_rows(1_000, missing=0)
+    values[777, 1] = 1e200
+    with pytest.raises(InvalidData) as caught:
+        dgmmis.fit(values, n_components=3, initial=VAGUE, noise=noise, client=client)
+    assert caught.value.row == 777
+
+
+def test_segments_cover_every_chunk_once_in_order() -> None:
+    for n_chunks in (1, 2, 7, 100, 1001):
+        for n_threads in (1, 2, 16):
+            bounds = segment_bounds(n_chunks, n_threads)
+            assert [chunk for start, stop in bounds for chunk in range(start, stop)] == list(range(n_chunks))
+            assert all(0 < stop - start <= MOST_CHUNKS for start, stop in bounds)
+
+
+def test_the_cache_keeps_chunks_until_its_budget_and_never_beyond(catalog: dgmmis.Catalog) -> None:
+    samples = catalog.read_samples(0)
+    cache = SampleCache(budget=int(2.5 * samples.nbytes))
+    for chunk in range(4):
+        cache.offer(("data", chunk), samples)
+    assert [cache.get(("data", chunk)) is not None for chunk in range(4)] == [True, True, False, False]
+    assert cache.nbytes <= cache.budget
+
+
+def test_a_pass_on_the_cluster_equals_a_pass_here(catalog: dgmmis.Catalog, client: Client) -> None:
+    here, there = local_summarize(catalog)(VAGUE), cluster_summarize(catalog, client)(VAGUE)
+    assert here.log_likelihood == there.log_likelihood
+    np.testing.assert_array_equal(here.second, there.second)
