@@ -57,15 +57,15 @@ class Duel:
 
 
 DUELS = (
-    Duel("W1", "scikit-learn", 500_000, 1, 4, 16, agree_after=4),
-    Duel("W1", "pygmmis", 200_000, 1, 3, 41, agree_after=1, old_means=True),
+    Duel("W1", "scikit-learn", 300_000, 1, 4, 16, agree_after=4),
+    Duel("W1", "pygmmis", 60_000, 1, 3, 41, agree_after=1, old_means=True),
     Duel("W2", "scikit-learn", 20_000, 1, 4, 31, agree_after=4),
-    Duel("W2", "pygmmis", 20_000, 1, 3, 31, agree_after=1, old_means=True),
+    Duel("W2", "pygmmis", 10_000, 1, 3, 31, agree_after=1, old_means=True),
     Duel("W2", "pygmmis, cutoff 5", 200_000, 5, 15, 15, agree_after=0),
-    Duel("W3", "pygmmis", 8_000, 1, 3, 31, agree_after=1, old_means=True),
-    Duel("W4", "pygmmis", 30_000, 1, 3, 31, agree_after=1, old_means=True),
+    Duel("W3", "pygmmis", 5_000, 1, 3, 31, agree_after=1, old_means=True),
+    Duel("W4", "pygmmis", 15_000, 1, 3, 31, agree_after=1, old_means=True),
     # A missing value enters pyGMMis as one with a variance of 2e10, whose inversion costs it digits.
-    Duel("W5", "pygmmis", 15_000, 1, 3, 31, agree_after=1, tolerance=1e-8, old_means=True),
+    Duel("W5", "pygmmis", 10_000, 1, 3, 31, agree_after=1, tolerance=1e-8, old_means=True),
 )
 
 

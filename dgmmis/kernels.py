@@ -176,24 +176,30 @@ def _scatter(lower, inverse, score, i, j, out):  # type: ignore[no-untyped-def]
 
 
 @_compile
-def _normalise(terms, weights, top, total):  # type: ignore[no-untyped-def]
-    """Turn ln a N (K, LANES) into weighted responsibilities, `total` into ln p(x): log-sum-exp."""
-    for b in range(LANES):
-        top[b] = terms[0, b]
-        total[b] = 0.0
+def _maximum(terms, top):  # type: ignore[no-untyped-def]
+    """Largest of the K terms of each row."""
+    top[:] = terms[0]
     for k in range(1, len(terms)):
         for b in range(LANES):
             top[b] = max(top[b], terms[k, b])
+
+
+@_compile
+def _normalise(terms, weights, top, total):  # type: ignore[no-untyped-def]
+    """Turn ln a N (K, LANES) into weighted responsibilities, `total` into ln p(x); use up `weights`."""
+    _maximum(terms, top)
+    total[:] = 0.0
     for k in range(len(terms)):
         for b in range(LANES):
             terms[k, b] = math.exp(terms[k, b] - top[b])
         for b in range(LANES):
             total[b] += terms[k, b]
+    for b in range(LANES):
+        weights[b] /= total[b]
+        total[b] = top[b] + math.log(total[b])
     for k in range(len(terms)):
         for b in range(LANES):
-            terms[k, b] *= weights[b] / total[b]
-    for b in range(LANES):
-        total[b] = top[b] + math.log(total[b])
+            terms[k, b] *= weights[b]
 
 
 @_compile

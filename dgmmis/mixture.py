@@ -66,7 +66,7 @@ class Mixture:
     @property
     def n_features(self) -> int:
         """D."""
-        return self.means.shape[1]
+        return int(self.means.shape[1])
 
     def component_log_densities(self, values: ArrayLike, noise: NoiseLike = None) -> Array:
         """ln a_k N(x_i | m_k, V_k + S_i) on each row's observed features.

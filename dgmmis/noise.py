@@ -193,7 +193,7 @@ class Noise:
         if self.kind == "shared":
             return np.broadcast_to(self.array, (n_rows, n_features, n_features)).copy()
         if self.kind == "diagonal":
-            return np.einsum("nd,de->nde", self.array, np.eye(n_features))
+            return self.array[:, :, None] * np.eye(n_features)
         return unpack(self.array)
 
 

@@ -76,7 +76,7 @@ def is_positive_semidefinite(packed: Array, tolerance: float = SEMIDEFINITE_TOLE
     matrix decide the rest, with `tolerance` below zero counted as zero.
     """
     packed = np.ascontiguousarray(packed, dtype=np.float64)
-    good = _clearly_definite(packed, dimension(packed.shape[1]))
+    good: NDArray[np.bool_] = _clearly_definite(packed, dimension(packed.shape[1]))
     doubtful = np.flatnonzero(~good)
     if len(doubtful):
         good[doubtful] = _smallest_eigenvalue(unpack(packed[doubtful])) >= -tolerance

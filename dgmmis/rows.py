@@ -38,10 +38,10 @@ class Rows:
     @property
     def n_features(self) -> int:
         """D."""
-        return self.values.shape[1]
+        return int(self.values.shape[1])
 
     def take(self, which: slice | NDArray[np.intp]) -> Rows:
-        """Some of these rows."""
+        """Return some of these rows."""
         weights = None if self.weights is None else self.weights[which]
         return Rows(self.values[which], self.noise.take(which), weights)
 

@@ -119,7 +119,7 @@ def default_names(n_features: int) -> tuple[str, ...]:
 def as_values(values: ArrayLike) -> Array:
     """`values` as a float64 array (N, D), or an `InvalidData` that says why not."""
     if isinstance(values, np.ma.MaskedArray):
-        values = values.astype(np.float64).filled(np.nan)
+        values = np.ma.filled(values.astype(np.float64), np.nan)
     try:
         array = np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError) as error:
@@ -161,7 +161,7 @@ def _group(values: Array, noise: Noise, weights: Array) -> tuple[PatternGroup, .
 
 
 def pattern_codes(missing: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Number each row's pattern of missing features (N, D): 0 is complete, bit j is feature j.
+    """Give each row's pattern of missing features (N, D) a number: 0 is complete, bit j is feature j.
 
     With more than 62 features the numbers are ranks in that same order.
     """

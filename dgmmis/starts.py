@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -131,16 +132,11 @@ def _short_fit(rows: Rows, n_components: int, stream: np.random.SeedSequence) ->
     mixture = seeded_mixture(rows.values, n_components, np.random.default_rng(stream))
     samples = rows.samples(checked=True)
     frozen = Frozen.of(None, n_components)
-    scan: Pass | DgmmisError | None = None
+    passes = iterate(mixture, lambda m: summarize_samples(m, samples), frozen, Limits(0, SHORT_PASSES))
     try:
-        for scan in iterate(
-            mixture, lambda m: summarize_samples(m, samples), frozen, Limits(0, SHORT_PASSES)
-        ):
-            pass
+        return deque(passes, maxlen=1).pop()
     except (CollapsedComponent, InvalidData) as error:
         return error
-    assert scan is not None
-    return scan
 
 
 def _require_enough(pilot: Rows, n_components: int) -> None:

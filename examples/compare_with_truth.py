@@ -38,7 +38,7 @@ def main() -> None:
             np.sqrt(np.diagonal(m.covariances[i])) for m, i in ((truth.mixture, k), (fit.mixture, match))
         ]
         pairs += zip(*sigmas, strict=True)
-        print(f"truth|fit" + "".join(f"{a:>11.4f}|{b:<10.4f}" for a, b in pairs))
+        print("truth|fit" + "".join(f"{a:>11.4f}|{b:<10.4f}" for a, b in pairs))
     catalog = open_catalog(run.data["path"])
     of_truth = local_summarize(catalog)(truth.mixture).log_likelihood
     latest = run.latest()

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+
 from dgmmis.store import Catalog, CatalogWriter, Schema, StoredRows
 
 FORMS = ("none", "shared", "errors", "correlated", "variances", "covariances")

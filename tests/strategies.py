@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from hypothesis import strategies as st
+
 from dgmmis.mixture import Mixture
 from dgmmis.noise import Noise
 from dgmmis.samples import Samples
-from hypothesis import strategies as st
-
 from oracle import Parameters
 
 KINDS = ("none", "shared", "diagonal", "full")

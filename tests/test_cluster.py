@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from distributed import Client, LocalCluster
-from simulated import TRUTH, bits_of, noisy_rows, write_catalog
 
 import dgmmis
 from dgmmis.cluster import cluster_summarize, connect, local_cluster
@@ -21,6 +20,7 @@ from dgmmis.cluster.segments import MOST_CHUNKS, segment_bounds
 from dgmmis.cluster.worker_side import SampleCache
 from dgmmis.errors import ClusterLost, CorruptCatalog, InvalidData
 from dgmmis.local_pass import local_summarize
+from simulated import TRUTH, bits_of, noisy_rows, write_catalog
 
 pytestmark = pytest.mark.cluster
 

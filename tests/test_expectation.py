@@ -7,6 +7,11 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import multivariate_normal
+
+import oracle
 from dgmmis.chunk import ArrayChunks
 from dgmmis.errors import InvalidData
 from dgmmis.expectation import summarize_samples
@@ -17,11 +22,6 @@ from dgmmis.packed import pack, unpack
 from dgmmis.samples import Samples
 from dgmmis.score_statistics import Statistics
 from dgmmis.tree import Tree, sum_leaves
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from scipy.stats import multivariate_normal
-
-import oracle
 from strategies import BLOCK_EDGES, KINDS, Scene, random_scene, scenes
 
 AGREEMENT = 1e-12

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from dgmmis import Mixture, Noise, fit
 from dgmmis.errors import CollapsedComponent, InvalidData, InvalidSetting
-
 from strategies import KINDS, Scene, random_scene
 
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from dgmmis.errors import InvalidData, InvalidSetting, UnknownColumn
 from dgmmis.ingestion import ingest
 from dgmmis.ingestion.expressions import parse_expression

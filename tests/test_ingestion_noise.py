@@ -2,6 +2,9 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from dgmmis.errors import InvalidSetting, TooManyQuarantined, UnitMismatch, UnknownColumn
 from dgmmis.ingestion import ingest
 from dgmmis.ingestion.ingest_plan import Options, make_plan
@@ -9,8 +12,6 @@ from dgmmis.ingestion.row_builder import RowBuilder
 from dgmmis.noise import Noise
 from dgmmis.readers import open_arrays
 from dgmmis.store.schema import StoredRows
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 
 def build(columns, batch_rows=1000, units=None, **options):

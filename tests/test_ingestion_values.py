@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pyarrow.csv
 import pytest
-from dgmmis.errors import AlreadyExists, EmptySource, InvalidSetting, UnknownColumn
-from dgmmis.ingestion import ingest
-from dgmmis.noise import Noise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dgmmis.errors import AlreadyExists, EmptySource, InvalidSetting, UnknownColumn
+from dgmmis.ingestion import ingest
+from dgmmis.noise import Noise
 from source_tables import FORMATS, write_table
 
 DATA = Path(__file__).parents[1].parent / "shared/data"

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+import oracle
 from dgmmis.chunk import ArrayChunks
 from dgmmis.errors import CollapsedComponent, InvalidSetting
 from dgmmis.expectation import summarize_samples
@@ -14,10 +18,6 @@ from dgmmis.maximization import maximize, starved
 from dgmmis.mixture import Mixture
 from dgmmis.noise import Noise
 from dgmmis.score_statistics import Statistics
-from hypothesis import assume, given, settings
-from hypothesis import strategies as st
-
-import oracle
 from strategies import KINDS, Scene, random_covariances, random_mixture, random_scene, scenes
 
 many_rows = st.integers(100, 300)

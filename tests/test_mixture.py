@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from dgmmis.errors import InvalidData
 from dgmmis.mixture import Mixture
-
 from strategies import random_mixture
 
 A, M, V = np.array([0.25, 0.75]), np.zeros((2, 3)), np.stack([np.eye(3)] * 2)

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from dgmmis.errors import FeatureMismatch, InvalidData
 from dgmmis.model import Model
-
 from strategies import random_mixture
 
 MIXTURE = random_mixture(np.random.default_rng(3), 4, 3)

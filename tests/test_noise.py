@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from dgmmis.errors import InvalidData
-from dgmmis.noise import Noise
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dgmmis.errors import InvalidData
+from dgmmis.noise import Noise
 from strategies import KINDS, random_covariances, random_noise
 
 N, D = 5, 2

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from dgmmis.packed import dimension, is_positive_semidefinite, pack, packed_size, sub_positions, unpack
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dgmmis.packed import dimension, is_positive_semidefinite, pack, packed_size, sub_positions, unpack
 from strategies import random_covariances
 
 seeds = st.integers(0, 2**32 - 1)

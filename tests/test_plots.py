@@ -8,6 +8,10 @@ import sys
 import matplotlib
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import norm
+
 from dgmmis.errors import MissingLibrary
 from dgmmis.fit_result import Scan
 from dgmmis.mixture import Mixture
@@ -32,10 +36,6 @@ from dgmmis.plots.marginals import (
     noise_variances,
 )
 from dgmmis.rows import Rows
-from hypothesis import given
-from hypothesis import strategies as st
-from scipy.stats import norm
-
 from strategies import KINDS, random_mixture, random_scene
 
 HOSTILE = ("$\\frac{", "a_b^c\\n\t\x00", "<script>alert(1)</script>" * 5)

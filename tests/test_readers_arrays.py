@@ -4,11 +4,12 @@ import tracemalloc
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from dgmmis.errors import InvalidData
 from dgmmis.noise import Noise
 from dgmmis.readers import open_arrays, open_source
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 
 def read(source, batch_rows=4, id=None):

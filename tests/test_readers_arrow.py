@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
+
 from dgmmis.errors import EmptySource, InvalidData, UnknownColumn
 from dgmmis.readers import open_source
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from astropy.io import fits
 from astropy.table import Table
+
 from dgmmis.errors import InvalidData
 from dgmmis.readers import open_source
-
 from source_tables import write_fits
 
 SAMPLE = Path(__file__).parents[1].parent / "shared/data/gaia_dr3_sample.fits"

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from dgmmis.errors import EmptySource, InvalidData, MissingLibrary, UnknownColumn
-from dgmmis.readers import open_arrays, open_source, require_columns
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dgmmis.errors import EmptySource, InvalidData, MissingLibrary, UnknownColumn
+from dgmmis.readers import open_arrays, open_source, require_columns
 from source_tables import FORMATS, write_table
 
 

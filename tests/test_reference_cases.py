@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from dgmmis import Mixture, fit
 
+from dgmmis import Mixture, fit
 from references import load_reference
 
 EXACT = 1e-10

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from simulated import TRUTH, bits_of, write_catalog
 
 import dgmmis
 from dgmmis.errors import AlreadyExists, CorruptCheckpoint, NotARun, RunConflict, RunLocked
 from dgmmis.runs.lock import hold
+from simulated import TRUTH, bits_of, write_catalog
 
 DRIVE = """
 import sys, dgmmis

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+
 from dgmmis.chunk import ArrayChunks
 from dgmmis.errors import InvalidData
 from dgmmis.noise import Noise
 from dgmmis.samples import Samples, pattern_codes
-from hypothesis import given
-
 from strategies import scenes
 
 N, D = 5, 2

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+
 from dgmmis.chunk import ArrayChunks
 from dgmmis.errors import CollapsedComponent, InvalidData
 from dgmmis.expectation import summarize_samples
@@ -15,7 +16,6 @@ from dgmmis.mixture import Mixture
 from dgmmis.noise import Noise
 from dgmmis.rows import Rows
 from dgmmis.starts import Start, choose_start, n_parameters, pilot_rows, seeded_mixture
-
 from strategies import Scene, disturb, random_mixture, random_scene
 
 

@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import zarr
+from zarr.codecs import BloscCodec, Crc32cCodec
+from zarr.storage import WrapperStore
+
 from dgmmis.errors import CorruptCatalog, NotACatalog
 from dgmmis.store import Catalog, open_catalog
 from dgmmis.store.manifest import ChunkRecords, Manifest
 from dgmmis.store.verified import VerifyingStore
-from zarr.codecs import BloscCodec, Crc32cCodec
-from zarr.storage import WrapperStore
-
 from stored_sources import make_source, write
 
 N_ROWS, CHUNK_ROWS, PILOT_ROWS = 23, 5, 12

@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import zarr.storage
+
 from dgmmis.errors import AlreadyExists, EmptySource, InvalidSetting, NotACatalog, TooManyQuarantined
 from dgmmis.store import CatalogWriter, StoredRows, open_catalog
-
 from stored_sources import batches, make_source, write
 
 SPOILED = {

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from dgmmis.errors import InvalidSetting
 from dgmmis.row_hash import hash_integers, hash_texts
 from dgmmis.store import CatalogWriter, StoredRows
 from dgmmis.store.pilot import Pilot
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
 from stored_sources import IDS, batches, make_source, write
 
 

@@ -14,12 +14,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import zarr
-from dgmmis.errors import CorruptCatalog, InvalidData, InvalidSetting
-from dgmmis.samples import Samples
-from dgmmis.store import CatalogWriter, Schema, StoredRows, open_catalog
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dgmmis.errors import CorruptCatalog, InvalidData, InvalidSetting
+from dgmmis.samples import Samples
+from dgmmis.store import CatalogWriter, Schema, StoredRows, open_catalog
 from stored_sources import FORMS, IDS, batches, covariance_of, make_source, stored_order, write
 
 

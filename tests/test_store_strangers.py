@@ -8,11 +8,11 @@ from pathlib import Path
 import numcodecs
 import pytest
 import zarr
+from zarr.codecs import GzipCodec
+
 from dgmmis.errors import CorruptCatalog, NotACatalog
 from dgmmis.store import open_catalog
 from dgmmis.store.manifest import ChunkRecords, FileRecord, Manifest
-from zarr.codecs import GzipCodec
-
 from stored_sources import make_source, write
 
 N_ROWS, CHUNK_ROWS = 23, 5

@@ -8,9 +8,10 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from dgmmis.tree import Tree, sum_leaves
 from hypothesis import given
 from hypothesis import strategies as st
+
+from dgmmis.tree import Tree, sum_leaves
 
 
 @dataclass(frozen=True)

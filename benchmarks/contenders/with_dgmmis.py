@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import dgmmis
 from scenes import Scene
 
+import dgmmis
 from contenders.outcome import Outcome
 
 __all__ = ["fit"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 
 import typer
 
@@ -22,7 +23,7 @@ application = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for name, verb in {
+VERBS: dict[str, Callable[..., None]] = {
     "ingest": ingest_verb,
     "describe": describe_verb,
     "verify": verify_verb,
@@ -32,7 +33,8 @@ for name, verb in {
     "ls": list_verb,
     "apply": apply_verb,
     "report": report_verb,
-}.items():
+}
+for name, verb in VERBS.items():
     application.command(name)(verb)
 
 

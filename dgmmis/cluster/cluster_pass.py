@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 
 from distributed import Client, Future
 
@@ -25,7 +25,7 @@ Bounds = tuple[int, int]
 class Submitter(Protocol):
     """Sends the work of one segment out."""
 
-    def __call__(self, bounds: Bounds, mixture: Mixture, worker: str | None) -> Future:
+    def __call__(self, bounds: Bounds, mixture: Mixture, worker: str | None) -> Future[Any]:
         """Submit chunks `bounds` under `mixture`, preferably to `worker`."""
 
 
@@ -72,7 +72,7 @@ def cluster_summarize(
 
 def _submit_catalog_segment(
     client: Client, path: str, fingerprint: str, bounds: Bounds, mixture: Mixture, worker: str | None
-) -> Future:
+) -> Future[Any]:
     return client.submit(
         summarize_segment, path, fingerprint, *bounds, mixture, pure=False, **_preferring(worker)
     )
@@ -83,9 +83,9 @@ class _ScatteredChunks:
 
     def __init__(self, client: Client, chunks: ArrayChunks) -> None:
         self._client, self._chunks = client, chunks
-        self._sent: dict[Bounds, Future] = {}
+        self._sent: dict[Bounds, Future[Any]] = {}
 
-    def __call__(self, bounds: Bounds, mixture: Mixture, worker: str | None) -> Future:
+    def __call__(self, bounds: Bounds, mixture: Mixture, worker: str | None) -> Future[Any]:
         sent = self._sent.get(bounds)
         if sent is None or sent.status != "finished":
             samples = self._chunks.samples[bounds[0] : bounds[1]]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 __all__ = ["MOST_CHUNKS", "segment_bounds"]
 
 SEGMENTS_PER_THREAD = 3
@@ -18,4 +20,4 @@ def segment_bounds(n_chunks: int, n_threads: int) -> list[tuple[int, int]]:
     wanted = max(SEGMENTS_PER_THREAD * n_threads, -(-n_chunks // MOST_CHUNKS))
     n_segments = min(n_chunks, wanted)
     edges = [n_chunks * i // n_segments for i in range(n_segments + 1)]
-    return list(zip(edges[:-1], edges[1:], strict=True))
+    return list(pairwise(edges))

@@ -21,7 +21,7 @@ MOST_FAILURES = 20
 """Failures of one segment that are not ours before it is given up."""
 
 Bounds = tuple[int, int]
-Submit = Callable[[Bounds, Any, str | None], Future]
+Submit = Callable[[Bounds, Any, str | None], Future[Any]]
 
 
 class Supervisor:
@@ -87,7 +87,7 @@ class Supervisor:
             If the cluster makes no progress within the deadline.
         """
         todo, failures = set(segments), dict.fromkeys(segments, 0)
-        pending: dict[Bounds, Future] = {}
+        pending: dict[Bounds, Future[Any]] = {}
         last_progress = time.monotonic()
         while todo:
             self._revive()
@@ -105,7 +105,7 @@ class Supervisor:
                 raise self._lost(f"no segment finished for {self._deadline:.0f} s")
 
     def _send(
-        self, missing: set[Bounds], submit: Submit, parameters: Any, pending: dict[Bounds, Future]
+        self, missing: set[Bounds], submit: Submit, parameters: Any, pending: dict[Bounds, Future[Any]]
     ) -> None:
         for bounds in sorted(missing):
             try:
@@ -113,7 +113,7 @@ class Supervisor:
             except (TimeoutError, OSError, KeyError, CancelledError):
                 return  # a worker died while data were sent to it; the deadline decides how often this is tried
 
-    def _wait(self, pending: dict[Bounds, Future]) -> None:
+    def _wait(self, pending: dict[Bounds, Future[Any]]) -> None:
         """Wait until something changes, or for a moment."""
         if not pending:
             time.sleep(POLL)
@@ -122,7 +122,7 @@ class Supervisor:
             wait(list(pending.values()), timeout=POLL, return_when="FIRST_COMPLETED")
 
     def _collect(
-        self, bounds: Bounds, pending: dict[Bounds, Future], failures: dict[Bounds, int]
+        self, bounds: Bounds, pending: dict[Bounds, Future[Any]], failures: dict[Bounds, int]
     ) -> tuple[bool, Any]:
         """Take a finished segment's result; drop a failed one from `pending` so that it is sent again."""
         future = pending[bounds]
@@ -148,7 +148,7 @@ class Supervisor:
         del pending[bounds]
         return True, result
 
-    def _remember_home(self, bounds: Bounds, future: Future) -> None:
+    def _remember_home(self, bounds: Bounds, future: Future[Any]) -> None:
         if bounds not in self._homes:
             homes = self._client.who_has([future]).get(future.key, ())
             if homes:
@@ -156,8 +156,9 @@ class Supervisor:
 
     def _revive(self) -> None:
         """Bring a local cluster back to its size; a foreign cluster is its owner's."""
-        if self._size and len(self._client.cluster.workers) < self._size:
-            self._client.cluster.scale(self._size)
+        cluster: Any = self._client.cluster
+        if self._size and len(cluster.workers) < self._size:
+            cluster.scale(self._size)
 
     def _lost(self, what: str) -> ClusterLost:
         return ClusterLost(

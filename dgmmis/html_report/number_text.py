@@ -40,8 +40,8 @@ def _with_power(number: float, digits: int) -> str:
 
 
 def aligned(numbers: Sequence[float], resolution: float) -> list[str]:
-    """Write the numbers of a column with the same decimals: two digits of `resolution`, which is positive."""
-    decimals = 1 - math.floor(math.log10(resolution))
+    """Write the numbers of a column with the same decimals: three digits of `resolution` (> 0)."""
+    decimals = 2 - math.floor(math.log10(resolution))
     largest = max((abs(number) for number in numbers), default=0.0)
     if decimals > MOST_DECIMALS or largest >= LARGEST_PLAIN:
         spread = math.floor(math.log10(largest)) if largest > 0 else 0

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from distributed import Client, Future
@@ -68,7 +68,7 @@ def apply(
     """
     model.require_features(catalog.features)
     _require_units(model, catalog)
-    if not 1 <= top:
+    if top < 1:
         raise InvalidSetting(f"top is {top}; expected at least 1.")
     top = min(top, model.mixture.n_components)
     destination = Path(destination)
@@ -127,7 +127,7 @@ def _for_each_chunk(
             report(chunk + 1, catalog.n_chunks)
         return
 
-    def submit(bounds: tuple[int, int], parameters: Model, worker: str | None) -> Future:
+    def submit(bounds: tuple[int, int], parameters: Model, worker: str | None) -> Future[Any]:
         arguments = (str(catalog.path), parameters, str(folder), suffix, top, order, bounds[0])
         return client.submit(apply_chunk, *arguments, pure=False)
 
