@@ -45,13 +45,16 @@ class ArrayChunks:
         *,
         names: tuple[str, ...] | None = None,
         chunk_rows: int = CHUNK_ROWS,
+        checked: bool = False,
     ) -> ArrayChunks:
-        """Check rows and cut them; parameters as in `Samples.from_arrays`."""
+        """Check rows, unless they were `checked`, and cut them; parameters as in `Samples.from_arrays`."""
         values = as_values(values)
         noise = Noise.of(noise, *values.shape)
         rows = Rows(values, noise, None if weights is None else as_weights(weights, len(values)))
         samples = tuple(
-            rows.take(slice(first, first + chunk_rows)).samples(names=names, first_row=first)
+            rows.take(slice(first, first + chunk_rows)).samples(
+                names=names, first_row=first, checked=checked
+            )
             for first in range(0, len(values), chunk_rows)
         )
         return cls(rows, samples, names or ())

@@ -91,6 +91,8 @@ def refuse_faults(faults: list[Fault], names: tuple[str, ...], *, first_row: int
 def _noise_faults(present: NDArray[np.bool_], noise: Noise, tolerance: float) -> list[list[Fault]]:
     array = noise.array
     assert array is not None
+    if noise.kind == "full" and np.isfinite(array).all() and is_positive_semidefinite(array, tolerance).all():
+        return []  # and so is every sub-matrix of present features
     n_features = present.shape[1]
     rows, columns = lower_indices(n_features)
     variances = array if noise.kind == "diagonal" else array[:, rows == columns]

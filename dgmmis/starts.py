@@ -118,7 +118,7 @@ def choose_start(
 
 
 def _converge(pilot: Rows, mixture: Mixture, report: Callable[[Pass], None] | None) -> Pass:
-    chunks = ArrayChunks.from_arrays(pilot.values, pilot.noise, pilot.weights, chunk_rows=25_000)
+    chunks = ArrayChunks.from_arrays(pilot.values, pilot.noise, pilot.weights, chunk_rows=25_000, checked=True)
     frozen = Frozen.of(None, mixture.n_components)
     scan = None
     for scan in iterate(mixture, local_summarize(chunks), frozen, PILOT_LIMITS):

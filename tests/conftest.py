@@ -1,6 +1,9 @@
 """Settings of all tests."""
 
+import pytest
 from hypothesis import HealthCheck, settings
+
+pytest.register_assert_rewrite("agreement")
 
 settings.register_profile(
     "laws",

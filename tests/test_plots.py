@@ -204,7 +204,7 @@ def test_histories_of_any_length_can_be_drawn_and_what_is_unknown_is_left_out(n_
     drawn = {line.get_label(): np.asarray(line.get_ydata()) for line in figure.axes[1].lines}
     assert ("predicted remaining gain" in drawn) == (n_passes == 6)
     if n_passes == 6:
-        np.testing.assert_array_equal(drawn["gain of the pass"], [np.nan, 5, 2, np.nan, 1, 0.5])
+        np.testing.assert_array_equal(drawn["gain of a pass"], [np.nan, 5, 2, np.nan, 1, 0.5])
 
 
 def test_starts_that_collapsed_and_amplitudes_of_one_pass_can_be_drawn() -> None:

@@ -61,13 +61,13 @@ def make_figures(facts: RunFacts, catalog: CatalogFacts) -> dict[str, Image]:
     if facts.model is not None:
         figures["corner"] = _corner(facts.model, catalog, int(facts.run.data["rows"]))
         figures["convergence"] = _vector(
-            draw_convergence(facts.history, facts.tolerance, resumed=facts.resumed),
+            draw_convergence(facts.history, facts.tolerance, resumed=facts.resumed, per=facts.per),
             "Log-likelihood of each pass, its gain and the predicted remaining gain",
             _convergence_caption(facts),
         )
     if facts.start is not None and np.isfinite(facts.start.mean_log_likelihoods).any():
         figures["starts"] = _vector(
-            draw_starts(facts.start.mean_log_likelihoods, facts.start.chosen),
+            draw_starts(facts.start.mean_log_likelihoods, facts.start.chosen, per=facts.per),
             "Mean log-likelihood of each start after its short fit, relative to the best",
             [],
         )

@@ -13,7 +13,7 @@ MINUS = "\N{MINUS SIGN}"
 UNKNOWN = "not known yet"
 SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 LARGEST_PLAIN = 1e9
-MOST_DECIMALS = 8
+LEAST_DECIMALS, MOST_DECIMALS = -3, 8
 
 
 def count(number: float) -> str:
@@ -43,7 +43,7 @@ def aligned(numbers: Sequence[float], resolution: float) -> list[str]:
     """Write the numbers of a column with the same decimals: three digits of `resolution` (> 0)."""
     decimals = 2 - math.floor(math.log10(resolution))
     largest = max((abs(number) for number in numbers), default=0.0)
-    if decimals > MOST_DECIMALS or largest >= LARGEST_PLAIN:
+    if not LEAST_DECIMALS <= decimals <= MOST_DECIMALS or largest >= LARGEST_PLAIN:
         spread = math.floor(math.log10(largest)) if largest > 0 else 0
         return [_with_power(number, int(np.clip(spread + decimals + 1, 3, 12))) for number in numbers]
     return [f"{number:,.{max(0, decimals)}f}".replace("-", MINUS) for number in numbers]

@@ -108,6 +108,7 @@ def _content(facts: RunFacts, catalog: CatalogFacts) -> dict[str, Any]:
         "go_on": how_to_go_on(facts),
         "headline": _headline(facts),
         "events": facts.latest.scan.events if facts.latest else (),
+        "weighted": facts.per != "row",
         "components": _components(facts),
         "most_in_sight": MOST_IN_SIGHT,
         "figures": make_figures(facts, catalog),
@@ -136,7 +137,7 @@ def _headline(facts: RunFacts) -> list[tuple[str, str, str]]:
             f"{scan.statistics.log_likelihood:,.2f}".replace("-", "\N{MINUS SIGN}"),
             "nats in total",
         ),
-        ("mean log-likelihood", significant(scan.statistics.mean_log_likelihood, 6), "nats per row"),
+        ("mean log-likelihood", significant(scan.statistics.mean_log_likelihood, 6), f"nats per {facts.per}"),
         ("predicted remaining gain", significant(scan.predicted_gain, 3), "nats in total"),
         ("passes over all rows", count(scan.number + 1), f"{count(scan.number)} updates"),
         ("time", duration(facts.seconds), "start and passes"),
@@ -167,7 +168,7 @@ def _start(facts: RunFacts) -> str:
     )
     return (
         f"Of {fits} short fits on a random sample of {count(start.pilot_rows)} rows, start {start.chosen} "
-        f"was the best, at {significant(start.mean_log_likelihoods[start.chosen], 6)} nats per row{further}."
+        f"was the best, at {significant(start.mean_log_likelihoods[start.chosen], 6)} nats per {facts.per}{further}."
     )
 
 

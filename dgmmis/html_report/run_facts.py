@@ -73,6 +73,12 @@ class RunFacts:
         return None if value is None else float(value)
 
     @property
+    def per(self) -> str:
+        """What a mean log-likelihood is a mean over."""
+        statistics = self.latest.scan.statistics if self.latest else None
+        return "row" if statistics is None or statistics.weight == statistics.rows else "unit of weight"
+
+    @property
     def passes(self) -> list[dict[str, Any]]:
         """What was logged of each pass."""
         return [event for event in self.events if event["event"] == "pass"]

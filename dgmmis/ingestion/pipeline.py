@@ -15,15 +15,19 @@ from dgmmis.errors import EmptySource, InvalidSetting
 from dgmmis.ingestion.ingest_plan import MissingError, Options, Plan, make_plan
 from dgmmis.ingestion.row_builder import RowBuilder
 from dgmmis.noise import NoiseLike
-from dgmmis.packed import packed_size
+from dgmmis.packed import SEMIDEFINITE_TOLERANCE, packed_size
 from dgmmis.readers import Source, open_arrays, open_source
 from dgmmis.store.catalog import Catalog
+from dgmmis.store.schema import Schema
 from dgmmis.store.writer import CatalogWriter
 
 __all__ = ["ingest"]
 
 BATCH_BYTES = 8 << 20
 """Decoded columns held per batch; a few batches are alive at once."""
+
+ROUNDING_OF_FLOAT32 = 1e-6
+"""How far below zero rounding to float32 can push an eigenvalue of a correlation matrix."""
 
 
 def ingest(
@@ -119,6 +123,7 @@ def ingest(
         chunk_rows=chunk_rows,
         overwrite=overwrite,
         max_quarantined=max_quarantined,
+        quarantine_tolerance=_semidefinite_tolerance(plan.schema),
     ) as writer:
         for batch in opened.batches(plan.columns, _batch_rows(plan), id=plan.id):
             writer.append(builder.build(batch))
@@ -127,6 +132,12 @@ def ingest(
         _require_rows(opened, builder, where)
         plan.schema.provenance["counts"] = _counts(builder)
         return writer.finish()
+
+
+def _semidefinite_tolerance(schema: Schema) -> float:
+    """How far below zero an eigenvalue of a row's noise correlations counts as zero."""
+    single = schema.has_correlations and schema.noise_dtype == "<f4"
+    return ROUNDING_OF_FLOAT32 if single else SEMIDEFINITE_TOLERANCE
 
 
 def _open(source: object, options: Options, noise: NoiseLike) -> Source:

@@ -24,7 +24,7 @@ WIDE_RATIO = 30
 
 
 def draw_convergence(
-    history: Sequence[Scan], tolerance: float | None, *, resumed: Sequence[int] = ()
+    history: Sequence[Scan], tolerance: float | None, *, resumed: Sequence[int] = (), per: str = "row"
 ) -> Figure:
     """Draw the log-likelihood of each pass, and what it gained and was predicted still to gain.
 
@@ -35,6 +35,8 @@ def draw_convergence(
         The gain [total nats] that counts as converged; None or 0 draws no line.
     resumed : sequence of int
         Passes that were the first of another attempt.
+    per : str
+        What the mean log-likelihood is a mean over: "row", or "unit of weight".
     """
     with look():
         figure = Figure(figsize=(10.6, 3.1), layout="constrained")
@@ -42,7 +44,7 @@ def draw_convergence(
         figure.get_layout_engine().set(wspace=0.06)  # type: ignore[union-attr,call-arg]
         numbers = [scan.number for scan in history]
         left.plot(numbers, [scan.mean_log_likelihood for scan in history], color=BLUE, **_marks(len(history)))
-        left.set(title="Mean log-likelihood", xlabel="updates", ylabel="nats per row")
+        left.set(title="Mean log-likelihood", xlabel="updates", ylabel=f"nats per {per}")
         left.yaxis.set_major_locator(MaxNLocator(6))
         left.yaxis.set_major_formatter(plain_numbers())
         _draw_gains(right, history, tolerance)
@@ -57,7 +59,7 @@ def draw_convergence(
 def _draw_gains(axes: Axes, history: Sequence[Scan], tolerance: float | None) -> None:
     numbers = [scan.number for scan in history]
     for values, label, color in (
-        ([scan.gain for scan in history], "gain of the pass", BLUE),
+        ([scan.gain for scan in history], "gain of a pass", BLUE),
         ([scan.predicted_gain for scan in history], "predicted remaining gain", ORANGE),
     ):
         # What is not known yet, or no gain, leaves a gap.
@@ -74,17 +76,27 @@ def _draw_gains(axes: Axes, history: Sequence[Scan], tolerance: float | None) ->
         axes.axhline(
             tolerance, color=INK, linewidth=1, linestyle=(0, (4, 2)), label=f"tolerance {tolerance:g}"
         )
-    axes.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=3, borderaxespad=0.2, columnspacing=1.6)
+    key = axes.legend(
+        loc="lower left",
+        bbox_to_anchor=(0.0, 1.0),
+        ncols=3,
+        borderaxespad=0.2,
+        columnspacing=1,
+        handlelength=1.6,
+    )
+    key.set_in_layout(False)
 
 
-def draw_starts(scores: Sequence[float], chosen: int) -> Figure:
+def draw_starts(scores: Sequence[float], chosen: int, *, per: str = "row") -> Figure:
     """Draw how far the starts were apart after their short fits; those that collapsed (NaN) get a cross.
 
     Parameters
     ----------
     scores : sequence of float
-        Mean log-likelihoods on the random sample [nats per row].
+        Mean log-likelihoods on the random sample [nats].
     chosen : int
+    per : str
+        What they are means over.
     """
     values = np.array(scores)
     behind = values - np.nanmax(values)
@@ -103,7 +115,9 @@ def draw_starts(scores: Sequence[float], chosen: int) -> Figure:
         axes.annotate(
             "chosen", (chosen, behind[chosen]), (0, 6), textcoords="offset points", ha="center", color=ORANGE
         )
-        axes.set(title="Starts after their short fits", xlabel="start", ylabel="nats per row below the best")
+        axes.set(
+            title="Starts after their short fits", xlabel="start", ylabel=f"nats per {per} below the best"
+        )
         axes.set_xlim(-0.6, len(values) - 0.4)
         axes.set_ylim(lowest * 1.25, -lowest * 0.2)
         axes.set_yticks([tick for tick in axes.get_yticks() if lowest * 1.25 <= tick <= 0])

@@ -1,0 +1,127 @@
+"""What `apply` writes of every row equals what the model says of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import zarr
+from simulated import TRUTH, noisy_rows
+
+import dgmmis
+from dgmmis.errors import AlreadyExists, FeatureMismatch, UnitMismatch
+from dgmmis.packed import lower_indices
+
+N_ROWS = 1_300
+MODEL = dgmmis.Model(TRUTH, ("a", "b", "c"))
+
+
+@pytest.fixture(scope="module")
+def rows() -> tuple[np.ndarray, np.ndarray]:
+    values, noise = noisy_rows(N_ROWS, seed=4)
+    values[5] = np.nan
+    return values, noise
+
+
+@pytest.fixture(scope="module")
+def catalog(rows: tuple[np.ndarray, np.ndarray], tmp_path_factory: pytest.TempPathFactory) -> dgmmis.Catalog:
+    path = tmp_path_factory.mktemp("products") / "stars.zarr"
+    return dgmmis.ingest(rows[0], path, features=("a", "b", "c"), noise=rows[1], chunk_rows=500)
+
+
+def brute_force(values: np.ndarray, noise: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Posterior mean and covariance of one noise-free row, from the joint Gaussians."""
+    seen = np.flatnonzero(~np.isnan(values))
+    densities, estimates, spreads = [], [], []
+    for amplitude, mean, covariance in zip(TRUTH.amplitudes, TRUTH.means, TRUTH.covariances, strict=True):
+        total = covariance[np.ix_(seen, seen)] + noise[np.ix_(seen, seen)]
+        residual, gain = values[seen] - mean[seen], covariance[:, seen] @ np.linalg.inv(total)
+        exponent = -0.5 * residual @ np.linalg.inv(total) @ residual
+        densities.append(amplitude * np.exp(exponent) / np.sqrt(np.linalg.det(2 * np.pi * total)))
+        estimates.append(mean + gain @ residual)
+        spreads.append(covariance - gain @ covariance[seen])
+    share = np.array(densities) / np.sum(densities)
+    mean = share @ np.array(estimates)
+    about = np.array(estimates) - mean
+    return mean, np.einsum("k,kde->de", share, spreads) + np.einsum("k,kd,ke->de", share, about, about)
+
+
+@pytest.mark.parametrize("order", ["storage", "source"])
+def test_zarr_products_hold_the_posterior_of_every_row_by_its_id(
+    rows: tuple[np.ndarray, np.ndarray], catalog: dgmmis.Catalog, tmp_path: Path, order: str
+) -> None:
+    out = zarr.open_group(dgmmis.apply(MODEL, catalog, tmp_path / "out.zarr", top=2, order=order), mode="r")
+    ids = out["row_id"][:]
+    assert sorted(ids) == list(range(N_ROWS))
+    assert (list(ids) == list(range(N_ROWS))) == (order == "source")
+    responsibilities = TRUTH.responsibilities(*rows)[ids]
+    best = np.argsort(-responsibilities, axis=1, kind="stable")[:, :2]
+    np.testing.assert_array_equal(out["component"][:], best)
+    np.testing.assert_allclose(
+        out["responsibility"][:], np.take_along_axis(responsibilities, best, axis=1), atol=1e-12
+    )
+    np.testing.assert_allclose(out["log_density"][:], TRUTH.log_density(*rows)[ids], rtol=1e-12, atol=1e-12)
+    entries = lower_indices(3)
+    for position in range(0, N_ROWS, 37):
+        mean, covariance = brute_force(rows[0][ids[position]], rows[1][ids[position]])
+        np.testing.assert_allclose(out["posterior_mean"][position], mean, rtol=1e-10, atol=1e-10)
+        np.testing.assert_allclose(
+            out["posterior_covariance"][position], covariance[entries], rtol=1e-9, atol=1e-10
+        )
+
+
+def test_a_row_with_nothing_observed_gets_the_mixture_itself(
+    catalog: dgmmis.Catalog, tmp_path: Path
+) -> None:
+    out = zarr.open_group(dgmmis.apply(MODEL, catalog, tmp_path / "out.zarr", order="source"), mode="r")
+    assert out["log_density"][5] == pytest.approx(0, abs=1e-15)
+    np.testing.assert_allclose(out["posterior_mean"][5], TRUTH.amplitudes @ TRUTH.means)
+
+
+def test_parquet_products_equal_zarr_products(catalog: dgmmis.Catalog, tmp_path: Path) -> None:
+    as_zarr = zarr.open_group(dgmmis.apply(MODEL, catalog, tmp_path / "out.zarr"), mode="r")
+    table = pq.read_table(dgmmis.apply(MODEL, catalog, tmp_path / "out.parquet"))
+    np.testing.assert_array_equal(table["row_id"], as_zarr["row_id"][:])
+    np.testing.assert_array_equal(table["log_density"], as_zarr["log_density"][:])
+    np.testing.assert_array_equal(table["component_1"], as_zarr["component"][:, 0])
+    np.testing.assert_array_equal(table["posterior_mean_b"], as_zarr["posterior_mean"][:, 1])
+    np.testing.assert_array_equal(table["posterior_covariance_c_b"], as_zarr["posterior_covariance"][:, 4])
+
+
+def test_text_ids_are_written_as_text(tmp_path: Path) -> None:
+    ids = np.array(["Gaia 1", "Gaia 22", "ζ Tau"])
+    np.savez(tmp_path / "t.npz", values=np.arange(9.0).reshape(3, 3), name=ids)
+    catalog = dgmmis.ingest(
+        {"a": np.arange(3.0), "b": np.ones(3), "c": np.ones(3), "name": ids},
+        tmp_path / "t.zarr",
+        features=("a", "b", "c"),
+        id="name",
+    )
+    table = pq.read_table(dgmmis.apply(MODEL, catalog, tmp_path / "out.parquet", order="source"))
+    assert table["row_id"].to_pylist() == list(ids)
+    out = zarr.open_group(dgmmis.apply(MODEL, catalog, tmp_path / "out.zarr", order="source"), mode="r")
+    assert bytes(out["row_id"][2]).rstrip(b"\0").decode() == "ζ Tau"
+
+
+def test_nothing_is_overwritten_unless_asked_and_a_failure_leaves_nothing(
+    catalog: dgmmis.Catalog, tmp_path: Path
+) -> None:
+    out = dgmmis.apply(MODEL, catalog, tmp_path / "out.zarr")
+    with pytest.raises(AlreadyExists, match=r"out\.zarr"):
+        dgmmis.apply(MODEL, catalog, out)
+    dgmmis.apply(MODEL, catalog, out, overwrite=True, top=1)
+    assert zarr.open_group(out, mode="r")["component"].shape == (N_ROWS, 1)
+    with pytest.raises(FeatureMismatch, match="fitted to a, b, x"):
+        dgmmis.apply(dgmmis.Model(TRUTH, ("a", "b", "x")), catalog, tmp_path / "other.zarr")
+    assert [path.name for path in tmp_path.iterdir()] == ["out.zarr"]
+
+
+def test_other_units_than_the_models_are_refused(tmp_path: Path) -> None:
+    values, noise = noisy_rows(50)
+    catalog = dgmmis.ingest(
+        values, tmp_path / "u.zarr", features=("a", "b", "c"), noise=noise, units={"a": "deg"}
+    )
+    with pytest.raises(UnitMismatch, match="deg"):
+        dgmmis.apply(dgmmis.Model(TRUTH, ("a", "b", "c"), ("mas", "", "")), catalog, tmp_path / "out.zarr")
