@@ -105,13 +105,19 @@ def fit(
         If the run folder holds another run, or another process drives it.
     """
     limits = Limits(tolerance, max_passes)
-    chunks = _as_chunks(values, noise, weights, features)
+    chunks = _as_chunks(values, noise, weights, features, units)
     kept = check_settings(
-        n_components, chunks.n_features, initial=initial, frozen=frozen, method=method, limits=limits
+        n_components,
+        chunks.n_features,
+        initial=initial,
+        frozen=frozen,
+        method=method,
+        limits=limits,
+        seed=seed,
     )
     observer = observer or SilentObserver()
     if run is None:
-        return _fit_in_memory(chunks, n_components, initial, kept, limits, seed, client, units, observer)
+        return _fit_in_memory(chunks, n_components, initial, kept, limits, seed, client, observer)
     if not isinstance(chunks, Catalog):
         raise InvalidSetting("a run keeps the fit of a catalogue: ingest the array first (dgmmis.ingest).")
     folder = prepare_run(
@@ -170,6 +176,7 @@ def resume(
         frozen=None,
         method=folder.config["method"],
         limits=limits,
+        seed=folder.config["seed"],
     )
     watcher = observer or SilentObserver()
     return drive(folder, chunks, lambda: _summarizer(chunks, client, watcher), limits, observer=watcher)
@@ -180,14 +187,15 @@ def _as_chunks(
     noise: NoiseLike,
     weights: ArrayLike | None,
     features: tuple[str, ...],
+    units: tuple[str, ...],
 ) -> ArrayChunks | Catalog:
     if isinstance(values, str | Path):
         values = open_catalog(values)
     if not isinstance(values, Catalog):
-        return ArrayChunks.from_arrays(values, noise, weights, names=features or None)
-    if noise is not None or weights is not None or features:
+        return ArrayChunks.from_arrays(values, noise, weights, features=features, units=units)
+    if noise is not None or weights is not None or features or units:
         raise InvalidSetting(
-            "a catalogue carries its own noise, weights and features: leave these arguments out, or ingest the "
+            "a catalogue carries its own noise, weights, features and units: leave these arguments out, or ingest the "
             "source again with the ones you want."
         )
     return values
@@ -207,7 +215,6 @@ def _fit_in_memory(
     limits: Limits,
     seed: int,
     client: Client | None,
-    units: tuple[str, ...],
     observer: Observer,
 ) -> FitResult:
     start = None
@@ -222,5 +229,5 @@ def _fit_in_memory(
         history.append(Scan.of(last))
         observer.on_pass(history[-1], last.log_likelihoods, last.statistics.rows)
     assert last is not None
-    model = Model(last.mixture, chunks.features, chunks.units or units)
+    model = Model(last.mixture, chunks.features, chunks.units)
     return FitResult.of(last, history, model, limits.tolerance, start)

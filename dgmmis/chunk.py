@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
+from dgmmis.model import named_features
 from dgmmis.noise import Noise, NoiseLike
 from dgmmis.row_hash import hash_integers
 from dgmmis.rows import Rows
@@ -28,13 +29,13 @@ class ArrayChunks:
     samples : tuple of Samples
         One per chunk, checked.
     features, units : tuple of str
-        Empty if they were not named.
+        x0, x1, ... and "" where they were not named.
     """
 
     rows: Rows
     samples: tuple[Samples, ...]
-    features: tuple[str, ...] = ()
-    units: tuple[str, ...] = ()
+    features: tuple[str, ...]
+    units: tuple[str, ...]
 
     @classmethod
     def from_arrays(
@@ -43,21 +44,23 @@ class ArrayChunks:
         noise: NoiseLike = None,
         weights: ArrayLike | None = None,
         *,
-        names: tuple[str, ...] | None = None,
+        features: tuple[str, ...] = (),
+        units: tuple[str, ...] = (),
         chunk_rows: int = CHUNK_ROWS,
         checked: bool = False,
     ) -> ArrayChunks:
         """Check rows, unless they were `checked`, and cut them; parameters as in `Samples.from_arrays`."""
         values = as_values(values)
+        features, units = named_features(features, units, values.shape[1])
         noise = Noise.of(noise, *values.shape)
         rows = Rows(values, noise, None if weights is None else as_weights(weights, len(values)))
         samples = tuple(
             rows.take(slice(first, first + chunk_rows)).samples(
-                names=names, first_row=first, checked=checked
+                names=features, first_row=first, checked=checked
             )
             for first in range(0, len(values), chunk_rows)
         )
-        return cls(rows, samples, names or ())
+        return cls(rows, samples, features, units)
 
     @property
     def n_rows(self) -> int:

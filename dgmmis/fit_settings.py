@@ -26,6 +26,7 @@ def check_settings(
     frozen: Mapping[str, ArrayLike] | None,
     method: str,
     limits: Limits,
+    seed: int,
 ) -> Frozen:
     """Refuse settings that cannot be meant, and return what is frozen.
 
@@ -40,6 +41,8 @@ def check_settings(
         raise InvalidSetting(f"n_components is {n_components}; expected a whole number of at least 1.")
     if method not in METHODS:
         raise InvalidSetting(f"method is {method!r}; expected one of {', '.join(METHODS)}.")
+    if not _is_whole(seed) or seed < 0:
+        raise InvalidSetting(f"seed is {seed}; expected a whole number >= 0.")
     _check_limits(limits)
     if frozen and initial is None:
         raise InvalidSetting(

@@ -36,7 +36,9 @@ class Frozen:
         """
         if isinstance(frozen, Frozen):
             return frozen
-        frozen = frozen or {}
+        frozen = {} if frozen is None else frozen
+        if not isinstance(frozen, Mapping):
+            raise InvalidSetting(f"frozen is {frozen!r}; expected a dict with keys {', '.join(KINDS)}.")
         unknown = set(frozen) - set(KINDS)
         if unknown:
             raise InvalidSetting(f"frozen has keys {sorted(unknown)}; allowed are {', '.join(KINDS)}.")
@@ -50,7 +52,10 @@ class Frozen:
 
 
 def _mask(which: ArrayLike, n_components: int, kind: str) -> NDArray[np.bool_]:
-    array = np.asarray(which)
+    try:
+        array = np.asarray(which)
+    except ValueError as error:
+        raise InvalidSetting(f"frozen {kind} is {which!r}: {error}.") from error
     if array.dtype == bool:
         if array.shape != (n_components,):
             raise InvalidSetting(

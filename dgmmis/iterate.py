@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from dgmmis.convergence import predicted_gain
+from dgmmis.errors import InvalidData
 from dgmmis.frozen import Frozen
 from dgmmis.maximization import maximize, starved
 from dgmmis.mixture import Mixture
@@ -95,11 +96,22 @@ def iterate(
         mixture, history = maximize(after.mixture, after.statistics, frozen), after.log_likelihoods
     while True:
         statistics = summarize(mixture)
+        _require_weight(statistics)
         done = _judged(mixture, statistics, (*history, statistics.log_likelihood), limits)
         yield done
         if done.reason:
             return
         mixture, history = maximize(mixture, statistics, frozen), done.log_likelihoods
+
+
+def _require_weight(statistics: Statistics) -> None:
+    if not statistics.weight > 0:
+        raise InvalidData(
+            f"none of the rows has both an observed feature and a weight above 0 ({statistics.rows} rows have a "
+            "feature): there is nothing to fit.",
+            array="weights",
+            value=statistics.weight,
+        )
 
 
 def _judged(

@@ -23,6 +23,9 @@ __all__ = ["LANES", "fixed_log_terms", "fixed_statistics", "noisy_log_terms", "n
 LANES = 64
 """Rows of a block: the scratch of one block stays in the first-level cache for up to 8 features."""
 
+TINY, HUGE = 1e-250, 1e250
+"""Where the product of a determinant's factors is no longer trusted."""
+
 # 'contract' allows fused multiply-add; 'reassoc' only inside the two sums, where the order of adding the
 # rows of one block is free (but the same on every call).  Full fastmath would assume no NaN.
 _compile = numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "nsz"})
@@ -114,15 +117,28 @@ def _forward(values, mean, lower, residual):  # type: ignore[no-untyped-def]
 
 
 @_compile
-def _noisy_log_term(constant, reference, inverse, residual, out):  # type: ignore[no-untyped-def]
-    """Write ln a N(x | m, T) of each row, the determinant taken in units of `reference` against underflow."""
+def _log_root_precision(reference, inverse, out):  # type: ignore[no-untyped-def]
+    """Half the log-determinant of T^-1 in units of `reference`; one logarithm unless the product runs away."""
     for b in range(LANES):
         out[b] = 1.0
     for j in range(len(reference)):
         for b in range(LANES):
             out[b] *= inverse[j, b] * reference[j]
     for b in range(LANES):
-        out[b] = 0.5 * math.log(out[b]) + constant
+        if TINY < out[b] < HUGE:
+            out[b] = 0.5 * math.log(out[b])
+        else:
+            out[b] = 0.0
+            for j in range(len(reference)):
+                out[b] += 0.5 * math.log(inverse[j, b] * reference[j])
+
+
+@_compile
+def _noisy_log_term(constant, reference, inverse, residual, out):  # type: ignore[no-untyped-def]
+    """Write ln a N(x | m, T) of each row."""
+    _log_root_precision(reference, inverse, out)
+    for b in range(LANES):
+        out[b] += constant
     for j in range(len(reference)):
         for b in range(LANES):
             out[b] -= 0.5 * residual[j, b] * residual[j, b] * inverse[j, b]

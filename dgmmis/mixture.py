@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 from dgmmis.densities import component_log_densities, log_densities
 from dgmmis.errors import InvalidData
 from dgmmis.noise import NoiseLike
+from dgmmis.numeric_input import as_numbers
 from dgmmis.packed import Array, is_positive_semidefinite, pack
 from dgmmis.samples import Samples
 
@@ -116,7 +117,7 @@ class Mixture:
         for k in range(self.n_components):
             rows = np.flatnonzero(which == k)
             values[rows] = rng.multivariate_normal(
-                self.means[k], self.covariances[k], size=len(rows), method="eigh"
+                self.means[k], self.covariances[k], size=len(rows), method="eigh", check_valid="ignore"
             )
         return values
 
@@ -132,10 +133,7 @@ class Mixture:
 
 
 def _finite(array: ArrayLike, name: str, n_dimensions: int) -> Array:
-    try:
-        array = np.array(array, dtype=np.float64, order="C")
-    except (TypeError, ValueError) as error:
-        raise InvalidData(f"{name} cannot be read as numbers: {error}.", array=name) from error
+    array = np.array(as_numbers(array, name), order="C")
     if array.ndim != n_dimensions:
         expected = {1: "(K,)", 2: "(K, D)", 3: "(K, D, D)"}[n_dimensions]
         raise InvalidData(f"{name} has shape {array.shape}; expected {expected}.", array=name)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
+import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeGuard
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -16,7 +20,7 @@ from dgmmis.noise import NoiseLike
 from dgmmis.packed import Array
 from dgmmis.samples import default_names
 
-__all__ = ["Model"]
+__all__ = ["Model", "named_features"]
 
 FORMAT = "dgmmis model 1"
 
@@ -44,14 +48,7 @@ class Model:
     units: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        n_features = self.mixture.n_features
-        features = tuple(self.features) or default_names(n_features)
-        units = tuple(self.units) or ("",) * n_features
-        if len(features) != n_features or len(units) != n_features or len(set(features)) != n_features:
-            raise FeatureMismatch(
-                f"a mixture of {n_features} features has names {features} and units {units}; expected "
-                f"{n_features} distinct names and {n_features} units."
-            )
+        features, units = named_features(self.features, self.units, self.mixture.n_features)
         object.__setattr__(self, "features", features)
         object.__setattr__(self, "units", units)
 
@@ -100,14 +97,63 @@ class Model:
         InvalidData
             If the file is no such model.
         """
-        try:
-            with np.load(path, allow_pickle=False) as stored:
-                header = json.loads(str(stored["header"]))
-                arrays = [stored[name] for name in ("amplitudes", "means", "covariances")]
-        except (OSError, ValueError, KeyError, EOFError) as error:
-            raise InvalidData(f"{path} is not a saved model: {error}.", array=str(path)) from error
+        header, arrays = _read(Path(path))
         if header.get("format") != FORMAT:
             raise InvalidData(
                 f"{path} has format {header.get('format')!r}; this version reads {FORMAT!r}.", array=str(path)
             )
-        return cls(Mixture(*arrays), tuple(header["features"]), tuple(header["units"]))
+        features, units = header.get("features"), header.get("units")
+        if not _are_texts(features) or not _are_texts(units):
+            raise InvalidData(f"{path} does not name its features and units.", array=str(path))
+        return cls(Mixture(*arrays), tuple(features), tuple(units))
+
+
+def _are_texts(names: object) -> TypeGuard[list[str]]:
+    return isinstance(names, list) and all(isinstance(name, str) for name in names)
+
+
+# What zipfile, zlib, numpy and json raise for files that were cut off, altered or never were models.
+UNREADABLE = (
+    OSError,
+    ValueError,
+    LookupError,
+    EOFError,
+    TypeError,
+    NotImplementedError,
+    RuntimeError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+
+
+def _read(path: Path) -> tuple[dict[str, Any], list[Array]]:
+    """Header and parameter arrays of a saved model."""
+    try:
+        stored = np.load(io.BytesIO(path.read_bytes()), allow_pickle=False)
+        header = json.loads(str(stored["header"]))
+        arrays = [stored[name] for name in ("amplitudes", "means", "covariances")]
+    except UNREADABLE as error:
+        raise InvalidData(f"{path} is not a saved model: {error}.", array=str(path)) from error
+    if not isinstance(header, dict):
+        raise InvalidData(f"{path} is not a saved model: its header is no object.", array=str(path))
+    return header, arrays
+
+
+def named_features(
+    features: Sequence[str], units: Sequence[str], n_features: int
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Names and units of `n_features` features, filled in where none were given.
+
+    Raises
+    ------
+    FeatureMismatch
+        If their numbers do not fit, or a name is repeated.
+    """
+    names = tuple(features) or default_names(n_features)
+    their_units = tuple(units) or ("",) * n_features
+    if len(names) != n_features or len(their_units) != n_features or len(set(names)) != n_features:
+        raise FeatureMismatch(
+            f"{n_features} features have names {names} and units {their_units}; expected {n_features} distinct "
+            f"names and {n_features} units."
+        )
+    return names, their_units

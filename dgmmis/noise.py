@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from dgmmis.errors import InvalidData
-from dgmmis.packed import Array, pack, packed_size, unpack
+from dgmmis.numeric_input import as_numbers
+from dgmmis.packed import Array, is_positive_semidefinite, pack, packed_size, unpack
 
 __all__ = ["Noise", "NoiseKind", "NoiseLike"]
 
@@ -48,20 +49,25 @@ class Noise:
         Raises
         ------
         InvalidData
-            If it is not square, not symmetric or not finite.
+            If it is not square, not symmetric, not finite or not positive semi-definite.
         """
-        matrix = _as_float(covariance, "noise")
+        matrix = as_numbers(covariance, "noise")
         if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
             raise InvalidData(
                 f"shared noise has shape {matrix.shape}; expected one covariance (D, D).", array="noise"
             )
         _require_symmetric(matrix[None])
-        return cls("shared", _frozen((matrix + matrix.T) / 2))
+        symmetric = (matrix + matrix.T) / 2
+        if not is_positive_semidefinite(pack(symmetric)[None])[0]:
+            raise InvalidData(
+                f"shared noise is not a finite, positive semi-definite covariance:\n{matrix}", array="noise"
+            )
+        return cls("shared", _frozen(symmetric))
 
     @classmethod
     def diagonal(cls, variances: ArrayLike) -> Noise:
         """Independent noise, its variances (N, D) row by row (squared errors, not errors)."""
-        array = _as_float(variances, "noise")
+        array = as_numbers(variances, "noise")
         if array.ndim != 2:
             raise InvalidData(
                 f"diagonal noise has shape {array.shape}; expected variances (N, D).", array="noise"
@@ -77,18 +83,19 @@ class Noise:
         InvalidData
             If the shape is another, or a matrix is not symmetric; the row is named.
         """
-        array = _as_float(covariances, "noise")
+        array = as_numbers(covariances, "noise")
         if array.ndim != 3 or array.shape[1] != array.shape[2]:
             raise InvalidData(
                 f"full noise has shape {array.shape}; expected covariances (N, D, D).", array="noise"
             )
         _require_symmetric(array)
-        return cls("full", _frozen(pack((array + array.swapaxes(1, 2)) / 2)))
+        with np.errstate(invalid="ignore"):  # infinite entries of absent features are not read
+            return cls("full", _frozen(pack((array + array.swapaxes(1, 2)) / 2)))
 
     @classmethod
     def packed(cls, triangles: ArrayLike) -> Noise:
         """One covariance per row as packed lower triangles (N, P), in the order of `dgmmis.packed`."""
-        array = _as_float(triangles, "noise")
+        array = as_numbers(triangles, "noise")
         if array.ndim != 2:
             raise InvalidData(f"packed noise has shape {array.shape}; expected (N, P).", array="noise")
         return cls("full", _frozen(array))
@@ -106,7 +113,7 @@ class Noise:
         correlations : dict, optional
             `{(i, j): column}` with the correlation coefficients of features i and j; absent pairs are 0.
         """
-        columns = np.broadcast_arrays(*[np.atleast_1d(_as_float(e, "errors")) for e in errors])
+        columns = np.broadcast_arrays(*[np.atleast_1d(as_numbers(e, "errors")) for e in errors])
         deviations = np.stack(columns, axis=1)
         if not correlations:
             return cls("diagonal", _frozen(np.where(deviations < 0, -1.0, 1.0) * deviations**2))
@@ -119,7 +126,7 @@ class Noise:
         for (a, b), column in correlations.items():
             i, j = max(a, b), min(a, b)
             triangles[:, i * (i + 1) // 2 + j] = (
-                _as_float(column, "correlations") * deviations[:, i] * deviations[:, j]
+                as_numbers(column, "correlations") * deviations[:, i] * deviations[:, j]
             )
         return cls("full", _frozen(triangles))
 
@@ -139,7 +146,7 @@ class Noise:
         if noise is None:
             return cls.none()
         if not isinstance(noise, Noise):
-            noise = cls._from_shape(_as_float(noise, "noise"), n_rows, n_features)
+            noise = cls._from_shape(as_numbers(noise, "noise"), n_rows, n_features)
         noise.require_rows(n_rows, n_features)
         return noise
 
@@ -200,13 +207,6 @@ class Noise:
 NoiseLike = Noise | ArrayLike | None
 
 
-def _as_float(array: ArrayLike, name: str) -> Array:
-    try:
-        return np.asarray(array, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise InvalidData(f"{name} cannot be read as numbers: {error}.", array=name) from error
-
-
 def _frozen(array: Array) -> Array:
     """Return a contiguous array that refuses to be written to."""
     array = np.ascontiguousarray(array)
@@ -216,10 +216,11 @@ def _frozen(array: Array) -> Array:
 
 
 def _require_symmetric(matrices: Array) -> None:
-    difference = np.abs(matrices - matrices.swapaxes(1, 2))
-    variances = np.abs(np.diagonal(matrices, axis1=1, axis2=2))
-    scale = np.sqrt(variances[:, :, None] * variances[:, None, :])
-    bad = difference > SYMMETRY_TOLERANCE * np.maximum(scale, np.finfo(float).tiny)
+    with np.errstate(invalid="ignore", over="ignore"):
+        difference = np.abs(matrices - matrices.swapaxes(1, 2))
+        variances = np.abs(np.diagonal(matrices, axis1=1, axis2=2))
+        scale = np.sqrt(variances[:, :, None]) * np.sqrt(variances[:, None, :])
+        bad = difference > SYMMETRY_TOLERANCE * np.maximum(scale, np.finfo(float).tiny)
     if bad.any():
         row, i, j = (int(index) for index in np.argwhere(bad)[0])
         raise InvalidData(

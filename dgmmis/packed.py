@@ -88,13 +88,14 @@ def _smallest_eigenvalue(matrices: Array) -> Array:
     variances = np.diagonal(matrices, axis1=-2, axis2=-1)
     scale = np.sqrt(np.maximum(variances, 0))
     safe = np.where(scale > 0, scale, 1)
-    correlation = matrices / (safe[:, :, None] * safe[:, None, :])
+    with np.errstate(invalid="ignore"):
+        correlation = matrices / safe[:, :, None] / safe[:, None, :]
     finite = np.isfinite(correlation).all(axis=(1, 2))
     smallest = np.full(len(matrices), -1.0)
     smallest[finite] = np.linalg.eigvalsh(correlation[finite])[:, 0]
     smallest[(variances < 0).any(axis=1)] = -1
-    off_diagonal_of_zero = (np.abs(correlation) * (scale == 0)[:, :, None]).max(axis=(1, 2))
-    smallest[off_diagonal_of_zero > 0] = -1
+    beside_zero = (correlation != 0) & (scale == 0)[:, :, None]
+    smallest[beside_zero.any(axis=(1, 2))] = -1
     return smallest
 
 

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from dgmmis.errors import InvalidData
 from dgmmis.faults import find_faults, refuse_faults
 from dgmmis.noise import Noise, NoiseKind, NoiseLike
+from dgmmis.numeric_input import as_numbers
 from dgmmis.packed import Array, pack, sub_positions
 
 __all__ = ["PatternGroup", "Samples", "as_values", "as_weights", "default_names", "pattern_codes"]
@@ -118,12 +119,7 @@ def default_names(n_features: int) -> tuple[str, ...]:
 
 def as_values(values: ArrayLike) -> Array:
     """`values` as a float64 array (N, D), or an `InvalidData` that says why not."""
-    if isinstance(values, np.ma.MaskedArray):
-        values = np.ma.filled(values.astype(np.float64), np.nan)
-    try:
-        array = np.asarray(values, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise InvalidData(f"values cannot be read as numbers: {error}.", array="values") from error
+    array = as_numbers(values, "values")
     if array.ndim != 2 or array.shape[1] == 0:
         hint = " Reshape one feature with values[:, None]." if array.ndim == 1 else ""
         raise InvalidData(
@@ -138,10 +134,7 @@ def as_weights(weights: ArrayLike | None, n_rows: int) -> Array:
     """`weights` as a float64 array (N,); ones by default."""
     if weights is None:
         return np.ones(n_rows)
-    try:
-        array = np.asarray(weights, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise InvalidData(f"weights cannot be read as numbers: {error}.", array="weights") from error
+    array = as_numbers(weights, "weights")
     if array.shape != (n_rows,):
         raise InvalidData(f"weights has shape {array.shape}; expected ({n_rows},).", array="weights")
     return array

@@ -106,19 +106,25 @@ def choose_start(
     scores = tuple(
         float("nan") if isinstance(fit, DgmmisError) else fit.statistics.mean_log_likelihood for fit in fits
     )
-    if np.isnan(scores).all():
-        raise next(fit for fit in fits if isinstance(fit, DgmmisError))
-    chosen = int(np.nanargmax(scores))
-    best = fits[chosen]
-    assert isinstance(best, Pass)
-    if whole:
-        return Start(best.mixture, len(pilot), scores, chosen, 0)
-    last = _converge(pilot, best.mixture, report)
-    return Start(last.mixture, len(pilot), scores, chosen, last.number)
+    collapse = next((fit for fit in fits if isinstance(fit, DgmmisError)), None)
+    for chosen in np.argsort(-np.nan_to_num(scores, nan=-np.inf), kind="stable").tolist():
+        fit = fits[chosen]
+        if isinstance(fit, DgmmisError):
+            break
+        try:
+            last = fit if whole else _converge(pilot, fit.mixture, report)
+        except CollapsedComponent as error:
+            collapse = error
+            continue
+        return Start(last.mixture, len(pilot), scores, chosen, 0 if whole else last.number)
+    assert collapse is not None
+    raise collapse
 
 
 def _converge(pilot: Rows, mixture: Mixture, report: Callable[[Pass], None] | None) -> Pass:
-    chunks = ArrayChunks.from_arrays(pilot.values, pilot.noise, pilot.weights, chunk_rows=25_000, checked=True)
+    chunks = ArrayChunks.from_arrays(
+        pilot.values, pilot.noise, pilot.weights, chunk_rows=25_000, checked=True
+    )
     frozen = Frozen.of(None, mixture.n_components)
     scan = None
     for scan in iterate(mixture, local_summarize(chunks), frozen, PILOT_LIMITS):
@@ -141,10 +147,11 @@ def _short_fit(rows: Rows, n_components: int, stream: np.random.SeedSequence) ->
 
 def _require_enough(pilot: Rows, n_components: int) -> None:
     present = ~np.isnan(pilot.values)
-    n_useful = int(present.any(axis=1).sum())
+    weighing = True if pilot.weights is None else pilot.weights > 0
+    n_useful = int((present.any(axis=1) & weighing).sum())
     if n_components > n_useful:
         raise InvalidData(
-            f"{n_components} components were asked of {n_useful} rows with at least one observed feature. "
+            f"{n_components} components were asked of {n_useful} rows with weight and at least one observed feature. "
             f"Use at most {n_useful} components, or more rows.",
             array="values",
             value=n_useful,

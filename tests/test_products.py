@@ -8,11 +8,11 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import zarr
-from simulated import TRUTH, noisy_rows
 
 import dgmmis
 from dgmmis.errors import AlreadyExists, FeatureMismatch, UnitMismatch
 from dgmmis.packed import lower_indices
+from simulated import TRUTH, noisy_rows
 
 N_ROWS = 1_300
 MODEL = dgmmis.Model(TRUTH, ("a", "b", "c"))
@@ -72,9 +72,7 @@ def test_zarr_products_hold_the_posterior_of_every_row_by_its_id(
         )
 
 
-def test_a_row_with_nothing_observed_gets_the_mixture_itself(
-    catalog: dgmmis.Catalog, tmp_path: Path
-) -> None:
+def test_a_row_with_nothing_observed_gets_the_mixture_itself(catalog: dgmmis.Catalog, tmp_path: Path) -> None:
     out = zarr.open_group(dgmmis.apply(MODEL, catalog, tmp_path / "out.zarr", order="source"), mode="r")
     assert out["log_density"][5] == pytest.approx(0, abs=1e-15)
     np.testing.assert_allclose(out["posterior_mean"][5], TRUTH.amplitudes @ TRUTH.means)

@@ -176,7 +176,7 @@ def test_a_row_that_cannot_be_used_is_named_with_array_feature_and_value(fault):
 def test_rows_keep_their_numbers_whatever_the_chunks(fault):
     values, noise, weights, array, row, *_ = fault
     with pytest.raises(InvalidData) as caught:
-        ArrayChunks.from_arrays(values, noise, weights, chunk_rows=1, names=("a", "b"))
+        ArrayChunks.from_arrays(values, noise, weights, chunk_rows=1, features=("a", "b"))
     assert (caught.value.array, caught.value.row) == (array, row)
     assert caught.value.column in ("a", "b", "weights")
 

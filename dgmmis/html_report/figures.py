@@ -28,7 +28,6 @@ from dgmmis.plots.library import Figure
 
 __all__ = ["Image", "make_figures"]
 
-ELLIPSES = "Ellipses at 1 and 2 sigma hold 39 % and 86 % of their component."
 MOST_PASSES = 300
 """Passes drawn of the amplitudes' history; more cannot be told apart."""
 
@@ -150,16 +149,16 @@ def _mark_sentences(corner: Corner, model: Model) -> list[str]:
             "match "
             "the histogram the model is inadequate."
         )
-    if corner.n_features > 1:
-        sentences.append(ELLIPSES)
     if model.mixture.n_features > corner.n_features:
         sentences.append(
             f"Of {model.mixture.n_features} features the {corner.n_features} are drawn in which the "
             "components "
             "lie furthest apart, relative to the whole scatter."
         )
-    if model.mixture.n_components > MANY:
+    if corner.n_features > 1 and model.mixture.n_components > MANY:
         sentences.append(
-            "With so many components only 1 sigma is drawn, the fainter the smaller the amplitude."
+            "Of so many components only 1 sigma is drawn, the fainter the smaller the amplitude."
         )
+    elif corner.n_features > 1:
+        sentences.append("Ellipses at 1 and 2 sigma hold 39 % and 86 % of their component.")
     return sentences

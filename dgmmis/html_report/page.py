@@ -17,6 +17,7 @@ from dgmmis.html_report.number_text import count, duration, significant
 from dgmmis.html_report.run_facts import RunFacts, gather
 from dgmmis.html_report.wording import caveats, how_to_go_on, outcome, title
 from dgmmis.runs import RunFolder
+from dgmmis.starts import pilot_rows
 from dgmmis.store import Catalog
 
 try:
@@ -162,14 +163,17 @@ def _start(facts: RunFacts) -> str:
         return "The start is not known yet."
     if not start.mean_log_likelihoods:
         return "The fit began with a mixture that was given."
-    fits = len(start.mean_log_likelihoods)
-    further = (
-        f" and was fitted there for {count(start.pilot_passes)} more updates" if start.pilot_passes else ""
+    scored = min(start.pilot_rows, pilot_rows(start.mixture.n_components, start.mixture.n_features))
+    best = significant(start.mean_log_likelihoods[start.chosen], 6)
+    text = (
+        f"Of {len(start.mean_log_likelihoods)} short fits to {count(scored)} random rows, start "
+        f"{start.chosen} was "
+        f"the best, at {best} nats per {facts.per} of these."
     )
-    return (
-        f"Of {fits} short fits on a random sample of {count(start.pilot_rows)} rows, start {start.chosen} "
-        f"was the best, at {significant(start.mean_log_likelihoods[start.chosen], 6)} nats per {facts.per}{further}."
-    )
+    if start.pilot_passes:
+        passes = count(start.pilot_passes)
+        text += f" It was then fitted to {count(start.pilot_rows)} random rows, for {passes} updates."
+    return text
 
 
 def _counts(catalog: CatalogFacts) -> list[tuple[str, str]]:

@@ -122,6 +122,4 @@ def _slant(axes: Axes, n_features: int) -> None:
     """Turn the labels of the x ticks where they are too long to stand side by side."""
     letters = sum(len(label.get_text()) + 2 for label in axes.get_xticklabels())
     if letters > 150 / max(n_features, 2):
-        axes.tick_params(axis="x", labelrotation=40)
-        for label in axes.get_xticklabels():
-            label.set(ha="right", rotation_mode="anchor")
+        axes.tick_params(axis="x", labelrotation=90)
