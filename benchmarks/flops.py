@@ -1,9 +1,9 @@
 """How many operations an expectation step needs at least.
 
-Counted per (row, component) pair, a fused multiply-add as two, everything computed once, in the score
-form: u = T^-1 (x - m), sums of q, q u and q (u u^T - T^-1).  An exp and a log per pair come on top, not
-counted.  Achieved rates are stated on this minimum, whatever a kernel really executes: one that recomputes
-does not look faster for it.
+Counted per (row, component) pair, a fused multiply-add as two, everything computed once, in the score form:
+u = T^-1 (x - m), sums of q, q u and q (u u^T - T^-1). An exp per pair, and with noise of its own a log, are
+not counted. Achieved rates are stated on this minimum, whatever a kernel really executes: one that
+recomputes does not look faster for it.
 """
 
 from __future__ import annotations
