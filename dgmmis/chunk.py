@@ -30,12 +30,15 @@ class ArrayChunks:
         One per chunk, checked.
     features, units : tuple of str
         x0, x1, ... and "" where they were not named.
+    chunk_rows : int
+        Of every chunk but the last.
     """
 
     rows: Rows
     samples: tuple[Samples, ...]
     features: tuple[str, ...]
     units: tuple[str, ...]
+    chunk_rows: int
 
     @classmethod
     def from_arrays(
@@ -60,7 +63,7 @@ class ArrayChunks:
             )
             for first in range(0, len(values), chunk_rows)
         )
-        return cls(rows, samples, features, units)
+        return cls(rows, samples, features, units, chunk_rows)
 
     @property
     def n_rows(self) -> int:
@@ -76,6 +79,10 @@ class ArrayChunks:
     def n_chunks(self) -> int:
         """Number of chunks."""
         return len(self.samples)
+
+    def row_range(self, chunk: int) -> tuple[int, int]:
+        """Return the first row of a chunk and one past its last."""
+        return chunk * self.chunk_rows, min((chunk + 1) * self.chunk_rows, self.n_rows)
 
     def read_samples(self, chunk: int) -> Samples:
         """One chunk."""

@@ -13,7 +13,7 @@ from dgmmis.convergence import predicted_gain
 from dgmmis.errors import CollapsedComponent, InvalidData
 from dgmmis.fit_result import FitResult, Scan
 from dgmmis.frozen import Frozen
-from dgmmis.iterate import Limits, Pass, Summarize, iterate
+from dgmmis.iterate import Limits, Pass, Summarize, iterate, stopping_reason
 from dgmmis.mixture import Mixture
 from dgmmis.model import Model
 from dgmmis.runs import RunFolder, create_run, numerics_fingerprint
@@ -136,14 +136,26 @@ def drive(
             {"tolerance": limits.tolerance, "max_passes": limits.max_passes, **(budget or {})}
         )
         attempt = _Attempt(run, catalog, number, Trace(run.trace_path(number)), observer)
+        if not _is_over(run, limits):
+            run.reopen(number)
         _log_beginning(attempt)
         try:
             start = _start(attempt)
             return _passes(attempt, start, summarize(), limits)
         except (CollapsedComponent, InvalidData) as error:
-            run.reopen(number)
             run.write_final({"state": "FAILED", "reason": f"{type(error).__name__}: {error}"})
             raise
+
+
+def _is_over(run: RunFolder, limits: Limits) -> bool:
+    """Tell whether the run's recorded end is the end under these limits too."""
+    latest, final = run.latest(), run.final()
+    return (
+        final is not None
+        and final["state"] == "SUCCEEDED"
+        and latest is not None
+        and stopping_reason(latest.scan, limits) == "converged"
+    )
 
 
 def _log_beginning(attempt: _Attempt) -> None:
@@ -267,10 +279,8 @@ def _end(attempt: _Attempt, result: FitResult, digest: str) -> None:
         "mean_log_likelihood": result.mean_log_likelihood,
     }
     if not result.converged:
-        attempt.run.reopen(attempt.number)
         attempt.trace.write("stopped", reason=result.reason)
         return
-    if attempt.run.final() is None or (attempt.run.final() or {}).get("checkpoint") != digest:
-        attempt.run.reopen(attempt.number)
+    if attempt.run.final() is None:
         attempt.run.write_final(outcome)
     attempt.trace.write("converged", reason=result.reason)

@@ -93,7 +93,7 @@ def _in_all_features(
     return Statistics(
         len(group.rows),
         float(group.weights.sum()),
-        float(group.weights @ log_density),
+        float(np.sum(group.weights * log_density)),  # not a BLAS product: its bits depend on its threads
         zeroth,
         whole.first,
         whole.second,

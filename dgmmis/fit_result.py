@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isfinite
 
 from dgmmis.iterate import Pass
 from dgmmis.mixture import Mixture
@@ -115,8 +116,10 @@ def reason_in_words(last: Pass, tolerance: float) -> str:
             f"converged: predicted remaining gain {last.predicted_gain:.3g} nats <= tolerance {tolerance:g}"
         )
     if last.reason == "max_passes":
+        known = isfinite(last.predicted_gain)
+        left = f"{last.predicted_gain:.3g} nats" if known else "an unknown amount"
         return (
-            f"max_passes: stopped after {last.number} updates with {last.predicted_gain:.3g} nats predicted to "
-            "be gained; raise max_passes to go on"
+            f"max_passes: stopped after {last.number} updates with {left} predicted to be gained; raise "
+            "max_passes to go on"
         )
     return "interrupted"

@@ -12,7 +12,7 @@ from dgmmis.maximization import maximize, starved
 from dgmmis.mixture import Mixture
 from dgmmis.score_statistics import Statistics
 
-__all__ = ["Limits", "Pass", "Summarize", "iterate"]
+__all__ = ["Limits", "Pass", "Summarize", "iterate", "stopping_reason"]
 
 Summarize = Callable[[Mixture], Statistics]
 """The statistics of all rows under a mixture: one pass over the data."""

@@ -13,7 +13,14 @@ from dgmmis.samples import Samples
 from dgmmis.score_statistics import Statistics
 from dgmmis.tree import Tree, sum_leaves
 
-__all__ = ["Chunks", "local_summarize"]
+__all__ = ["Chunks", "local_summarize", "processors"]
+
+
+def processors() -> int:
+    """Processors that this process may use: `taskset` and containers may allow fewer than there are."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 class Chunks(Protocol):
@@ -22,6 +29,9 @@ class Chunks(Protocol):
     @property
     def n_chunks(self) -> int:
         """Number of chunks."""
+
+    def row_range(self, chunk: int) -> tuple[int, int]:
+        """Return the first row of a chunk and one past its last."""
 
     def read_samples(self, chunk: int) -> Samples:
         """One chunk."""
@@ -36,13 +46,14 @@ def local_summarize(chunks: Chunks, *, threads: int | None = None) -> Callable[[
     ----------
     chunks : Chunks
     threads : int, optional
-        Default: the processors of this machine.
+        Default: the processors this process may use.
     """
-    threads = max(1, min(threads or os.cpu_count() or 1, chunks.n_chunks))
+    threads = max(1, min(threads or processors(), chunks.n_chunks))
 
     def summarize(mixture: Mixture) -> Statistics:
         def leaf(chunk: int) -> Statistics:
-            return summarize_samples(mixture, chunks.read_samples(chunk))
+            first_row = chunks.row_range(chunk)[0]
+            return summarize_samples(mixture, chunks.read_samples(chunk), first_row=first_row)
 
         tree: Tree[Statistics] = Tree()
         if threads == 1:

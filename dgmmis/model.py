@@ -79,7 +79,9 @@ class Model:
         features and their units.
         """
         header = {"format": FORMAT, "features": self.features, "units": self.units}
-        with open(path, "wb") as file:
+        path = Path(path)
+        writing = path.with_name(f".{path.name}.writing")
+        with open(writing, "wb") as file:
             np.savez(
                 file,
                 header=np.array(json.dumps(header)),
@@ -87,6 +89,7 @@ class Model:
                 means=self.mixture.means,
                 covariances=self.mixture.covariances,
             )
+        writing.replace(path)
 
     @classmethod
     def load(cls, path: str | Path) -> Model:

@@ -62,7 +62,7 @@ class FitDisplay:
         left = passes_left(log_likelihoods, self._tolerance) * seconds
         detail = (
             f"pass {scan.number}: ln L per row {scan.mean_log_likelihood:.6f}, predicted gain "
-            f"{_number(scan.predicted_gain)} nats, {rows / max(seconds, 1e-9) / 1e6:.2f} M rows/s, "
+            f"{_nats(scan.predicted_gain)}, {rows / max(seconds, 1e-9) / 1e6:.2f} M rows/s, "
             f"left {_duration(left)}"
         )
         self._progress.update(self._pass, detail=detail, completed=0)
@@ -76,8 +76,8 @@ def _worth_a_line(number: int) -> bool:
     return number < 3 or number % 10 == 0
 
 
-def _number(value: float) -> str:
-    return f"{value:.3g}" if math.isfinite(value) else "not known yet"
+def _nats(value: float) -> str:
+    return f"{value:.3g} nats" if math.isfinite(value) else "not known yet"
 
 
 def _duration(seconds: float) -> str:

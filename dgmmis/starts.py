@@ -179,25 +179,25 @@ def seeded_mixture(values: Array, n_components: int, rng: np.random.Generator) -
     centers = _lloyd(scaled, _plus_plus(scaled, n_components, rng))
     nearest = _distances(scaled, centers).argmin(axis=1)
     filled = np.where(np.isnan(scaled), centers[nearest], scaled)
-    overall = np.cov(np.where(np.isnan(scaled), 0, scaled).T, bias=True).reshape(len(scale), len(scale))
+    zeroed = np.where(np.isnan(scaled), 0, scaled)
+    overall = np.einsum("nd,ne->de", zeroed, zeroed) / len(zeroed)
     overall += 1e-6 * np.eye(len(scale))
     counts = np.bincount(nearest, minlength=n_components)
     pseudo = len(scale) + 2
     covariances = np.empty((n_components, len(scale), len(scale)))
     for k in range(n_components):
         offset = filled[nearest == k] - centers[k]
-        covariances[k] = (offset.T @ offset + pseudo * overall) / (counts[k] + pseudo)
+        covariances[k] = (np.einsum("nd,ne->de", offset, offset) + pseudo * overall) / (counts[k] + pseudo)
     amplitudes = (counts + 1) / (counts + 1).sum()
     return Mixture(amplitudes, centers * scale + location, covariances * np.outer(scale, scale))
 
 
 def _distances(scaled: Array, centers: Array) -> Array:
-    """Squared distance per observed feature, (N, K)."""
+    """Squared distance per observed feature, (N, K); by sums whose bits depend on no number of threads."""
     observed = ~np.isnan(scaled)
     zeroed = np.where(observed, scaled, 0)
-    squared = (
-        (zeroed**2).sum(axis=1)[:, None] - 2 * zeroed @ centers.T + observed.astype(float) @ (centers**2).T
-    )
+    squared = (zeroed**2).sum(axis=1)[:, None] - 2 * np.einsum("nd,kd->nk", zeroed, centers)
+    squared += np.einsum("nd,kd->nk", observed.astype(float), centers**2)
     return np.asarray(np.maximum(squared, 0) / observed.sum(axis=1)[:, None])
 
 
@@ -219,11 +219,13 @@ def _lloyd(scaled: Array, centers: Array) -> Array:
     observed = ~np.isnan(scaled)
     zeroed = np.where(observed, scaled, 0)
     for _ in range(LLOYD_ROUNDS):
-        member = _one_hot(_distances(scaled, centers).argmin(axis=1), len(centers))
-        counts = member.T @ observed
-        centers = np.where(counts > 0, member.T @ zeroed / np.maximum(counts, 1), centers)
+        nearest = _distances(scaled, centers).argmin(axis=1)
+        counts = _sums_by_cluster(nearest, observed.astype(float), len(centers))
+        sums = _sums_by_cluster(nearest, zeroed, len(centers))
+        centers = np.where(counts > 0, sums / np.maximum(counts, 1), centers)
     return centers
 
 
-def _one_hot(nearest: NDArray[np.intp], n_components: int) -> Array:
-    return np.asarray(nearest[:, None] == np.arange(n_components), dtype=np.float64)
+def _sums_by_cluster(nearest: NDArray[np.intp], columns: Array, n_clusters: int) -> Array:
+    sums = [np.bincount(nearest, weights=column, minlength=n_clusters) for column in columns.T]
+    return np.stack(sums, axis=1)

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 import dgmmis
+from dgmmis.driver import SilentObserver
 from dgmmis.errors import AlreadyExists, CorruptCheckpoint, NotARun, RunConflict, RunLocked
 from dgmmis.runs.lock import hold
 from simulated import TRUTH, bits_of, write_catalog
@@ -205,3 +206,34 @@ def test_runs_are_listed(catalog: dgmmis.Catalog, tmp_path: Path) -> None:
     for name in ("b", "a"):
         fit(catalog, tmp_path / name, max_passes=0)
     assert [run.path.name for run in dgmmis.list_runs(tmp_path)] == ["a", "b"]
+
+
+def test_a_finished_run_that_is_taken_up_again_and_dies_is_not_called_finished(
+    catalog: dgmmis.Catalog, tmp_path: Path
+) -> None:
+    class DiesAfterOnePass(SilentObserver):
+        def on_pass(self, *_: object) -> None:
+            raise KeyboardInterrupt
+
+    vague = dgmmis.Mixture(np.full(3, 1 / 3), TRUTH.means / 3, np.tile(20 * np.eye(3), (3, 1, 1)))
+    dgmmis.fit(catalog, n_components=3, initial=vague, run=tmp_path / "run", tolerance=10.0)
+    run = dgmmis.open_run(tmp_path / "run")
+    assert run.state() == "SUCCEEDED"
+    with pytest.raises(KeyboardInterrupt):
+        dgmmis.resume(tmp_path / "run", tolerance=1e-3, observer=DiesAfterOnePass())
+    assert run.state() == "INTERRUPTED"
+    assert dgmmis.resume(tmp_path / "run").converged
+    assert run.state() == "SUCCEEDED"
+
+
+@pytest.mark.parametrize("threads", ["1", "3"])
+def test_the_threads_of_a_linear_algebra_library_change_no_bit(
+    catalog: dgmmis.Catalog, tmp_path: Path, threads: str
+) -> None:
+    expected = fit(catalog, tmp_path / "here", max_passes=3)
+    environment = {**os.environ, "OPENBLAS_NUM_THREADS": threads, "OMP_NUM_THREADS": threads}
+    command = [sys.executable, "-c", DRIVE, str(catalog.path), str(tmp_path / "there"), "3"]
+    subprocess.run(command, env=environment, check=True)
+    here, there = dgmmis.open_run(tmp_path / "here"), dgmmis.open_run(tmp_path / "there")
+    assert here.latest().digest == there.latest().digest
+    assert here.latest().scan.statistics.log_likelihood == expected.log_likelihood

@@ -45,9 +45,6 @@ def main() -> None:
     except DgmmisError as error:
         _show(error)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        sys.stderr.write("interrupted; a run can be resumed with: dgmmis resume RUNDIR\n")
-        sys.exit(130)
 
 
 def _show(error: DgmmisError) -> None:

@@ -32,6 +32,16 @@ Catalog = Annotated[Path, typer.Argument(metavar="CATALOG", help="Catalogue that
 
 
 @contextmanager
+def resumable(run: Path) -> Iterator[None]:
+    """Say how to go on when the user interrupts."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        typer.echo(f"interrupted; go on with: dgmmis resume {run}", err=True)
+        raise
+
+
+@contextmanager
 def using_cluster(
     cluster: str | None, workers: int | None, threads: int, memory_limit: str
 ) -> Iterator[Client | None]:
@@ -55,7 +65,7 @@ def fit_verb(
     n_components: Annotated[int, typer.Option("-K", "--components", help="Components of the mixture.")],
     run: Annotated[Path, typer.Option(help="Run folder: keeps every pass. The same settings continue it.")],
     tolerance: Annotated[
-        float, typer.Option(help="Stop when further passes would add less than this to ln L [total nats].")
+        float, typer.Option(help="Stop when further passes would add less than this to ln L \\[total nats].")
     ] = 0.1,
     max_passes: Annotated[int, typer.Option(help="Parameter updates at most.")] = 1000,
     seed: Annotated[int, typer.Option(help="Of the starts.")] = 0,
@@ -79,6 +89,7 @@ def fit_verb(
         model.require_features(opened.features)
         start = model.mixture
     with (
+        resumable(run),
         using_cluster(cluster, workers, threads, memory_limit) as client,
         fit_display(tolerance, quiet=as_json) as display,
     ):
@@ -110,10 +121,14 @@ def resume_verb(
     """Go on with a run from its last checkpoint, with the same bits as if it had never stopped."""
     from dgmmis.api import resume
     from dgmmis.progress import fit_display
+    from dgmmis.runs import open_run
 
+    if tolerance is None:
+        tolerance = open_run(run).last_budget().get("tolerance")
     with (
+        resumable(run),
         using_cluster(cluster, workers, threads, memory_limit) as client,
-        fit_display(tolerance or 0.1, quiet=as_json) as display,
+        fit_display(tolerance or 0, quiet=as_json) as display,
     ):
         result = resume(
             run, tolerance=tolerance, max_passes=max_passes, client=client, catalog=catalog, observer=display

@@ -91,7 +91,13 @@ class _ScatteredChunks:
             samples = self._chunks.samples[bounds[0] : bounds[1]]
             sent = self._sent[bounds] = self._client.scatter([samples], hash=False)[0]
         return self._client.submit(
-            summarize_scattered, sent, bounds[0], mixture, pure=False, **_preferring(worker)
+            summarize_scattered,
+            sent,
+            bounds[0],
+            self._chunks.chunk_rows,
+            mixture,
+            pure=False,
+            **_preferring(worker),
         )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -10,6 +9,7 @@ from distributed import Client, LocalCluster
 
 from dgmmis.cluster.configuration import owned_settings
 from dgmmis.errors import ClusterLost
+from dgmmis.local_pass import processors
 
 __all__ = ["connect", "local_cluster"]
 
@@ -23,7 +23,7 @@ def local_cluster(
     Parameters
     ----------
     workers : int, optional
-        Processes; default: the processors of this machine over `threads`.
+        Processes; default: the processors this process may use, over `threads`.
     threads : int
         Per worker.
     memory_limit : str or int
@@ -33,7 +33,7 @@ def local_cluster(
     ------
     distributed.Client
     """
-    workers = workers or max(1, (os.cpu_count() or 1) // threads)
+    workers = workers or max(1, processors() // threads)
     with (
         owned_settings(),
         LocalCluster(

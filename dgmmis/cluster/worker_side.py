@@ -16,7 +16,7 @@ from dgmmis.score_statistics import Statistics
 from dgmmis.store import Catalog, open_catalog
 from dgmmis.tree import Node, sum_leaves
 
-__all__ = ["SampleCache", "sample_cache", "summarize_scattered", "summarize_segment"]
+__all__ = ["SampleCache", "opened_catalog", "sample_cache", "summarize_scattered", "summarize_segment"]
 
 CACHE_SHARE = 0.4
 RESERVED = 160 * 2**20
@@ -57,7 +57,8 @@ def sample_cache() -> SampleCache:
 
 
 @cache
-def _opened(path: str, fingerprint: str) -> Catalog:
+def opened_catalog(path: str, fingerprint: str) -> Catalog:
+    """Open a catalogue once in this process; raises `InvalidData` if it is another than the driver's."""
     catalog = open_catalog(path)
     if catalog.fingerprint != fingerprint:
         raise InvalidData(
@@ -73,7 +74,7 @@ def summarize_segment(
     path: str, fingerprint: str, start: int, stop: int, mixture: Mixture
 ) -> list[Node[Statistics]]:
     """Sum the statistics of chunks `start` to `stop - 1` of a catalogue into whole subtrees."""
-    catalog, kept = _opened(path, fingerprint), sample_cache()
+    catalog, kept = opened_catalog(path, fingerprint), sample_cache()
 
     def leaf(chunk: int) -> Statistics:
         samples = kept.get((fingerprint, chunk))
@@ -85,6 +86,12 @@ def summarize_segment(
     return sum_leaves(start, stop, leaf)
 
 
-def summarize_scattered(samples: Sequence[Samples], start: int, mixture: Mixture) -> list[Node[Statistics]]:
+def summarize_scattered(
+    samples: Sequence[Samples], start: int, chunk_rows: int, mixture: Mixture
+) -> list[Node[Statistics]]:
     """Sum the statistics of chunks that were sent here, the first being chunk `start`."""
-    return sum_leaves(start, start + len(samples), lambda i: summarize_samples(mixture, samples[i - start]))
+
+    def leaf(chunk: int) -> Statistics:
+        return summarize_samples(mixture, samples[chunk - start], first_row=chunk * chunk_rows)
+
+    return sum_leaves(start, start + len(samples), leaf)

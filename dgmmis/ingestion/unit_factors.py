@@ -57,7 +57,7 @@ class Units:
                 raise UnitMismatch(
                     f"'{feature.name}' combines '{first}' in {unit} with '{column}' in {other}. Bring them "
                     "to one unit first, or, if the coefficients convert, declare "
-                    f"units={{'{feature.name}': ...}}.",
+                    f"the result: --unit {feature.name}=UNIT (units={{...}} in Python).",
                     array=self._source_name,
                     column=feature.name,
                     value=other,
@@ -101,7 +101,7 @@ class Units:
             raise UnitMismatch(
                 f"'{column}' is in {unit}, which cannot be converted to {other}, the unit of "
                 f"'{other_column}'. If a unit is wrong in the source, declare the right "
-                f"one: units={{'{column}': '{other}'}}.",
+                f"one: --unit {column}={other} (units={{...}} in Python).",
                 array=self._source_name,
                 column=column,
                 value=unit,

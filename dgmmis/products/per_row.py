@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,13 +14,14 @@ import numpy as np
 from distributed import Client, Future
 
 from dgmmis.cluster.supervisor import PROGRESS_DEADLINE, Supervisor
+from dgmmis.cluster.worker_side import opened_catalog
 from dgmmis.errors import AlreadyExists, InvalidSetting, UnitMismatch
 from dgmmis.model import Model
 from dgmmis.posterior import infer
 from dgmmis.products.chunk_rows import ChunkRows
 from dgmmis.products.parquet_output import require_pyarrow, write_parquet
 from dgmmis.products.zarr_output import create_arrays, write_zarr
-from dgmmis.store import Catalog, open_catalog
+from dgmmis.store import Catalog
 
 __all__ = ["Order", "apply"]
 
@@ -73,11 +75,13 @@ def apply(
     top = min(top, model.mixture.n_components)
     destination = Path(destination)
     with _partial_folder(destination, overwrite) as folder:
-        if destination.suffix == ".parquet":
+        as_parquet = destination.suffix == ".parquet"
+        if as_parquet:
             require_pyarrow()
         else:
             create_arrays(folder, model, catalog, top)
-        _for_each_chunk(model, catalog, folder, destination.suffix, top, order, client, progress)
+        job = Job(str(catalog.path), catalog.fingerprint, str(folder), as_parquet, top, order)
+        _for_each_chunk(job, model, catalog.n_chunks, client, progress)
     return destination
 
 
@@ -110,44 +114,61 @@ def _partial_folder(destination: Path, overwrite: bool) -> Iterator[Path]:
         shutil.rmtree(partial, ignore_errors=True)
 
 
+@dataclass(frozen=True)
+class Job:
+    """What is written where; the same for every chunk.
+
+    Attributes
+    ----------
+    catalog, fingerprint : str
+        Path of the catalogue, and what it must hold.
+    folder : str
+        Where to write.
+    as_parquet : bool
+        One file per chunk instead of a Zarr group.
+    top : int
+    order : {"storage", "source"}
+    """
+
+    catalog: str
+    fingerprint: str
+    folder: str
+    as_parquet: bool
+    top: int
+    order: Order
+
+
 def _for_each_chunk(
+    job: Job,
     model: Model,
-    catalog: Catalog,
-    folder: Path,
-    suffix: str,
-    top: int,
-    order: Order,
+    n_chunks: int,
     client: Client | None,
     progress: Callable[[int, int], None] | None,
 ) -> None:
     report = progress or (lambda done, of: None)
     if client is None:
-        for chunk in range(catalog.n_chunks):
-            apply_chunk(str(catalog.path), model, str(folder), suffix, top, order, chunk)
-            report(chunk + 1, catalog.n_chunks)
+        for chunk in range(n_chunks):
+            apply_chunk(job, model, chunk)
+            report(chunk + 1, n_chunks)
         return
 
     def submit(bounds: tuple[int, int], parameters: Model, worker: str | None) -> Future[Any]:
-        arguments = (str(catalog.path), parameters, str(folder), suffix, top, order, bounds[0])
-        return client.submit(apply_chunk, *arguments, pure=False)
+        return client.submit(apply_chunk, job, parameters, bounds[0], pure=False)
 
     supervisor = Supervisor(client, PROGRESS_DEADLINE, report)
-    chunks = [(chunk, chunk + 1) for chunk in range(catalog.n_chunks)]
-    for _ in supervisor.run(chunks, submit, model):
+    for _ in supervisor.run([(chunk, chunk + 1) for chunk in range(n_chunks)], submit, model):
         continue  # each chunk writes its own place; progress is reported on arrival
 
 
-def apply_chunk(
-    catalog_path: str, model: Model, folder: str, suffix: str, top: int, order: Order, chunk: int
-) -> None:
+def apply_chunk(job: Job, model: Model, chunk: int) -> None:
     """Write one chunk's rows; doing it twice writes the same."""
-    catalog = open_catalog(catalog_path)
-    posterior = infer(model.mixture, catalog.read_samples(chunk), top)
+    catalog = opened_catalog(job.catalog, job.fingerprint)
+    posterior = infer(model.mixture, catalog.read_samples(chunk), job.top)
     ids, source_rows = catalog.read_ids(chunk)
     rows = ChunkRows(posterior, ids, source_rows)
-    if order == "source":
+    if job.order == "source":  # chunks were filled in the source's order: ordering each orders all
         rows = rows.take(np.argsort(source_rows, kind="stable"))
-    if suffix == ".parquet":
-        write_parquet(rows, model.features, Path(folder) / f"part-{chunk:06d}.parquet")
+    if job.as_parquet:
+        write_parquet(rows, model.features, Path(job.folder) / f"part-{chunk:06d}.parquet")
     else:
-        write_zarr(rows, folder, catalog.row_range(chunk))
+        write_zarr(rows, job.folder, catalog.row_range(chunk))

@@ -1,0 +1,5 @@
+"""`python -m dgmmis`."""
+
+from dgmmis.cli import main
+
+main()

@@ -1,0 +1,68 @@
+"""Real Gaia tables through the command line, end to end."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow.csv
+import pyarrow.parquet as pq
+import pytest
+
+import dgmmis
+from test_command_line import run_cli
+
+DATA = Path(__file__).resolve().parents[1].parent / "shared" / "data"
+FIELD, SAMPLE = DATA / "gaia_edr3_cluster_field.csv", DATA / "gaia_dr3_sample.fits"
+WITH_ERRORS = ("--error", "{}_error", "--corr", "{}_{}_corr", "--id", "source_id")
+
+
+def fit_apply_report(folder: Path, n_components: int, *options: object) -> tuple[dict, pq.ParquetFile, str]:
+    """Fit the catalogue in `folder`, and return status, products and page."""
+    run, stars = folder / "run", folder / "stars.zarr"
+    run_cli("fit", stars, "-K", n_components, "--run", run, "--workers", 0, *options)
+    run_cli("apply", run, stars, "-o", folder / "out.parquet", "--workers", 0, "--order", "source")
+    run_cli("report", run, "-o", folder / "report.html")
+    status = json.loads(run_cli("status", run, "--json").stdout)
+    return status, pq.read_table(folder / "out.parquet"), (folder / "report.html").read_text()
+
+
+@pytest.mark.skipif(not FIELD.exists(), reason="the Gaia EDR3 field is not beside this checkout")
+def test_a_field_of_gaia_stars_with_full_covariances(tmp_path: Path) -> None:
+    features = ["parallax", "pmra", "pmdec"]
+    run_cli("ingest", FIELD, tmp_path / "stars.zarr", "--features", ",".join(features), *WITH_ERRORS)
+    status, products, page = fit_apply_report(tmp_path, 3)
+    assert status["state"] == "SUCCEEDED"
+    source = pyarrow.csv.read_csv(FIELD)
+    np.testing.assert_array_equal(products["row_id"], source["source_id"])
+    observed = np.column_stack([source[name] for name in features])
+    posterior = np.column_stack([products[f"posterior_mean_{name}"] for name in features])
+    errors = np.column_stack([source[f"{name}_error"] for name in features])
+    # A deconvolved value lies within a few errors of what was measured, and scatters less.
+    assert np.mean(np.abs(posterior - observed) < 3 * errors) > 0.97
+    assert (posterior.std(axis=0) < observed.std(axis=0)).all()
+    assert (np.array(products["posterior_covariance_parallax_parallax"]) < errors[:, 0] ** 2).mean() > 0.99
+    assert "selection" in page
+    assert len(page) > 100_000
+    two = dgmmis.fit(tmp_path / "stars.zarr", n_components=2)
+    assert status["log_likelihood"] > two.log_likelihood + 100
+
+
+@pytest.mark.skipif(not SAMPLE.exists(), reason="the Gaia DR3 sample is not beside this checkout")
+def test_a_fits_table_with_masks_odd_units_and_hardly_any_velocity(tmp_path: Path) -> None:
+    features = "parallax,pmra,pmdec,bp_rp,radial_velocity"
+    options = ["--features", features, *WITH_ERRORS]
+    refused = run_cli("ingest", SAMPLE, tmp_path / "stars.zarr", *options, code=3)
+    assert "--error bp_rp=0.02" in refused.stderr
+    assert not (tmp_path / "stars.zarr").exists()
+    run_cli("ingest", SAMPLE, tmp_path / "stars.zarr", *options, "--error", "bp_rp=0.02")
+    description = json.loads(run_cli("describe", tmp_path / "stars.zarr", "--json").stdout)
+    observed = {feature["name"]: feature["observed"] for feature in description["features"]}
+    assert observed == {"parallax": 1000, "pmra": 1000, "pmdec": 1000, "bp_rp": 923, "radial_velocity": 24}
+    units = {feature["name"]: feature["unit"] for feature in description["features"]}
+    assert (units["parallax"], units["pmra"]) == ("mas", "mas.yr**-1")
+    status, products, _ = fit_apply_report(tmp_path, 2, "--tolerance", 1)
+    assert status["state"] == "SUCCEEDED"
+    assert np.isfinite(np.array(products["posterior_mean_radial_velocity"])).all()
+    assert products.num_rows == 1000
