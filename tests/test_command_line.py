@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import dgmmis
+from dgmmis.cli import main
 from simulated import TRUTH, noisy_rows
 
 
@@ -109,12 +110,13 @@ def test_resume_takes_a_run_further_on_a_cluster_of_its_own(folder: Path, tmp_pa
 
 def test_apply_and_report_write_once_and_only_overwrite_when_told(folder: Path, tmp_path: Path) -> None:
     out, page = tmp_path / "out.parquet", tmp_path / "report.html"
-    for _ in range(2):
-        run_cli(
-            "apply", folder / "run", folder / "stars.zarr", "-o", out, "--workers", 0, "--order", "source",
-            "--overwrite",
-        )  # fmt: skip
-        run_cli("report", folder / "run", "-o", page, "--overwrite")
+    out.mkdir()
+    page.write_text("an older one")
+    run_cli(
+        "apply", folder / "run", folder / "stars.zarr", "-o", out, "--workers", 0, "--order", "source",
+        "--overwrite",
+    )  # fmt: skip
+    run_cli("report", folder / "run", "-o", page, "--overwrite")
     ids = np.array(pq.read_table(out)["row_id"])
     np.testing.assert_array_equal(ids, np.delete(np.arange(3_000), 7) + 10**15)
     assert "<html" in page.read_text()
@@ -154,8 +156,17 @@ def test_an_interrupted_fit_says_how_to_go_on(folder: Path, tmp_path: Path) -> N
     ],
 )
 def test_errors_have_the_documented_exit_codes_and_say_what_to_do(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], code: int, says: str
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    arguments: list[str],
+    code: int,
+    says: str,
 ) -> None:
     monkeypatch.chdir(folder)
-    assert says in run_cli(*arguments, code=code).stderr
+    monkeypatch.setattr(sys, "argv", ["dgmmis", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == code
+    assert says in capfd.readouterr().err
     assert not (folder / "x.zarr").exists()

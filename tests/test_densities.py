@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from scipy.stats import multivariate_normal
 
 import oracle
-from agreement import assert_agree, magnitudes, summarize
 from dgmmis.errors import InvalidData
 from dgmmis.expectation import summarize_samples
 from dgmmis.mixture import Mixture
@@ -20,6 +19,7 @@ from dgmmis.packed import pack
 from dgmmis.samples import Samples
 from dgmmis.score_statistics import Statistics
 from strategies import KINDS, Scene, random_scene, scenes
+from within_bounds import assert_agree, magnitudes, summarize
 
 
 @given(scenes())

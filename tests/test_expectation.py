@@ -11,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import oracle
-from agreement import assert_agree, assert_same_bits, magnitudes, summarize
 from dgmmis.chunk import ArrayChunks
 from dgmmis.expectation import summarize_samples
 from dgmmis.local_pass import local_summarize
@@ -21,6 +20,7 @@ from dgmmis.packed import unpack
 from dgmmis.score_statistics import Statistics
 from dgmmis.tree import Tree, sum_leaves
 from strategies import BLOCK_EDGES, KINDS, Scene, random_scene, scenes
+from within_bounds import assert_agree, assert_same_bits, magnitudes, summarize
 
 
 @settings(max_examples=60)

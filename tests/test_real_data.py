@@ -42,7 +42,9 @@ def test_a_field_of_gaia_stars_with_full_covariances(tmp_path: Path) -> None:
     # A deconvolved value lies within a few errors of what was measured, and scatters less.
     assert np.mean(np.abs(posterior - observed) < 3 * errors) > 0.97
     assert (posterior.std(axis=0) < observed.std(axis=0)).all()
-    assert (np.array(products["posterior_covariance_parallax_parallax"]) < errors[:, 0] ** 2).mean() > 0.99
+    # One Gaussian always knows more than the measurement; a mixture need not for each star, but does on average.
+    variances = np.array(products["posterior_covariance_parallax_parallax"])
+    assert variances.mean() < (errors[:, 0] ** 2).mean() / 2
     assert "selection" in page
     assert len(page) > 100_000
     two = dgmmis.fit(tmp_path / "stars.zarr", n_components=2)

@@ -174,14 +174,17 @@ def test_leaving_the_block_without_finish_leaves_nothing(tmp_path):
 
 
 SCRIPT = """
-import os, sys, time
+import os, sys, threading, time
 sys.path.insert(0, {tests!r})
 from pathlib import Path
 from stored_sources import make_source
 from dgmmis.store import CatalogWriter
 
+once = threading.Lock()
+
 def hang(descriptor):
-    print("hanging", flush=True)
+    if once.acquire(blocking=False):
+        print("hanging", flush=True)
     time.sleep(60)
 
 schema, rows = make_source(41, 20, 2)

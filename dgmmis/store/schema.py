@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from dgmmis.errors import InvalidData, InvalidSetting
 from dgmmis.noise import Noise, NoiseKind
-from dgmmis.packed import Array, is_positive_semidefinite, pack, packed_size
+from dgmmis.packed import Array, packed_size
 from dgmmis.store.noise_columns import add_to_diagonal, covariances_of_errors, squared
 
 __all__ = ["TEXT_WIDTH", "IdKind", "NoiseForm", "Schema", "StoredRows"]
@@ -172,9 +172,10 @@ class Schema:
             shape = np.shape(self.shared_noise)
             if shape != (self.n_features, self.n_features):
                 raise InvalidSetting(f"shared_noise has shape {shape} for {self.n_features} features.")
-            matrix = Noise.shared(np.asarray(self.shared_noise)).array
-            if matrix is None or not is_positive_semidefinite(pack(matrix[None]))[0]:
-                raise InvalidSetting("shared_noise is not a covariance: it is not positive semi-definite.")
+            try:
+                Noise.shared(np.asarray(self.shared_noise))
+            except InvalidData as error:
+                raise InvalidSetting(f"shared_noise is not a covariance: {error}") from error
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,98 @@
+"""Memory does not grow with the number of rows, also when the rows are more than the workers may hold."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+
+import dgmmis
+from dgmmis.cluster import local_cluster
+
+pytestmark = [pytest.mark.scale, pytest.mark.timeout(3000)]
+
+WORKER_LIMIT = 500 * 2**20
+SIMULATE = Path(__file__).parents[1] / "examples" / "simulate.py"
+
+
+@contextmanager
+def peaks() -> Iterator[dict[int, int]]:
+    """Largest resident memory [bytes] of this process and of each below it, seen ten times a second."""
+    seen: dict[int, int] = {}
+    stop = threading.Event()
+
+    def watch() -> None:
+        while not stop.wait(0.1):
+            me = psutil.Process()
+            for process in [me, *me.children(recursive=True)]:
+                try:
+                    seen[process.pid] = max(seen.get(process.pid, 0), process.memory_info().rss)
+                except psutil.NoSuchProcess:
+                    continue  # it ended between the listing and the look
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield seen
+    finally:
+        stop.set()
+        thread.join()
+
+
+def ingest_in_its_own_process(folder: Path, n_rows: int) -> tuple[dgmmis.Catalog, int]:
+    """Simulate and ingest; returns the catalogue and the peak memory of the ingest."""
+    subprocess.run([sys.executable, SIMULATE, folder / "stars.parquet", "--rows", str(n_rows)], check=True)
+    command = [sys.executable, "-m", "dgmmis", "ingest", folder / "stars.parquet", folder / "stars.zarr"]
+    options = ["--features", "parallax,pmra,pmdec", "--error", "{}_error", "--corr", "{}_{}_corr"]
+    with peaks() as seen, subprocess.Popen([*command, *options, "--id", "source_id"]) as process:
+        assert process.wait() == 0
+    return dgmmis.open_catalog(folder / "stars.zarr"), seen[process.pid]
+
+
+def fit_peak(catalog: dgmmis.Catalog) -> tuple[int, float, dgmmis.FitResult]:
+    """Largest memory of a worker, seconds per pass, and the result of a few passes."""
+    initial = dgmmis.Model.load(catalog.path.parent / "truth.npz").mixture
+    with local_cluster(workers=2, threads=1, memory_limit=WORKER_LIMIT) as client:
+        pids = {worker.pid for worker in client.cluster.workers.values()}
+        began = time.monotonic()
+        with peaks() as seen:
+            result = dgmmis.fit(
+                catalog, n_components=8, initial=initial, tolerance=0, max_passes=5, client=client
+            )
+        seconds = (time.monotonic() - began) / result.n_passes
+        assert {worker.pid for worker in client.cluster.workers.values()} == pids, "a worker was restarted"
+    return max(seen[pid] for pid in pids), seconds, result
+
+
+def test_ten_million_rows_fit_in_workers_that_could_not_hold_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report = []
+    peak = {}
+    for n_rows in (1_000_000, 10_000_000):
+        folder = tmp_path / str(n_rows)
+        folder.mkdir()
+        catalog, ingest_peak = ingest_in_its_own_process(folder, n_rows)
+        held = (
+            n_rows * (3 + 6 + 2) * 8
+        )  # values, packed noise, weights and positions, as the kernels read them
+        peak[n_rows], seconds, result = fit_peak(catalog)
+        report.append(
+            f"{n_rows:,} rows ({held / 2**20:.0f} MiB in memory): ingest peak {ingest_peak / 2**20:.0f} MiB, worker "
+            f"peak {peak[n_rows] / 2**20:.0f} MiB of {WORKER_LIMIT / 2**20:.0f}, {seconds:.2f} s per pass"
+        )
+        assert np.isfinite(result.log_likelihood)
+        assert ingest_peak < 2**30
+    with capsys.disabled():
+        sys.stdout.write("\n" + "\n".join(report) + "\n")
+    assert held > WORKER_LIMIT
+    assert peak[10_000_000] < WORKER_LIMIT
+    assert peak[10_000_000] < 1.15 * peak[1_000_000]
