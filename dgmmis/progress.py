@@ -41,7 +41,7 @@ class FitDisplay:
         """Say what begins."""
         self._progress.update(self._pass, description=what, detail="", total=None)
         self._began = time.monotonic()
-        self._console.print(f"[bold]{what}[/bold]")
+        self._console.print(what, style="bold", markup=False, soft_wrap=True)
 
     def on_start_pass(self, scan: Pass) -> None:
         """Show a pass over the pilot sample."""
@@ -67,9 +67,9 @@ class FitDisplay:
         )
         self._progress.update(self._pass, detail=detail, completed=0)
         if not self._console.is_terminal and _worth_a_line(scan.number):
-            self._console.print(detail)
+            self._console.print(detail, soft_wrap=True)
         for event in scan.events:
-            self._console.print(f"[yellow]{event}[/yellow]")
+            self._console.print(event, style="yellow", markup=False, soft_wrap=True)
 
 
 def _worth_a_line(number: int) -> bool:
