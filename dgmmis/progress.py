@@ -39,15 +39,15 @@ class FitDisplay:
 
     def on_stage(self, what: str) -> None:
         """Say what begins."""
-        self._progress.update(self._pass, description=what, detail="", total=None)
+        self._progress.update(self._pass, description="", detail="", total=None)
         self._began = time.monotonic()
         self._console.print(what, style="bold", markup=False, soft_wrap=True)
 
     def on_start_pass(self, scan: Pass) -> None:
         """Show a pass over the pilot sample."""
         statistics = scan.statistics
-        detail = f"sample pass {scan.number}: ln L per row {statistics.mean_log_likelihood:.6f}"
-        self._progress.update(self._pass, detail=detail)
+        detail = f"ln L/row {statistics.mean_log_likelihood:.6f}"
+        self._progress.update(self._pass, description=f"sample pass {scan.number}", detail=detail)
 
     def on_segment(self, done: int, of: int) -> None:
         """Move the bar."""
@@ -60,14 +60,14 @@ class FitDisplay:
         self._began = now
         seconds = sum(self._seconds) / len(self._seconds)
         left = passes_left(log_likelihoods, self._tolerance) * seconds
+        what = f"pass {scan.number}"
         detail = (
-            f"pass {scan.number}: ln L per row {scan.mean_log_likelihood:.6f}, predicted gain "
-            f"{_nats(scan.predicted_gain)}, {rows / max(seconds, 1e-9) / 1e6:.2f} M rows/s, "
-            f"left {_duration(left)}"
+            f"ln L/row {scan.mean_log_likelihood:.6f}, to gain {_nats(scan.predicted_gain)}, "
+            f"{rows / max(seconds, 1e-9) / 1e6:.2f} M rows/s, {_duration(left)}"
         )
-        self._progress.update(self._pass, detail=detail, completed=0)
+        self._progress.update(self._pass, description=what, detail=detail, completed=0)
         if not self._console.is_terminal and _worth_a_line(scan.number):
-            self._console.print(detail, soft_wrap=True)
+            self._console.print(f"{what}: {detail}", soft_wrap=True)
         for event in scan.events:
             self._console.print(event, style="yellow", markup=False, soft_wrap=True)
 
@@ -77,14 +77,14 @@ def _worth_a_line(number: int) -> bool:
 
 
 def _nats(value: float) -> str:
-    return f"{value:.3g} nats" if math.isfinite(value) else "not known yet"
+    return f"{value:.3g} nats" if math.isfinite(value) else "?"
 
 
 def _duration(seconds: float) -> str:
     if not math.isfinite(seconds):
-        return "not known yet"
+        return "time left ?"
     minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
+    return f"{minutes} min {rest:02d} s left" if minutes else f"{rest} s left"
 
 
 @contextmanager
@@ -94,7 +94,7 @@ def fit_display(tolerance: float, *, quiet: bool = False) -> Iterator[FitDisplay
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description}"),
-        BarColumn(bar_width=20),
+        BarColumn(bar_width=12),
         TextColumn("{task.fields[detail]}"),
         TimeElapsedColumn(),
     )
