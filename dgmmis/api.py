@@ -16,7 +16,7 @@ from dgmmis.fit_result import FitResult, Scan
 from dgmmis.fit_settings import check_settings
 from dgmmis.frozen import Frozen
 from dgmmis.iterate import Limits, Pass, Summarize, iterate
-from dgmmis.local_pass import local_summarize
+from dgmmis.local_pass import local_summarize, processors
 from dgmmis.mixture import Mixture
 from dgmmis.model import Model
 from dgmmis.noise import NoiseLike
@@ -123,7 +123,14 @@ def fit(
     folder = prepare_run(
         Path(run), chunks, n_components=n_components, seed=seed, frozen=kept, initial=initial
     )
-    return drive(folder, chunks, lambda: _summarizer(chunks, client, observer), limits, observer=observer)
+    return drive(
+        folder,
+        chunks,
+        lambda: _summarizer(chunks, client, observer),
+        limits,
+        budget=_means(client),
+        observer=observer,
+    )
 
 
 def resume(
@@ -179,7 +186,22 @@ def resume(
         seed=folder.config["seed"],
     )
     watcher = observer or SilentObserver()
-    return drive(folder, chunks, lambda: _summarizer(chunks, client, watcher), limits, observer=watcher)
+    return drive(
+        folder,
+        chunks,
+        lambda: _summarizer(chunks, client, watcher),
+        limits,
+        budget=_means(client),
+        observer=watcher,
+    )
+
+
+def _means(client: Client | None) -> dict[str, int]:
+    """Describe what an attempt computes with, for its record."""
+    if client is None:
+        return {"workers": 0, "threads": processors()}
+    workers = client.scheduler_info(n_workers=-1)["workers"].values()
+    return {"workers": len(workers), "threads": sum(worker["nthreads"] for worker in workers)}
 
 
 def _as_chunks(
