@@ -12,7 +12,7 @@ ROUNDING = 8 * float(np.finfo(float).eps)
 """Relative noise of a log-likelihood summed over a tree."""
 
 
-def predicted_gain(log_likelihoods: Sequence[float]) -> float:
+def predicted_gain(log_likelihoods: Sequence[float], scale: float = 0.0) -> float:
     """Predict what expectation maximization will still add to the log-likelihood [total nats].
 
     Near an optimum the gains of successive passes fall by a constant rate r, so that all later gains sum
@@ -23,6 +23,9 @@ def predicted_gain(log_likelihoods: Sequence[float]) -> float:
     ----------
     log_likelihoods : sequence of float
         Of every pass so far.
+    scale : float
+        Size of the sums behind them (row weights times features), which sets their rounding where positive and
+        negative terms cancel.
 
     Returns
     -------
@@ -33,7 +36,7 @@ def predicted_gain(log_likelihoods: Sequence[float]) -> float:
     if len(log_likelihoods) < 3:
         return float("inf")
     gains = np.diff(np.asarray(log_likelihoods[-5:]))
-    noise = ROUNDING * abs(log_likelihoods[-1])
+    noise = ROUNDING * max(abs(log_likelihoods[-1]), scale)
     if (np.abs(gains[-2:]) <= noise).all():
         return 0.0
     if len(gains) < 4 or (gains <= 0).any():

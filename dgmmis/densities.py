@@ -19,6 +19,7 @@ __all__ = [
     "fixed_components",
     "log_densities",
     "noisy_components",
+    "require_finite",
 ]
 
 LOG_TWO_PI = float(np.log(2 * np.pi))
@@ -139,3 +140,18 @@ def component_log_densities(amplitudes: Array, means: Array, covariances: Array,
 def log_densities(terms: Array) -> Array:
     """Sum over components: ln p(x_i), (N,), from the (N, K) of `component_log_densities`."""
     return np.asarray(logsumexp(terms, axis=1))
+
+
+def require_finite(log_density: Array, group: PatternGroup, first_row: int = 0) -> None:
+    """Raise `InvalidData` naming the first row of `group` without a finite log-density (n,)."""
+    bad = np.flatnonzero(~np.isfinite(log_density))
+    if len(bad):
+        row = int(group.rows[bad[0]]) + first_row
+        raise InvalidData(
+            f"row {row} has log-density {log_density[bad[0]]} under the mixture (values "
+            f"{np.array2string(group.values[bad[0]], precision=6)}): a component is singular without this row's "
+            "noise, or the row lies beyond any finite density. State the noise, or remove the row.",
+            array="values",
+            row=row,
+            value=float(log_density[bad[0]]),
+        )

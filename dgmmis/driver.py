@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from dgmmis.convergence import predicted_gain
-from dgmmis.errors import CollapsedComponent, InvalidData
+from dgmmis.errors import CollapsedComponent, CorruptCheckpoint, InvalidData
 from dgmmis.fit_result import FitResult, Scan
 from dgmmis.frozen import Frozen
 from dgmmis.iterate import Limits, Pass, Summarize, iterate, stopping_reason
@@ -85,8 +85,10 @@ def prepare_run(
         "units": list(catalog.units),
     }
     run = create_run(path, config, data, numerics_fingerprint())
-    if initial is not None and run.read_start() is None:
-        run.write_start(Start(initial, 0, (), 0, 0))
+    if initial is not None:
+        with run.driven():
+            if run.read_start() is None:
+                run.write_start(Start(initial, 0, (), 0, 0))
     return run
 
 
@@ -136,9 +138,10 @@ def drive(
             {"tolerance": limits.tolerance, "max_passes": limits.max_passes, **(budget or {})}
         )
         attempt = _Attempt(run, catalog, number, Trace(run.trace_path(number)), observer)
+        _log_beginning(attempt)
+        _set_aside_damaged(attempt)
         if not _is_over(run, limits):
             run.reopen(number)
-        _log_beginning(attempt)
         try:
             start = _start(attempt)
             return _passes(attempt, start, summarize(), limits)
@@ -154,7 +157,7 @@ def _is_over(run: RunFolder, limits: Limits) -> bool:
         final is not None
         and final["state"] == "SUCCEEDED"
         and latest is not None
-        and stopping_reason(latest.scan, limits) == "converged"
+        and stopping_reason(latest.scan, limits) != ""
     )
 
 
@@ -174,10 +177,15 @@ def _log_beginning(attempt: _Attempt) -> None:
 
 
 def _start(attempt: _Attempt) -> Start:
+    catalog, config = attempt.catalog, attempt.run.config
     stored = attempt.run.read_start()
+    if config["initial"] is not None and (stored is None or _digest(stored.mixture) != config["initial"]):
+        raise CorruptCheckpoint(
+            f"{attempt.run.path} began from a mixture that was given, and its start.ckpt does not hold it any more. "
+            "Give the same initial mixture again: fit(..., initial=..., run=...)."
+        )
     if stored is not None:
         return stored
-    catalog, config = attempt.catalog, attempt.run.config
     n_components = int(config["n_components"])
     pilot = catalog.read_pilot()
     wanted = pilot_rows(n_components, catalog.n_features)
@@ -205,8 +213,7 @@ def _start(attempt: _Attempt) -> Start:
 
 def _passes(attempt: _Attempt, start: Start, summarize: Summarize, limits: Limits) -> FitResult:
     run, catalog = attempt.run, attempt.catalog
-    _set_aside_damaged(attempt)
-    latest = run.latest()
+    latest = run.latest(at_most=limits.max_passes)
     parent = latest.digest if latest else run.digest_of_start()
     after = latest.scan if latest else None
     frozen = Frozen.of(run.config["frozen"], start.mixture.n_components)
@@ -245,7 +252,7 @@ def history_of(latest: Checkpoint | None) -> list[Scan]:
             value,
             value / weight,
             value - values[number - 1] if number else float("inf"),
-            predicted_gain(values[: number + 1]),
+            predicted_gain(values[: number + 1], latest.scan.statistics.scale),
             latest.scan.events if number == latest.scan.number else (),
         )
         for number, value in enumerate(values)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dgmmis.densities import fixed_components, noisy_components
-from dgmmis.errors import InvalidData
+from dgmmis.densities import fixed_components, noisy_components, require_finite
 from dgmmis.kernels import fixed_statistics, noisy_statistics
 from dgmmis.mixture import Mixture
 from dgmmis.packed import Array, pack, packed_size, sub_positions, unpack
@@ -72,7 +71,7 @@ def _summarize_group(mixture: Mixture, samples: Samples, group: PatternGroup, fi
             second,
             log_density,
         )
-    _require_finite(log_density, group, first_row)
+    require_finite(log_density, group, first_row)
     return _in_all_features(mixture, group, log_density, zeroth, first, second)
 
 
@@ -98,17 +97,3 @@ def _in_all_features(
         whole.first,
         whole.second,
     )
-
-
-def _require_finite(log_density: Array, group: PatternGroup, first_row: int) -> None:
-    bad = np.flatnonzero(~np.isfinite(log_density))
-    if len(bad):
-        row = int(group.rows[bad[0]]) + first_row
-        raise InvalidData(
-            f"row {row} has log-density {log_density[bad[0]]} under the mixture (values "
-            f"{np.array2string(group.values[bad[0]], precision=6)}): a component is singular without this row's "
-            "noise, or the row lies beyond any finite density. State the noise, or remove the row.",
-            array="values",
-            row=row,
-            value=float(log_density[bad[0]]),
-        )

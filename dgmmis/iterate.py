@@ -122,7 +122,8 @@ def _judged(
         for k, is_starved in enumerate(starved(statistics))
         if is_starved
     )
-    scan = Pass(mixture, statistics, log_likelihoods, predicted_gain(log_likelihoods), "", events)
+    gain = predicted_gain(log_likelihoods, statistics.scale)
+    scan = Pass(mixture, statistics, log_likelihoods, gain, "", events)
     return Pass(
         mixture, statistics, log_likelihoods, scan.predicted_gain, stopping_reason(scan, limits), events
     )

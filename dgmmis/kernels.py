@@ -26,6 +26,9 @@ LANES = 64
 TINY, HUGE = 1e-250, 1e250
 """Where the product of a determinant's factors is no longer trusted."""
 
+SINGULAR = 1e-14
+"""A pivot below this share of its variance is rounding: the matrix has no inverse."""
+
 # 'contract' allows fused multiply-add; 'reassoc' only inside the two sums, where the order of adding the
 # rows of one block is free (but the same on every call).  Full fastmath would assume no NaN.
 _compile = numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "nsz"})
@@ -85,13 +88,21 @@ def _total_covariance(covariance, noise, total):  # type: ignore[no-untyped-def]
 
 
 @_compile
+def _invert_pivot(pivot, variance):  # type: ignore[no-untyped-def]
+    """Overwrite the variance that a pivot began as by the pivot's inverse, NaN if nothing is left of it."""
+    for b in range(LANES):
+        definite = pivot[b] > SINGULAR * variance[b]
+        variance[b] = 1.0 / pivot[b] if definite else math.nan
+
+
+@_compile
 def _decompose(total, inverse):  # type: ignore[no-untyped-def]
-    """Overwrite T's strict lower triangle with L; put R, the inverse pivots, into `inverse`."""
+    """Overwrite T's strict lower triangle with L; put R, the inverse pivots, into `inverse`; NaN if singular."""
     d = inverse.shape[0]
     for j in range(d):
-        jj = j * (j + 1) // 2 + j
-        for b in range(LANES):
-            inverse[j, b] = 1.0 / total[jj, b]
+        inverse[j] = total[j * (j + 1) // 2 + j]
+    for j in range(d):
+        _invert_pivot(total[j * (j + 1) // 2 + j], inverse[j])
         for i in range(d - 1, j, -1):
             ij = i * (i + 1) // 2 + j
             for c in range(j + 1, i + 1):

@@ -22,7 +22,8 @@ def maximize(mixture: Mixture, statistics: Statistics, frozen: Frozen) -> Mixtur
     With A, h, H the statistics: shift = V h / A; m' = m + shift; V' = V + V (H / A) V - shift shift^T;
     a' = A / sum A.  This is the update of Bovy, Hogg & Roweis 2011 (arXiv:0905.2979), eqs. 17-19, in score
     form.  A frozen mean has no shift.  With frozen amplitudes the free ones share what is left in
-    proportion to A.  A starved component keeps mean and covariance.
+    proportion to A.  A starved component keeps mean and covariance;
+    free amplitudes stay as they are while no free component holds any row.
 
     Raises
     ------
@@ -54,8 +55,9 @@ def _amplitudes(mixture: Mixture, statistics: Statistics, frozen: Frozen) -> Arr
     if not free.any():
         return mixture.amplitudes
     amplitudes = mixture.amplitudes.copy()
-    left = 1 - amplitudes[~free].sum()
-    amplitudes[free] = statistics.zeroth[free] / statistics.zeroth[free].sum() * left
+    left, held = max(0.0, 1 - amplitudes[~free].sum()), statistics.zeroth[free].sum()
+    if held > 0:
+        amplitudes[free] = statistics.zeroth[free] / held * left
     return amplitudes
 
 

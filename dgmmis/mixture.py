@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from dgmmis.densities import component_log_densities, log_densities
+from dgmmis.densities import component_log_densities, log_densities, require_finite
 from dgmmis.errors import InvalidData
 from dgmmis.noise import NoiseLike
 from dgmmis.numeric_input import as_numbers
@@ -106,9 +106,18 @@ class Mixture:
         Returns
         -------
         (N, K)
+
+        Raises
+        ------
+        InvalidData
+            If a row lies beyond any finite density, naming it.
         """
-        terms = self.component_log_densities(values, noise)
-        return np.asarray(np.exp(terms - log_densities(terms)[:, None]))
+        samples = self.samples(values, noise)
+        terms = component_log_densities(self.amplitudes, self.means, self.covariances, samples)
+        log_density = log_densities(terms)
+        for group in samples.groups:
+            require_finite(log_density[group.rows], group)
+        return np.asarray(np.exp(terms - log_density[:, None]))
 
     def draw(self, n_rows: int, rng: np.random.Generator) -> Array:
         """Draw `n_rows` noise-free rows (N, D)."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from dgmmis.densities import component_log_densities, log_densities
+from dgmmis.densities import component_log_densities, log_densities, require_finite
 from dgmmis.mixture import Mixture
 from dgmmis.packed import Array, lower_indices, packed_size
 from dgmmis.posterior_kernels import posterior_moments
@@ -41,7 +41,7 @@ class Posterior:
     covariances: Array
 
 
-def infer(mixture: Mixture, samples: Samples, top: int) -> Posterior:
+def infer(mixture: Mixture, samples: Samples, top: int, *, first_row: int = 0) -> Posterior:
     """Infer each row's component and noise-free value.
 
     With u and G of `Statistics`, component k gives mean m_k + V_k u and covariance V_k - V_k G V_k
@@ -54,9 +54,18 @@ def infer(mixture: Mixture, samples: Samples, top: int) -> Posterior:
     samples : Samples
     top : int
         Components to name per row, at most K.
+    first_row : int
+        What row 0 is called in messages.
+
+    Raises
+    ------
+    InvalidData
+        If a row has no finite density, naming it.
     """
     terms = component_log_densities(mixture.amplitudes, mixture.means, mixture.covariances, samples)
     log_density = log_densities(terms)
+    for group in samples.groups:
+        require_finite(log_density[group.rows], group, first_row)
     responsibilities = np.exp(terms - log_density[:, None])
     means = np.empty((samples.n_rows, mixture.n_features))
     covariances = np.empty((samples.n_rows, packed_size(mixture.n_features)))

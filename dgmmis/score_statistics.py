@@ -64,6 +64,11 @@ class Statistics:
         )
 
     @property
+    def scale(self) -> float:
+        """Size of the sum behind the log-likelihood: weight times features, about one nat each."""
+        return float(self.weight * self.first.shape[1])
+
+    @property
     def mean_log_likelihood(self) -> float:
         """ln p(x) averaged over rows by weight [nats per unit weight]."""
         return self.log_likelihood / self.weight

@@ -113,7 +113,7 @@ def choose_start(
             break
         try:
             last = fit if whole else _converge(pilot, fit.mixture, report)
-        except CollapsedComponent as error:
+        except (CollapsedComponent, InvalidData) as error:
             collapse = error
             continue
         return Start(last.mixture, len(pilot), scores, chosen, 0 if whole else last.number)

@@ -17,6 +17,7 @@ from distributed import Client, LocalCluster
 import dgmmis
 from dgmmis.cluster import cluster_summarize, connect, local_cluster
 from dgmmis.cluster.segments import MOST_CHUNKS, segment_bounds
+from dgmmis.cluster.supervisor import Supervisor
 from dgmmis.cluster.worker_side import SampleCache
 from dgmmis.errors import ClusterLost, CorruptCatalog, InvalidData
 from dgmmis.local_pass import local_summarize
@@ -209,3 +210,26 @@ def test_a_pass_on_the_cluster_equals_a_pass_here(catalog: dgmmis.Catalog, clien
     here, there = local_summarize(catalog)(VAGUE), cluster_summarize(catalog, client)(VAGUE)
     assert here.log_likelihood == there.log_likelihood
     np.testing.assert_array_equal(here.second, there.second)
+
+
+def hopeless(*_: object) -> None:
+    raise TimeoutError("the disk does not answer")
+
+
+def slow(*_: object) -> int:
+    time.sleep(4)
+    return 7
+
+
+def test_a_time_out_inside_a_task_is_told_and_does_not_count_as_a_lost_worker(client: Client) -> None:
+    supervisor = Supervisor(client, progress_deadline=60)
+    began = time.process_time()
+    with pytest.raises(ClusterLost, match="the disk does not answer"):
+        list(supervisor.run([(0, 1)], lambda bounds, *_: client.submit(hopeless, bounds, pure=False), None))
+    assert time.process_time() - began < 5
+
+
+def test_a_segment_that_computes_longer_than_the_deadline_is_waited_for(client: Client) -> None:
+    supervisor = Supervisor(client, progress_deadline=1.5)
+    results = supervisor.run([(0, 1)], lambda bounds, *_: client.submit(slow, bounds, pure=False), None)
+    assert list(results) == [7]

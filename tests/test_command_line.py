@@ -110,7 +110,7 @@ def test_resume_takes_a_run_further_on_a_cluster_of_its_own(folder: Path, tmp_pa
 
 def test_apply_and_report_write_once_and_only_overwrite_when_told(folder: Path, tmp_path: Path) -> None:
     out, page = tmp_path / "out.parquet", tmp_path / "report.html"
-    out.mkdir()
+    dgmmis.apply(dgmmis.open_run(folder / "run").model(), dgmmis.open_catalog(folder / "stars.zarr"), out)
     page.write_text("an older one")
     run_cli(
         "apply", folder / "run", folder / "stars.zarr", "-o", out, "--workers", 0, "--order", "source",
@@ -153,6 +153,10 @@ def test_an_interrupted_fit_says_how_to_go_on(folder: Path, tmp_path: Path) -> N
         (["status", "."], 3, "run.json"),
         (["apply", "run", "stars.zarr", "-o", "o", "--order", "random"], 2, "--order"),
         (["fit"], 2, "Missing argument"),
+        (["fit", "stars.zarr", "-K", "2", "--run", "r", "--threads", "0"], 2, "threads"),
+        (["fit", "stars.zarr", "-K", "2", "--run", "r", "--workers", "-1"], 2, "workers"),
+        (["fit", "stars.zarr", "-K", "2", "--run", "r", "--memory-limit", "much"], 2, "much"),
+        (["ls", "nowhere"], 3, "nowhere"),
     ],
 )
 def test_errors_have_the_documented_exit_codes_and_say_what_to_do(

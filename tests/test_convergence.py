@@ -186,3 +186,9 @@ def test_a_pass_is_one_scan_of_the_data():
 
     passes = list(iterate(scene.mixture, counted, NOTHING_FROZEN, Limits(0, 6)))
     assert len(scans) == len(passes) == 7
+
+
+def test_a_log_likelihood_near_zero_has_the_rounding_of_its_terms():
+    flickering = [1e-9, 1e-9 + 2e-11, 1e-9, 1e-9 + 3e-11, 1e-9]
+    assert predicted_gain(flickering) == np.inf
+    assert predicted_gain(flickering, scale=1e5) == 0

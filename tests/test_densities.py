@@ -175,3 +175,19 @@ def test_features_with_hopeless_noise_leave_a_finite_density(seed, kind):
         noise = Noise.full(noise.covariances(*variances.shape))
     told = scene.mixture.log_density(scene.values, noise)
     assert told == pytest.approx(-10 * np.log(2 * np.pi * 1e20), rel=1e-12)
+
+
+def test_a_singular_component_has_no_density_for_rows_whose_noise_is_zero():
+    rng = np.random.default_rng(3)
+    for _ in range(50):
+        factors = rng.normal(size=(6, 2))
+        mixture = Mixture([1.0], np.zeros((1, 6)), (factors @ factors.T)[None])
+        assert np.isnan(mixture.log_density(rng.normal(size=(1, 6)), Noise.diagonal(np.zeros((1, 6)))))[0]
+
+
+def test_a_thousandfold_smaller_noise_than_the_spread_is_still_exact():
+    covariance = np.array([[1.0, 1.0], [1.0, 1.0]])
+    mixture = Mixture([1.0], np.zeros((1, 2)), covariance[None])
+    value, noise = np.array([[0.3, 0.3001]]), 1e-8 * np.eye(2)
+    expected = multivariate_normal(np.zeros(2), covariance + noise).logpdf(value[0])
+    assert mixture.log_density(value, noise[None])[0] == pytest.approx(expected, rel=1e-6)

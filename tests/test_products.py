@@ -10,7 +10,7 @@ import pytest
 import zarr
 
 import dgmmis
-from dgmmis.errors import AlreadyExists, FeatureMismatch, UnitMismatch
+from dgmmis.errors import AlreadyExists, FeatureMismatch, InvalidData, InvalidSetting, UnitMismatch
 from dgmmis.packed import lower_indices
 from simulated import TRUTH, noisy_rows
 
@@ -114,6 +114,39 @@ def test_nothing_is_overwritten_unless_asked_and_a_failure_leaves_nothing(
     with pytest.raises(FeatureMismatch, match="fitted to a, b, x"):
         dgmmis.apply(dgmmis.Model(TRUTH, ("a", "b", "x")), catalog, tmp_path / "other.zarr")
     assert [path.name for path in tmp_path.iterdir()] == ["out.zarr"]
+
+
+def test_only_an_older_product_is_ever_replaced(catalog: dgmmis.Catalog, tmp_path: Path) -> None:
+    thesis = tmp_path / "thesis"
+    thesis.mkdir()
+    (thesis / "chapter1.tex").write_text("years of work")
+    for precious in (thesis, catalog.path):
+        with pytest.raises(AlreadyExists, match="nothing that apply wrote"):
+            dgmmis.apply(MODEL, catalog, precious, overwrite=True)
+    assert (thesis / "chapter1.tex").read_text() == "years of work"
+    assert dgmmis.open_catalog(catalog.path).n_rows == N_ROWS
+
+
+def test_a_row_without_density_is_named_and_no_nan_is_written(tmp_path: Path) -> None:
+    values, noise = noisy_rows(900, missing=0)
+    values[777, 1] = 1e200
+    catalog = dgmmis.ingest(
+        values, tmp_path / "far.zarr", features=("a", "b", "c"), noise=noise, chunk_rows=500
+    )
+    with pytest.raises(InvalidData, match="row 777"):
+        dgmmis.apply(MODEL, catalog, tmp_path / "out.zarr")
+    with pytest.raises(InvalidData, match="row 777"):
+        TRUTH.responsibilities(values, noise)
+    assert not (tmp_path / "out.zarr").exists()
+
+
+def test_feature_names_that_make_one_column_of_two_are_refused_for_parquet(tmp_path: Path) -> None:
+    names = ("c", "b_c", "a_b", "a")
+    catalog = dgmmis.ingest(np.eye(4), tmp_path / "n.zarr", features=names)
+    model = dgmmis.Model(dgmmis.Mixture([1.0], np.zeros((1, 4)), np.eye(4)[None]), names)
+    with pytest.raises(InvalidSetting, match="two columns"):
+        dgmmis.apply(model, catalog, tmp_path / "out.parquet")
+    dgmmis.apply(model, catalog, tmp_path / "out.zarr")
 
 
 def test_other_units_than_the_models_are_refused(tmp_path: Path) -> None:

@@ -237,3 +237,54 @@ def test_the_threads_of_a_linear_algebra_library_change_no_bit(
     here, there = dgmmis.open_run(tmp_path / "here"), dgmmis.open_run(tmp_path / "there")
     assert here.latest().digest == there.latest().digest
     assert here.latest().scan.statistics.log_likelihood == expected.log_likelihood
+
+
+def test_a_checkpoint_lost_or_damaged_before_the_last_stops_no_run(
+    catalog: dgmmis.Catalog, tmp_path: Path
+) -> None:
+    expected = bits_of(fit(catalog, tmp_path / "whole"))
+    for name, harm in (("lost", Path.unlink), ("damaged", lambda path: path.write_bytes(b"x" * 99))):
+        fit(catalog, tmp_path / name, max_passes=6)
+        harm(tmp_path / name / "ckpt" / "000005.ckpt")
+        assert dgmmis.open_run(tmp_path / name).state() == "STOPPED"
+        assert bits_of(dgmmis.resume(tmp_path / name, max_passes=12)) == expected
+
+
+def test_a_given_start_that_was_lost_is_never_replaced_by_another(
+    catalog: dgmmis.Catalog, tmp_path: Path
+) -> None:
+    frozen = {"means": [0, 1, 2]}
+    settings = {
+        "n_components": 3,
+        "initial": TRUTH,
+        "frozen": frozen,
+        "run": tmp_path / "run",
+        "max_passes": 2,
+    }
+    dgmmis.fit(catalog, tolerance=0, **settings)
+    for path in [tmp_path / "run" / "start.ckpt", *(tmp_path / "run" / "ckpt").glob("*.ckpt")]:
+        path.unlink()
+    with pytest.raises(CorruptCheckpoint, match="initial"):
+        dgmmis.resume(tmp_path / "run")
+    np.testing.assert_array_equal(dgmmis.fit(catalog, tolerance=0, **settings).mixture.means, TRUTH.means)
+
+
+def test_a_death_while_a_run_is_made_leaves_a_folder_that_can_be_used(
+    catalog: dgmmis.Catalog, tmp_path: Path
+) -> None:
+    for folder in ("ckpt", "attempts", "log"):
+        (tmp_path / "run" / folder).mkdir(parents=True)
+    (tmp_path / "run" / ".run.json.77.tmp").write_text("{")
+    assert fit(catalog, tmp_path / "run", max_passes=1).n_passes == 2
+
+
+def test_fewer_passes_than_were_made_are_answered_from_their_checkpoint_and_the_end_stays(
+    catalog: dgmmis.Catalog, tmp_path: Path
+) -> None:
+    vague = dgmmis.Mixture(np.full(3, 1 / 3), TRUTH.means / 3, np.tile(20 * np.eye(3), (3, 1, 1)))
+    settings = {"n_components": 3, "initial": vague}
+    done = dgmmis.fit(catalog, run=tmp_path / "run", **settings)
+    assert done.converged
+    fewer = dgmmis.fit(catalog, run=tmp_path / "run", tolerance=0, max_passes=2, **settings)
+    assert bits_of(fewer) == bits_of(dgmmis.fit(catalog, tolerance=0, max_passes=2, **settings))
+    assert dgmmis.open_run(tmp_path / "run").state() == "SUCCEEDED"

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from dask.utils import parse_bytes
 from distributed import Client, LocalCluster
 
 from dgmmis.cluster.configuration import owned_settings
-from dgmmis.errors import ClusterLost
+from dgmmis.errors import ClusterLost, InvalidSetting
 from dgmmis.local_pass import processors
 
 __all__ = ["connect", "local_cluster"]
@@ -33,6 +34,7 @@ def local_cluster(
     ------
     distributed.Client
     """
+    _require_sensible(workers, threads, memory_limit)
     workers = workers or max(1, processors() // threads)
     with (
         owned_settings(),
@@ -50,18 +52,40 @@ def local_cluster(
         yield client
 
 
+def _require_sensible(workers: int | None, threads: int, memory_limit: str | int) -> None:
+    if threads < 1 or (workers is not None and workers < 1):
+        raise InvalidSetting(
+            f"{workers} workers of {threads} threads were asked for; at least 1 of each is needed."
+        )
+    if memory_limit == "auto":
+        return
+    try:
+        parse_bytes(memory_limit)
+    except ValueError as error:
+        raise InvalidSetting(
+            f"memory limit {memory_limit!r} is no size: {error}. Write it like '2 GiB'."
+        ) from error
+
+
 @contextmanager
 def connect(address: str, *, timeout: float = 30.0) -> Iterator[Client]:
     """Connect to a running scheduler; for `tls://` the certificates come from Dask's configuration.
 
     Raises
     ------
+    InvalidSetting
+        If the address or the certificates are of no use.
     ClusterLost
         If nobody answers there.
     """
     with owned_settings():
         try:
             client = Client(address, timeout=timeout)
+        except (TypeError, ValueError) as error:
+            raise InvalidSetting(
+                f"cannot connect to {address}: {error}. For tls:// name the certificates in Dask's configuration "
+                "(distributed.comm.tls)."
+            ) from error
         except (OSError, TimeoutError) as error:
             raise ClusterLost(
                 f"no scheduler answers at {address}: {error}. Start one with 'dask scheduler' and workers with "

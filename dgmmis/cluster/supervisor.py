@@ -8,7 +8,7 @@ from concurrent.futures import CancelledError
 from contextlib import suppress
 from typing import Any
 
-from distributed import Client, Future, wait
+from distributed import Client, Future, LocalCluster, wait
 
 from dgmmis.errors import ClusterLost, DgmmisError
 
@@ -17,6 +17,8 @@ __all__ = ["PROGRESS_DEADLINE", "Supervisor"]
 PROGRESS_DEADLINE = 300.0
 POLL = 1.0
 RESULT_TIMEOUT = 20.0
+PATIENCE = 24
+"""Deadlines to wait while living workers say that they compute: a segment may rightly take long."""
 MOST_FAILURES = 20
 """Failures of one segment that are not ours before it is given up."""
 
@@ -46,7 +48,7 @@ class Supervisor:
         self._client = client
         self._deadline = progress_deadline
         self._on_segment = on_segment
-        self._size = len(getattr(client.cluster, "workers", ())) if client.cluster else 0
+        self._size = len(client.cluster.workers) if isinstance(client.cluster, LocalCluster) else 0
         self._homes: dict[Bounds, str] = {}
         self.resubmitted = 0
 
@@ -101,8 +103,9 @@ class Supervisor:
                     if self._on_segment is not None:
                         self._on_segment(len(segments) - len(todo), len(segments))
                     yield result
-            if todo and time.monotonic() - last_progress > self._deadline:
-                raise self._lost(f"no segment finished for {self._deadline:.0f} s")
+            idle = time.monotonic() - last_progress
+            if idle > PATIENCE * self._deadline or (idle > self._deadline and not self._is_working()):
+                raise self._lost(f"no segment finished for {idle:.0f} s")
 
     def _send(
         self, missing: set[Bounds], submit: Submit, parameters: Any, pending: dict[Bounds, Future[Any]]
@@ -132,9 +135,12 @@ class Supervisor:
             result = future.result(timeout=RESULT_TIMEOUT)
         except DgmmisError:
             raise
-        except TimeoutError:
-            return False, None  # finished, but its worker died before the result was fetched: being redone
         except (Exception, CancelledError) as error:
+            if isinstance(error, TimeoutError) and future.status != "error":
+                return (
+                    False,
+                    None,
+                )  # finished, but its worker died before the result was fetched: being redone
             failures[bounds] += 1
             if failures[bounds] >= MOST_FAILURES:
                 raise self._lost(
@@ -148,8 +154,16 @@ class Supervisor:
         del pending[bounds]
         return True, result
 
+    def _is_working(self) -> bool:
+        """Tell whether a worker that the scheduler hears from has a task in hand."""
+        with suppress(TimeoutError, OSError, CancelledError):
+            return any(self._client.processing().values())
+        return False
+
     def _remember_home(self, bounds: Bounds, future: Future[Any]) -> None:
-        if bounds not in self._homes:
+        if bounds in self._homes:
+            return
+        with suppress(TimeoutError, OSError, CancelledError):  # only a preference for the next pass
             homes = self._client.who_has([future]).get(future.key, ())
             if homes:
                 self._homes[bounds] = next(iter(homes))

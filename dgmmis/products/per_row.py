@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -15,11 +12,12 @@ from distributed import Client, Future
 
 from dgmmis.cluster.supervisor import PROGRESS_DEADLINE, Supervisor
 from dgmmis.cluster.worker_side import opened_catalog
-from dgmmis.errors import AlreadyExists, InvalidSetting, UnitMismatch
+from dgmmis.errors import InvalidSetting, UnitMismatch
 from dgmmis.model import Model
 from dgmmis.posterior import infer
 from dgmmis.products.chunk_rows import ChunkRows
-from dgmmis.products.parquet_output import require_pyarrow, write_parquet
+from dgmmis.products.folder import product_folder
+from dgmmis.products.parquet_output import require_parquet, write_parquet
 from dgmmis.products.zarr_output import create_arrays, write_zarr
 from dgmmis.store import Catalog
 
@@ -56,7 +54,7 @@ def apply(
     order : {"storage", "source"}
         Of the rows: as the catalogue keeps them, or as the source had them.
     overwrite : bool
-        Replace what is there; otherwise that is an error.
+        Replace the product that is there; anything else is never replaced.
     client : distributed.Client, optional
         Spread the chunks over its workers; they must see the destination.
     progress : callable, optional
@@ -73,11 +71,11 @@ def apply(
     if top < 1:
         raise InvalidSetting(f"top is {top}; expected at least 1.")
     top = min(top, model.mixture.n_components)
-    destination = Path(destination)
-    with _partial_folder(destination, overwrite) as folder:
+    destination = Path(destination).absolute()
+    with product_folder(destination, overwrite) as folder:
         as_parquet = destination.suffix == ".parquet"
         if as_parquet:
-            require_pyarrow()
+            require_parquet(model.features)
         else:
             create_arrays(folder, model, catalog, top)
         job = Job(str(catalog.path), catalog.fingerprint, str(folder), as_parquet, top, order)
@@ -94,24 +92,6 @@ def _require_units(model: Model, catalog: Catalog) -> None:
                 column=name,
                 value=of_catalog,
             )
-
-
-@contextmanager
-def _partial_folder(destination: Path, overwrite: bool) -> Iterator[Path]:
-    """Give a folder to write into that becomes `destination` only when all went well."""
-    if destination.exists() and not overwrite:
-        raise AlreadyExists(f"{destination} exists. Name another place, or allow it with --overwrite.")
-    partial = destination.with_name(f".{destination.name}.partial-{os.getpid()}")
-    partial.mkdir(parents=True)
-    try:
-        yield partial
-        if destination.is_dir():
-            shutil.rmtree(destination)
-        elif destination.exists():
-            destination.unlink()
-        partial.rename(destination)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 @dataclass(frozen=True)
@@ -163,7 +143,9 @@ def _for_each_chunk(
 def apply_chunk(job: Job, model: Model, chunk: int) -> None:
     """Write one chunk's rows; doing it twice writes the same."""
     catalog = opened_catalog(job.catalog, job.fingerprint)
-    posterior = infer(model.mixture, catalog.read_samples(chunk), job.top)
+    posterior = infer(
+        model.mixture, catalog.read_samples(chunk), job.top, first_row=catalog.row_range(chunk)[0]
+    )
     ids, source_rows = catalog.read_ids(chunk)
     rows = ChunkRows(posterior, ids, source_rows)
     if job.order == "source":  # chunks were filled in the source's order: ordering each orders all

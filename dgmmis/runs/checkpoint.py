@@ -14,7 +14,7 @@ from dgmmis.iterate import Pass
 from dgmmis.mixture import Mixture
 from dgmmis.score_statistics import Statistics
 
-__all__ = ["Checkpoint", "decode", "digest_of", "encode"]
+__all__ = ["Checkpoint", "decode", "digest_of", "encode", "is_whole"]
 
 DIGEST_BYTES = 32
 
@@ -40,6 +40,12 @@ class Checkpoint:
 def digest_of(content: bytes) -> str:
     """Hash of an object's content, hexadecimal sha256."""
     return hashlib.sha256(content).hexdigest()
+
+
+def is_whole(content: bytes) -> bool:
+    """Tell whether an object matches the hash at its end."""
+    payload, digest = content[:-DIGEST_BYTES], content[-DIGEST_BYTES:]
+    return len(payload) > 0 and hashlib.sha256(payload).digest() == digest
 
 
 def encode(scan: Pass, parent: str) -> bytes:
@@ -72,11 +78,10 @@ def decode(content: bytes, name: str) -> Checkpoint:
     CorruptCheckpoint
         If it does not match its own hash; nothing of it is used then.
     """
-    payload, digest = content[:-DIGEST_BYTES], content[-DIGEST_BYTES:]
-    if len(payload) == 0 or hashlib.sha256(payload).digest() != digest:
+    if not is_whole(content):
         raise CorruptCheckpoint(f"{name} does not match its own hash: it was cut off or altered.")
     try:
-        with np.load(io.BytesIO(payload), allow_pickle=False) as stored:
+        with np.load(io.BytesIO(content[:-DIGEST_BYTES]), allow_pickle=False) as stored:
             return Checkpoint(_pass_of(stored), str(stored["parent"]), digest_of(content))
     except (KeyError, ValueError, InvalidData) as error:
         raise CorruptCheckpoint(f"{name} is whole but no checkpoint of this format: {error}.") from error
@@ -94,4 +99,5 @@ def _pass_of(stored: np.lib.npyio.NpzFile) -> Pass:
     )
     mixture = Mixture(stored["amplitudes"], stored["means"], stored["covariances"])
     events = tuple(str(event) for event in stored["events"])
-    return Pass(mixture, statistics, log_likelihoods, predicted_gain(log_likelihoods), "", events)
+    gain = predicted_gain(log_likelihoods, statistics.scale)
+    return Pass(mixture, statistics, log_likelihoods, gain, "", events)

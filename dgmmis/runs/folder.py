@@ -21,7 +21,7 @@ from typing import Any
 from dgmmis.errors import AlreadyExists, CorruptCheckpoint, NotARun, RunConflict
 from dgmmis.iterate import Pass
 from dgmmis.model import Model
-from dgmmis.runs.checkpoint import Checkpoint, decode, digest_of, encode
+from dgmmis.runs.checkpoint import Checkpoint, decode, digest_of, encode, is_whole
 from dgmmis.runs.lock import hold, is_held
 from dgmmis.runs.objects import put_if_absent
 from dgmmis.runs.start_object import decode_start, encode_start
@@ -31,6 +31,7 @@ from dgmmis.starts import Start
 __all__ = ["RunFolder", "create_run", "open_run"]
 
 FORMAT = "dgmmis run 1"
+FOLDERS = ("ckpt", "attempts", "log")
 
 
 class RunFolder:
@@ -94,8 +95,13 @@ class RunFolder:
         """Numbers of the stored passes, ascending."""
         return sorted(int(path.stem) for path in (self.path / "ckpt").glob("*.ckpt"))
 
-    def latest(self) -> Checkpoint | None:
+    def latest(self, at_most: int | None = None) -> Checkpoint | None:
         """Return the last whole checkpoint that belongs to this chain; one that fails its hash is passed over.
+
+        Parameters
+        ----------
+        at_most : int, optional
+            Look no further than this pass.
 
         Raises
         ------
@@ -103,6 +109,8 @@ class RunFolder:
             If a whole checkpoint does not follow from the one before it.
         """
         for number in reversed(self.checkpoint_numbers()):
+            if at_most is not None and number > at_most:
+                continue
             try:
                 checkpoint = self.read_checkpoint(number)
             except CorruptCheckpoint:
@@ -152,11 +160,10 @@ class RunFolder:
         return digest_of((self.path / "start.ckpt").read_bytes())
 
     def _require_parent(self, checkpoint: Checkpoint, number: int) -> None:
-        expected = (
-            self.digest_of_start()
-            if number == 0
-            else digest_of(self._checkpoint_path(number - 1).read_bytes())
-        )
+        before = self.path / "start.ckpt" if number == 0 else self._checkpoint_path(number - 1)
+        if not before.exists() or not is_whole(before.read_bytes()):
+            return  # this one is whole; what came before cannot say otherwise
+        expected = digest_of(before.read_bytes())
         if checkpoint.parent != expected:
             raise CorruptCheckpoint(
                 f"checkpoint {number} of {self.path} follows {checkpoint.parent[:12]}, but the one before it is "
@@ -229,13 +236,23 @@ def create_run(
         run = open_run(path)
         _require_same(run, config, data)
         return run
-    if path.exists() and any(path.iterdir()):
+    if path.exists() and not (path.is_dir() and all(_is_ours(entry) for entry in path.iterdir())):
         raise AlreadyExists(f"{path} exists and is no run. Name a new folder.")
-    for folder in ("ckpt", "attempts", "log"):
+    for folder in FOLDERS:
         (path / folder).mkdir(parents=True, exist_ok=True)
     content = {"format": FORMAT, "config": dict(config), "data": dict(data), "numerics": dict(numerics)}
-    put_if_absent(path / "run.json", json.dumps(content, indent=1, sort_keys=True).encode())
+    try:
+        put_if_absent(path / "run.json", json.dumps(content, indent=1, sort_keys=True).encode())
+    except FileExistsError:  # another process made it at the same moment
+        _require_same(open_run(path), config, data)
     return open_run(path)
+
+
+def _is_ours(entry: Path) -> bool:
+    """Tell what a death while making a run leaves behind: folders of ours, still empty, or an unfinished run.json."""
+    if entry.is_dir():
+        return entry.name in FOLDERS and not any(entry.iterdir())
+    return entry.name in ("run.json", "lock") or entry.name.startswith(".run.json.")
 
 
 def open_run(path: str | Path) -> RunFolder:

@@ -4,14 +4,23 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from dgmmis.errors import NotARun
 from dgmmis.runs.folder import RunFolder, open_run
 
 __all__ = ["list_runs"]
 
 
 def list_runs(root: str | Path) -> list[RunFolder]:
-    """All runs in `root` and one level below, by name."""
+    """All runs in `root` and one level below, by name.
+
+    Raises
+    ------
+    NotARun
+        If `root` is no folder, or a run.json under it cannot be read.
+    """
     root = Path(root)
+    if not root.is_dir():
+        raise NotARun(f"{root} is no folder.")
     found = [root] if (root / "run.json").exists() else []
     found += sorted(path.parent for path in root.glob("*/run.json"))
     return [open_run(path) for path in found]

@@ -10,11 +10,10 @@ import numpy as np
 
 from dgmmis.errors import CorruptCheckpoint, InvalidData
 from dgmmis.mixture import Mixture
+from dgmmis.runs.checkpoint import DIGEST_BYTES, is_whole
 from dgmmis.starts import Start
 
 __all__ = ["decode_start", "encode_start"]
-
-DIGEST_BYTES = 32
 
 
 def encode_start(start: Start, parent: str) -> bytes:
@@ -40,11 +39,10 @@ def encode_start(start: Start, parent: str) -> bytes:
 
 def decode_start(content: bytes, name: str, parent: str) -> Start:
     """Read a start object; raises `CorruptCheckpoint` if it is damaged or belongs to another run."""
-    payload, digest = content[:-DIGEST_BYTES], content[-DIGEST_BYTES:]
-    if len(payload) == 0 or hashlib.sha256(payload).digest() != digest:
-        raise CorruptCheckpoint(f"{name} does not match its own hash. Delete it to find the start again.")
+    if not is_whole(content):
+        raise CorruptCheckpoint(f"{name} does not match its own hash. Restore the folder from a copy.")
     try:
-        with np.load(io.BytesIO(payload), allow_pickle=False) as stored:
+        with np.load(io.BytesIO(content[:-DIGEST_BYTES]), allow_pickle=False) as stored:
             record = json.loads(str(stored["record"]))
             mixture = Mixture(stored["amplitudes"], stored["means"], stored["covariances"])
     except (KeyError, ValueError, InvalidData) as error:
