@@ -6,6 +6,7 @@ import math
 import operator
 from collections.abc import Mapping
 
+import numpy as np
 from numpy.typing import ArrayLike
 
 from dgmmis.errors import InvalidData, InvalidSetting
@@ -38,12 +39,16 @@ def check_settings(
         If the initial mixture has other components or features than asked for.
     """
     if not _is_whole(n_components) or n_components < 1:
-        raise InvalidSetting(f"n_components is {n_components}; expected a whole number of at least 1.")
+        raise InvalidSetting(f"n_components is {n_components!r}; expected a whole number of at least 1.")
     if method not in METHODS:
         raise InvalidSetting(f"method is {method!r}; expected one of {', '.join(METHODS)}.")
     if not _is_whole(seed) or seed < 0:
         raise InvalidSetting(f"seed is {seed}; expected a whole number >= 0.")
     _check_limits(limits)
+    if initial is not None and not isinstance(initial, Mixture):
+        raise InvalidSetting(
+            f"initial is a {type(initial).__name__}; expected a Mixture, for instance result.mixture or model.mixture."
+        )
     if frozen and initial is None:
         raise InvalidSetting(
             "frozen parameters stay as they start: give initial, the mixture that holds them."
@@ -58,8 +63,11 @@ def check_settings(
 
 
 def _check_limits(limits: Limits) -> None:
-    if not (math.isfinite(limits.tolerance) and limits.tolerance >= 0):
-        raise InvalidSetting(f"tolerance is {limits.tolerance}; expected nats >= 0 (0 runs all max_passes).")
+    numeric = isinstance(limits.tolerance, int | float | np.number)
+    if not (numeric and math.isfinite(limits.tolerance) and limits.tolerance >= 0):
+        raise InvalidSetting(
+            f"tolerance is {limits.tolerance!r}; expected nats >= 0 (0 runs all max_passes)."
+        )
     if not _is_whole(limits.max_passes) or limits.max_passes < 0:
         raise InvalidSetting(f"max_passes is {limits.max_passes}; expected a whole number >= 0.")
 

@@ -66,7 +66,7 @@ def read(catalog: Catalog, array: str, chunk: int) -> object:
 
 
 def verify(catalog: Catalog) -> None:
-    assert list(catalog.verify())
+    assert catalog.verify() > 0
 
 
 def flip(path: Path, bit: int) -> None:
@@ -233,7 +233,8 @@ def test_verify_sees_that_the_catalog_was_replaced(folder, tmp_path):
 
 
 def test_verify_counts_every_file_but_the_manifest(folder):
-    progress = list(open_catalog(folder).verify())
+    progress = []
+    open_catalog(folder).verify(lambda done, of: progress.append((done, of)))
     files = [path for path in folder.rglob("*") if path.is_file()]
     assert progress == [(done, len(files) - 1) for done in range(1, len(files))]
 

@@ -45,9 +45,12 @@ def main() -> None:
     except DgmmisError as error:
         _show(error)
         sys.exit(error.exit_code)
+    except OSError as error:
+        _show(error)
+        sys.exit(1)
 
 
-def _show(error: DgmmisError) -> None:
+def _show(error: Exception) -> None:
     if "--json" in sys.argv:
         details = {
             key: value

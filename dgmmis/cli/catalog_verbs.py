@@ -122,11 +122,8 @@ def verify_verb(catalog: CatalogPath, as_json: AsJson = False) -> None:
     from dgmmis.store import open_catalog
 
     opened = open_catalog(catalog)
-    total = 0
     with counting(f"verifying {catalog.name}", quiet=as_json) as progress:
-        for done, of in opened.verify():
-            total = of
-            progress(done, of)
+        total = opened.verify(progress)
     if as_json:
         print_json({"verified": True, "files": total, "fingerprint": opened.fingerprint})
     else:

@@ -90,7 +90,7 @@ class Supervisor:
         """
         todo, failures = set(segments), dict.fromkeys(segments, 0)
         pending: dict[Bounds, Future[Any]] = {}
-        last_progress = time.monotonic()
+        last_progress = last_sign = time.monotonic()
         while todo:
             self._revive()
             self._send(todo - set(pending), submit, parameters, pending)
@@ -103,9 +103,12 @@ class Supervisor:
                     if self._on_segment is not None:
                         self._on_segment(len(segments) - len(todo), len(segments))
                     yield result
-            idle = time.monotonic() - last_progress
-            if idle > PATIENCE * self._deadline or (idle > self._deadline and not self._is_working()):
-                raise self._lost(f"no segment finished for {idle:.0f} s")
+            now = time.monotonic()
+            last_sign = max(last_sign, last_progress)
+            if now - last_sign > self._deadline / 2 and self._is_working():
+                last_sign = now
+            if now - last_sign > self._deadline or now - last_progress > PATIENCE * self._deadline:
+                raise self._lost(f"no segment finished for {now - last_progress:.0f} s")
 
     def _send(
         self, missing: set[Bounds], submit: Submit, parameters: Any, pending: dict[Bounds, Future[Any]]

@@ -101,17 +101,24 @@ def parse_expression(text: str, setting: str, example: str) -> Expression:
     blank = Expression(text, (), setting, example)
     try:
         tree = ast.parse(text.strip(), mode="eval")
-    except (SyntaxError, ValueError) as error:
+    except (SyntaxError, ValueError, RecursionError) as error:
         raise blank.refused(str(error)) from error
     for node in ast.walk(tree):
         if not isinstance(node, ALLOWED):
             raise blank.refused(_complaint(node))
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Pow) and not _has_names(node):
+            raise blank.refused("it raises a number to a power; write the result")
     functions = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
     names = [node for node in ast.walk(tree) if isinstance(node, ast.Name) and id(node) not in functions]
     columns = tuple(dict.fromkeys(node.id for node in sorted(names, key=lambda n: (n.lineno, n.col_offset))))
     if not columns:
         raise blank.refused("it uses no column")
     return Expression(text.strip(), columns, setting, example)
+
+
+def _has_names(node: ast.AST) -> bool:
+    """Tell whether columns take part: powers of bare numbers are computed at once and may never end."""
+    return any(isinstance(part, ast.Name) for part in ast.walk(node))
 
 
 def _complaint(node: ast.AST) -> str:

@@ -19,7 +19,7 @@ from dgmmis.products.chunk_rows import ChunkRows
 from dgmmis.products.folder import product_folder
 from dgmmis.products.parquet_output import require_parquet, write_parquet
 from dgmmis.products.zarr_output import create_arrays, write_zarr
-from dgmmis.store import Catalog
+from dgmmis.store import Catalog, open_catalog
 
 __all__ = ["Order", "apply"]
 
@@ -28,7 +28,7 @@ Order = Literal["storage", "source"]
 
 def apply(
     model: Model,
-    catalog: Catalog,
+    catalog: Catalog | str | Path,
     destination: str | Path,
     *,
     top: int = 3,
@@ -42,7 +42,7 @@ def apply(
     Parameters
     ----------
     model : Model
-    catalog : Catalog
+    catalog : Catalog or path
         Of the model's features, in their units.
     destination : path
         `*.parquet` becomes a folder with one Parquet file per chunk, anything else a Zarr group.  Its
@@ -66,6 +66,14 @@ def apply(
         If the catalogue is not of the model's features and units.
     AlreadyExists
     """
+    if isinstance(catalog, str | Path):
+        catalog = open_catalog(catalog)
+    if not isinstance(model, Model):
+        raise InvalidSetting(
+            f"model is a {type(model).__name__}; expected a Model, for instance result.model."
+        )
+    if order not in ("storage", "source"):
+        raise InvalidSetting(f"order is {order!r}; expected 'storage' or 'source'.")
     model.require_features(catalog.features)
     _require_units(model, catalog)
     if top < 1:

@@ -48,6 +48,13 @@ class CsvSource:
         self._arrow = load_library("pyarrow", "reading CSV files")
         with self._open(None) as stream:
             self._schema = stream.schema
+        try:
+            self._schema.names  # noqa: B018  decoded on access
+        except UnicodeDecodeError as error:
+            raise InvalidData(
+                f"{self.name}: the names of the columns are not UTF-8. Save the file as UTF-8.",
+                array=self.name,
+            ) from error
         if self._schema.names and not self.columns:
             raise InvalidData(f"{self.name}: the first line names no columns.", array=self.name)
 

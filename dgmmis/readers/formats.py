@@ -108,7 +108,17 @@ def _npz_source(path: Path, features: Sequence[str]) -> Source:
     if "values" not in members or len(members["values"].shape) != 2:
         return ArrayTable(path.name, members)
     values, noise = members.pop("values"), members.pop("noise", None)
-    beside = {name: array for name, array in members.items() if name in ("weights", "row_id")}
+    beside: dict[str, RowArray] = {}
+    for name in ("weights", "row_id"):
+        if name in members:
+            beside[name] = members.pop(name)
+    if members:
+        raise InvalidData(
+            f"{path.name} has arrays {', '.join(sorted(members))} beside 'values'; only noise, weights and row_id are "
+            "read there. Rename or remove them.",
+            array=path.name,
+            column=min(members),
+        )
     if noise is None:
         return MatrixSource(path.name, features, values, beside=beside)
     n_rows, n_features = values.shape

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from dgmmis.errors import EmptySource, InvalidData
+from dgmmis.errors import EmptySource, InvalidData, UnitMismatch
 from dgmmis.readers.arrow_columns import arrow_batch, arrow_id_kind, arrow_number_type, split_batch
 from dgmmis.readers.libraries import load_library
 from dgmmis.readers.source import ColumnBatch, IdKind, require_columns
@@ -55,8 +55,7 @@ class ParquetSource:
     @property
     def units(self) -> Mapping[str, str]:
         """Units from the fields' metadata."""
-        found = {field.name: (field.metadata or {}).get(b"unit", b"") for field in self._schema}
-        return {name: unit.decode("utf-8", "replace") for name, unit in found.items() if unit}
+        return _units_in(self._schema)
 
     @property
     def n_rows(self) -> int:
@@ -102,8 +101,22 @@ class ParquetSource:
                 yield arrow_batch(path.name, batch, types, id, first_row)
                 first_row += batch.num_rows
 
+    def _require_same_units(self, path: Path, schema: Any, columns: Sequence[str]) -> None:
+        there = _units_in(schema)
+        for name in columns:
+            here, first = there.get(name, ""), self.units.get(name, "")
+            if here != first:
+                raise UnitMismatch(
+                    f"column '{name}' is in '{here}' in {path.name} and in '{first}' in the first file of the folder. "
+                    "Bring the files to one unit.",
+                    array=path.name,
+                    column=name,
+                    value=here,
+                )
+
     def _record_batches(self, path: Path, columns: Sequence[str], batch_rows: int) -> Iterator[Any]:
         with self._open(path) as file:
+            self._require_same_units(path, file.schema_arrow, columns)
             try:
                 for batch in file.iter_batches(batch_rows, columns=list(columns)):
                     yield from split_batch(batch, batch_rows)
@@ -148,3 +161,9 @@ def _columns_with_gaps(metadata: Any) -> set[str]:
 
 def _unreadable(path: Path, error: Exception) -> InvalidData:
     return InvalidData(f"{path.name} cannot be read as Parquet: {error}", array=path.name)
+
+
+def _units_in(schema: Any) -> dict[str, str]:
+    """Units that the fields of an Arrow schema state."""
+    found = {field.name: (field.metadata or {}).get(b"unit", b"") for field in schema}
+    return {name: unit.decode("utf-8", "replace") for name, unit in found.items() if unit}

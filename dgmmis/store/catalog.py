@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -211,8 +211,13 @@ class Catalog:
         """Summarise the catalogue in plain Python that turns into JSON."""
         return description_of(self)
 
-    def verify(self) -> Iterator[tuple[int, int]]:
-        """Hash every file again, yielding (done, total) files.
+    def verify(self, progress: Callable[[int, int], None] | None = None) -> int:
+        """Hash every file again and return their number.
+
+        Parameters
+        ----------
+        progress : callable, optional
+            Called with (files done, files in all).
 
         Raises
         ------
@@ -225,7 +230,9 @@ class Catalog:
         keys = self._arrays.files.keys()
         for done, key in enumerate(keys, start=1):
             self._arrays.files.verify(key)
-            yield done, len(keys)
+            if progress is not None:
+                progress(done, len(keys))
+        return len(keys)
 
     def _rows(self, arrays: dict[str, ArrayLayout], first: int, end: int) -> Rows:
         values: Array = self._arrays.read(arrays["values"], first, end).astype(np.float64, copy=False)
