@@ -9,20 +9,23 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import ArrayLike
 
 from dgmmis.chunk import ArrayChunks
-from dgmmis.cluster import cluster_summarize
-from dgmmis.driver import Observer, SilentObserver, drive, prepare_run
+from dgmmis.cluster import ClusterPasses
+from dgmmis.driver import Observer, SilentObserver, drive, model_of, prepare_run
 from dgmmis.errors import InvalidData, InvalidSetting
 from dgmmis.fit_result import FitResult, Scan
 from dgmmis.fit_settings import check_settings
-from dgmmis.frozen import Frozen
-from dgmmis.iterate import Limits, Pass, Summarize, iterate
-from dgmmis.local_pass import local_summarize, processors
+from dgmmis.iterate import Limits, Pass, iterate
+from dgmmis.local_pass import LocalPasses, processors
 from dgmmis.mixture import Mixture
-from dgmmis.model import Model
 from dgmmis.noise import NoiseLike
+from dgmmis.population import Population
+from dgmmis.prior import Prior
 from dgmmis.runs import open_run
+from dgmmis.runs.task_record import stored_task
 from dgmmis.starts import PILOT_ROWS, choose_start
 from dgmmis.store import Catalog, open_catalog
+from dgmmis.task import Passes, Task, information_sample, set_up
+from dgmmis.task_settings import NoiseModel, build_selecting, build_task, initial_population
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -39,7 +42,16 @@ def fit(
     n_components: int,
     noise: NoiseLike = None,
     weights: ArrayLike | None = None,
-    initial: Mixture | None = None,
+    projection: ArrayLike | None = None,
+    selection: object = None,
+    before_noise: bool = False,
+    noise_model: NoiseModel = None,
+    background: object = None,
+    floor: ArrayLike | None = None,
+    prior: Prior | str | None = "auto",
+    covariance_type: str = "full",
+    oversampling: float | None = None,
+    initial: Mixture | Population | None = None,
     frozen: Mapping[str, ArrayLike] | None = None,
     method: str = "auto",
     tolerance: float = TOLERANCE,
@@ -63,7 +75,28 @@ def fit(
         Of an array's rows, in the features' units squared.  A catalogue carries its own.
     weights : (N,), optional
         Repetition weights of an array's rows.
-    initial : Mixture, optional
+    projection : (d, D) or (N, d, D), optional
+        x_i = R_i t_i + noise: the rows of an array see the mixture's D features through R_i.
+    selection : Selection or callable, optional
+        Omega(x): the chance that a row with these (noisy) values was kept; a part of `dgmmis.selection`, or a
+        callable (N, D) -> (N,), or "module:function".
+    before_noise : bool
+        The selection acts on the noise-free values.
+    noise_model : (D, D) or callable (N, D) -> (N, D, D), optional
+        Noise of the parent population, if known.  Default: the likelihood is conditional on each row's own
+        noise.  A callable is an approximation: noise that depends on the position makes no mixture.
+    background : Background, or several, optional
+        Densities behind the mixture.
+    floor : float or (D,), optional
+        Least dispersion of any component in any direction.
+    prior : Prior, "auto" or None
+        None is maximum likelihood.  "auto" acts only under a selection with few rows per parameter, and is
+        reported as `FitResult.prior`.
+    covariance_type : {"full", "diagonal", "tied", "spherical"}
+    oversampling : float, optional
+        Impute by this many fresh random points per observed row in every pass instead of fixed Sobol points:
+        noisy, for comparison.
+    initial : Mixture or Population, optional
         Where to start.  Default: the best of several k-means++ starts on a random sample.
     frozen : dict, optional
         `{"amplitudes": [...], "means": [...], "covariances": [...]}`: components (indices, or K booleans)
@@ -97,6 +130,10 @@ def fit(
         Naming array, row, column and value of what cannot be used.
     InvalidSetting
         For settings that cannot be meant.
+    SelectionError
+        Before the first pass: for a selection that cannot be used, or denies an observed row.
+    ImputationLimit
+        If the unobserved rows need more points than are allowed.
     CollapsedComponent
         If a component shrinks to nothing.
     ClusterLost
@@ -105,28 +142,43 @@ def fit(
         If the run folder holds another run, or another process drives it.
     """
     limits = Limits(tolerance, max_passes)
-    chunks = _as_chunks(values, noise, weights, features, units)
-    kept = check_settings(
-        n_components,
-        chunks.n_features,
-        initial=initial,
-        frozen=frozen,
-        method=method,
-        limits=limits,
+    chunks = _as_chunks(values, noise, weights, projection, features, units)
+    n_features = chunks.latent_features
+    check_settings(
+        n_components, n_features, initial=initial, frozen=frozen, method=method, limits=limits, seed=seed
+    )
+    selecting = build_selecting(
+        selection,
+        chunks.features,
+        before_noise=before_noise,
+        noise_model=noise_model,
+        projection=chunks.projection,
+        oversampling=oversampling,
         seed=seed,
     )
+    task = build_task(
+        n_components,
+        n_features,
+        frozen=frozen,
+        covariance_type=covariance_type,
+        floor=floor,
+        prior=prior,
+        background=background,
+        selecting=selecting,
+        seed=seed,
+    )
+    started = initial_population(initial, task)
     observer = observer or SilentObserver()
     if run is None:
-        return _fit_in_memory(chunks, n_components, initial, kept, limits, seed, client, observer)
+        return _fit_in_memory(chunks, task, started, limits, client, observer)
     if not isinstance(chunks, Catalog):
         raise InvalidSetting("a run keeps the fit of a catalogue: ingest the array first (dgmmis.ingest).")
-    folder = prepare_run(
-        Path(run), chunks, n_components=n_components, seed=seed, frozen=kept, initial=initial
-    )
+    folder = prepare_run(Path(run), chunks, task, initial=started)
     return drive(
         folder,
         chunks,
-        lambda: _summarizer(chunks, client, observer),
+        task,
+        lambda: _passes(chunks, client, observer),
         limits,
         budget=_means(client),
         observer=observer,
@@ -176,20 +228,22 @@ def resume(
         before.get("tolerance", TOLERANCE) if tolerance is None else tolerance,
         before.get("max_passes", MAX_PASSES) if max_passes is None else max_passes,
     )
+    task = stored_task(folder.config, folder.arrays(), chunks.features)
     check_settings(
-        folder.config["n_components"],
+        task.n_components,
         chunks.n_features,
         initial=None,
         frozen=None,
         method=folder.config["method"],
         limits=limits,
-        seed=folder.config["seed"],
+        seed=task.seed,
     )
     watcher = observer or SilentObserver()
     return drive(
         folder,
         chunks,
-        lambda: _summarizer(chunks, client, watcher),
+        task,
+        lambda: _passes(chunks, client, watcher),
         limits,
         budget=_means(client),
         observer=watcher,
@@ -208,34 +262,35 @@ def _as_chunks(
     values: ArrayLike | Catalog | str | Path,
     noise: NoiseLike,
     weights: ArrayLike | None,
+    projection: ArrayLike | None,
     features: tuple[str, ...],
     units: tuple[str, ...],
 ) -> ArrayChunks | Catalog:
     if isinstance(values, str | Path):
         values = open_catalog(values)
     if not isinstance(values, Catalog):
-        return ArrayChunks.from_arrays(values, noise, weights, features=features, units=units)
-    if noise is not None or weights is not None or features or units:
+        return ArrayChunks.from_arrays(
+            values, noise, weights, projection=projection, features=features, units=units
+        )
+    if noise is not None or weights is not None or projection is not None or features or units:
         raise InvalidSetting(
-            "a catalogue carries its own noise, weights, features and units: leave these arguments out, or ingest the "
+            "a catalogue carries its own noise, weights, features and units, and no projection: leave these arguments out, or ingest the "
             "source again with the ones you want."
         )
     return values
 
 
-def _summarizer(chunks: ArrayChunks | Catalog, client: Client | None, observer: Observer) -> Summarize:
+def _passes(chunks: ArrayChunks | Catalog, client: Client | None, observer: Observer) -> Passes:
     if client is None:
-        return local_summarize(chunks)
-    return cluster_summarize(chunks, client, on_segment=observer.on_segment)
+        return LocalPasses(chunks)
+    return ClusterPasses(chunks, client, on_segment=observer.on_segment)
 
 
 def _fit_in_memory(
     chunks: ArrayChunks | Catalog,
-    n_components: int,
-    initial: Mixture | None,
-    frozen: Frozen,
+    task: Task,
+    initial: Population | None,
     limits: Limits,
-    seed: int,
     client: Client | None,
     observer: Observer,
 ) -> FitResult:
@@ -243,13 +298,14 @@ def _fit_in_memory(
     if initial is None:
         pilot = chunks.read_pilot(PILOT_ROWS)
         whole = len(pilot) == chunks.n_rows
-        start = choose_start(pilot, n_components, seed, whole=whole, report=observer.on_start_pass)
-        initial = start.mixture
+        start = choose_start(pilot, task, whole=whole, report=observer.on_start_pass)
+        initial = start.population
+    problem = set_up(_passes(chunks, client, observer), information_sample(chunks), task, initial)
     history: list[Scan] = []
     last: Pass | None = None
-    for last in iterate(initial, _summarizer(chunks, client, observer), frozen, limits):
+    for last in iterate(initial, problem, limits):
         history.append(Scan.of(last))
         observer.on_pass(history[-1], last.log_likelihoods, last.statistics.rows)
     assert last is not None
-    model = Model(last.mixture, chunks.features, chunks.units)
-    return FitResult.of(last, history, model, limits.tolerance, start)
+    model = model_of(last.population, task, chunks)
+    return FitResult.of(last, history, model, limits.tolerance, start, task.constraints.prior)

@@ -9,6 +9,8 @@ from numpy.typing import ArrayLike
 
 from dgmmis.model import named_features
 from dgmmis.noise import Noise, NoiseLike
+from dgmmis.packed import Array
+from dgmmis.projection import as_projection
 from dgmmis.row_hash import hash_integers
 from dgmmis.rows import Rows
 from dgmmis.samples import Samples, as_values, as_weights
@@ -47,6 +49,7 @@ class ArrayChunks:
         noise: NoiseLike = None,
         weights: ArrayLike | None = None,
         *,
+        projection: ArrayLike | None = None,
         features: tuple[str, ...] = (),
         units: tuple[str, ...] = (),
         chunk_rows: int = CHUNK_ROWS,
@@ -56,7 +59,8 @@ class ArrayChunks:
         values = as_values(values)
         features, units = named_features(features, units, values.shape[1])
         noise = Noise.of(noise, *values.shape)
-        rows = Rows(values, noise, None if weights is None else as_weights(weights, len(values)))
+        weights = None if weights is None else as_weights(weights, len(values))
+        rows = Rows(values, noise, weights, as_projection(projection, *values.shape))
         samples = tuple(
             rows.take(slice(first, first + chunk_rows)).samples(
                 names=features, first_row=first, checked=checked
@@ -72,8 +76,18 @@ class ArrayChunks:
 
     @property
     def n_features(self) -> int:
-        """D."""
+        """Columns of the values."""
         return self.rows.n_features
+
+    @property
+    def latent_features(self) -> int:
+        """D, the features of the mixture behind the rows: `n_features` unless they are projected."""
+        return self.rows.latent_features
+
+    @property
+    def projection(self) -> Array | None:
+        """How the rows see the mixture's features: None, (d, D) or (N, d, D)."""
+        return self.rows.projection
 
     @property
     def n_chunks(self) -> int:

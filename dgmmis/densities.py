@@ -1,4 +1,4 @@
-"""Prepare a mixture for one pattern of observed features, and evaluate ln a_k N(x_i | m_k, T_ik)."""
+"""Prepare a mixture for what one group of rows saw of it, and evaluate ln a_k N(x_i | R_i m_k, T_ik)."""
 
 from __future__ import annotations
 
@@ -8,16 +8,20 @@ import numpy as np
 from scipy.special import logsumexp
 
 from dgmmis.errors import InvalidData
-from dgmmis.kernels import fixed_log_terms, noisy_log_terms
+from dgmmis.kernels import SINGULAR, fixed_log_terms, noisy_log_terms
 from dgmmis.packed import Array, pack, unpack
+from dgmmis.projection_kernels import projected_log_terms
 from dgmmis.samples import PatternGroup, Samples
 
 __all__ = [
+    "LOG_TWO_PI",
     "FixedComponents",
     "NoisyComponents",
     "component_log_densities",
     "fixed_components",
+    "log_amplitudes",
     "log_densities",
+    "noise_rows",
     "noisy_components",
     "require_finite",
 ]
@@ -27,7 +31,7 @@ LOG_TWO_PI = float(np.log(2 * np.pi))
 
 @dataclass(frozen=True)
 class NoisyComponents:
-    """Components on a pattern's features, for rows that each have their own noise.
+    """Components as a group sees them, for rows that each have their own noise.
 
     Attributes
     ----------
@@ -44,7 +48,7 @@ class NoisyComponents:
 
 @dataclass(frozen=True)
 class FixedComponents:
-    """Components on a pattern's features, for rows whose noise is the same or none.
+    """Components as a group sees them, for rows whose noise is the same or none.
 
     Attributes
     ----------
@@ -58,15 +62,24 @@ class FixedComponents:
     whiteners: Array
 
 
+def _seen(means: Array, covariances: Array, group: PatternGroup) -> tuple[Array, Array]:
+    """R m (K, d) and R V R^T (K, d, d), for a group whose rows all see the components in the same way."""
+    if group.projection is None:
+        observed = group.observed
+        return np.ascontiguousarray(means[:, observed]), covariances[:, observed[:, None], observed]
+    R = group.projection
+    blocks = R @ covariances @ R.T
+    return np.einsum("ia,ka->ki", R, means), np.asarray((blocks + blocks.swapaxes(1, 2)) / 2)
+
+
 def noisy_components(
     amplitudes: Array, means: Array, covariances: Array, group: PatternGroup
 ) -> NoisyComponents:
-    """Restrict components to the features that `group` observed."""
-    observed = group.observed
-    blocks = covariances[:, observed[:, None], observed]
+    """Restrict components to what `group` saw of them."""
+    means, blocks = _seen(means, covariances, group)
     reference = _reference_variances(blocks, group)
-    constants = _log(amplitudes) - 0.5 * (len(observed) * LOG_TWO_PI + np.log(reference).sum())
-    return NoisyComponents(constants, np.ascontiguousarray(means[:, observed]), pack(blocks), reference)
+    constants = log_amplitudes(amplitudes, means.shape[1]) - 0.5 * np.log(reference).sum()
+    return NoisyComponents(constants, means, pack(blocks), reference)
 
 
 def _reference_variances(blocks: Array, group: PatternGroup) -> Array:
@@ -81,60 +94,91 @@ def _reference_variances(blocks: Array, group: PatternGroup) -> Array:
 
 
 def fixed_components(
-    amplitudes: Array, means: Array, covariances: Array, group: PatternGroup
+    amplitudes: Array, means: Array, covariances: Array, group: PatternGroup, *, first_row: int = 0
 ) -> FixedComponents:
-    """Restrict components to the features that `group` observed and invert T_k = V_k + S once.
+    """Restrict components to what `group` saw of them and invert T_k = R V_k R^T + S once.
 
     Raises
     ------
     InvalidData
-        If a component without noise is singular: its density is infinite or zero.
+        If a component is singular without noise: its density is infinite or zero.  The first row that
+        sees it so is named, row 0 being called `first_row`.
     """
-    observed = group.observed
-    totals = covariances[:, observed[:, None], observed]
+    means, totals = _seen(means, covariances, group)
     if group.noise is not None:
         totals = totals + unpack(group.noise)
+    lower = _require_definite(totals, group, first_row)
+    whiteners = np.asarray(np.linalg.inv(lower), dtype=np.float64)
+    log_roots = np.log(np.diagonal(lower, axis1=1, axis2=2)).sum(axis=1)
+    return FixedComponents(log_amplitudes(amplitudes, means.shape[1]) - log_roots, means, pack(whiteners))
+
+
+def _require_definite(totals: Array, group: PatternGroup, first_row: int) -> Array:
+    """Cholesky factors of T_k (K, d, d); a pivot that is but rounding makes a matrix singular."""
     try:
-        lower = np.linalg.cholesky(totals)
-    except np.linalg.LinAlgError as error:
+        lower = np.asarray(np.linalg.cholesky(totals), dtype=np.float64)
+        pivots = np.diagonal(lower, axis1=1, axis2=2) ** 2
+        singular = not (pivots > SINGULAR * np.diagonal(totals, axis1=1, axis2=2)).all()
+    except np.linalg.LinAlgError:
+        singular = True
+    if singular:
+        row = int(group.rows[0]) + first_row
+        seen = "" if group.projection is None else ", as the projection shows it,"
         raise InvalidData(
-            "a component's covariance plus the rows' noise is singular, so its density is infinite. State "
-            "the noise of the rows, or use fewer components.",
-            array="covariances",
-        ) from error
-    whiteners = np.linalg.inv(lower)
-    log_determinants = 2 * np.log(np.diagonal(lower, axis1=1, axis2=2)).sum(axis=1)
-    constants = _log(amplitudes) - 0.5 * (len(observed) * LOG_TWO_PI + log_determinants)
-    return FixedComponents(constants, np.ascontiguousarray(means[:, observed]), pack(whiteners))
+            f"a component's covariance{seen} plus the noise of row {row} is singular, so its density is infinite. "
+            "State the noise of the rows, leave out features that others determine, or use fewer components.",
+            array="covariances" if group.projection is None else "projection",
+            row=row,
+        )
+    return lower
 
 
-def _log(amplitudes: Array) -> Array:
+def log_amplitudes(amplitudes: Array, n_observed: int) -> Array:
+    """ln a_k - d ln(2 pi) / 2, with d the observed features; -infinity for an amplitude of 0."""
     with np.errstate(divide="ignore"):
-        return np.asarray(np.log(amplitudes))
+        return np.asarray(np.log(amplitudes) - 0.5 * n_observed * LOG_TWO_PI)
 
 
-def component_log_densities(amplitudes: Array, means: Array, covariances: Array, samples: Samples) -> Array:
-    """ln a_k N(x_i | m_k, T_ik) of each row and component, (N, K); ln a_k where nothing was observed."""
+def noise_rows(group: PatternGroup) -> Array:
+    """Noise of a group's rows, variances or packed covariances; where one serves all, one row of it."""
+    if group.noise is None:
+        return np.zeros((1, len(group.observed)))
+    return group.noise if group.noise.ndim == 2 else group.noise[None]
+
+
+def component_log_densities(
+    amplitudes: Array, means: Array, covariances: Array, samples: Samples, *, first_row: int = 0
+) -> Array:
+    """ln a_k N(x_i | R_i m_k, T_ik) of each row and component, (N, K); ln a_k where nothing was observed."""
     terms = np.empty((samples.n_rows, len(amplitudes)))
-    terms[:] = _log(amplitudes)
+    terms[:] = log_amplitudes(amplitudes, 0)
     for group in samples.groups:
         out = np.empty((len(amplitudes), len(group.rows)))
-        if samples.noise_kind in ("none", "shared"):
-            fixed = fixed_components(amplitudes, means, covariances, group)
+        if group.has_own_projections:
+            _projected_terms(amplitudes, means, covariances, group, out)
+        elif samples.noise_kind in ("none", "shared"):
+            fixed = fixed_components(amplitudes, means, covariances, group, first_row=first_row)
             fixed_log_terms(group.values, fixed.constants, fixed.means, fixed.whiteners, out)
         else:
-            noisy = noisy_components(amplitudes, means, covariances, group)
-            noisy_log_terms(
-                group.values,
-                group.noise,
-                noisy.constants,
-                noisy.means,
-                noisy.covariances,
-                noisy.reference,
-                out,
-            )
+            _noisy_terms(amplitudes, means, covariances, group, out)
         terms[group.rows] = out.T
     return terms
+
+
+def _noisy_terms(
+    amplitudes: Array, means: Array, covariances: Array, group: PatternGroup, out: Array
+) -> None:
+    noisy = noisy_components(amplitudes, means, covariances, group)
+    noisy_log_terms(
+        group.values, group.noise, noisy.constants, noisy.means, noisy.covariances, noisy.reference, out
+    )
+
+
+def _projected_terms(
+    amplitudes: Array, means: Array, covariances: Array, group: PatternGroup, out: Array
+) -> None:
+    constants = log_amplitudes(amplitudes, len(group.observed))
+    projected_log_terms(group.values, noise_rows(group), group.projection, constants, means, covariances, out)
 
 
 def log_densities(terms: Array) -> Array:

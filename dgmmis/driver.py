@@ -5,24 +5,29 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
+from dgmmis.chunk import ArrayChunks
 from dgmmis.convergence import predicted_gain
-from dgmmis.errors import CollapsedComponent, CorruptCheckpoint, InvalidData
+from dgmmis.errors import CollapsedComponent, CorruptCheckpoint, ImputationLimit, InvalidData
 from dgmmis.fit_result import FitResult, Scan
-from dgmmis.frozen import Frozen
-from dgmmis.iterate import Limits, Pass, Summarize, iterate, stopping_reason
-from dgmmis.mixture import Mixture
+from dgmmis.imputed_passes import Completion
+from dgmmis.iterate import Limits, Pass, iterate, stopping_reason
 from dgmmis.model import Model
+from dgmmis.population import Population
 from dgmmis.runs import RunFolder, create_run, numerics_fingerprint
 from dgmmis.runs.checkpoint import Checkpoint, digest_of
+from dgmmis.runs.parameters import arrays_of
+from dgmmis.runs.task_record import describe_task, task_arrays
 from dgmmis.runs.trace import Trace
 from dgmmis.starts import Start, choose_start, pilot_rows
 from dgmmis.store import Catalog
+from dgmmis.task import Passes, Task, information_sample, set_up
 
-__all__ = ["Observer", "SilentObserver", "drive", "history_of", "prepare_run"]
+__all__ = ["Observer", "SilentObserver", "drive", "history_of", "model_of", "prepare_run"]
 
 
 class Observer(Protocol):
@@ -61,19 +66,24 @@ class SilentObserver:
 class _Attempt:
     run: RunFolder
     catalog: Catalog
+    task: Task
     number: int
     trace: Trace
     observer: Observer
 
 
-def prepare_run(
-    path: Any, catalog: Catalog, *, n_components: int, seed: int, frozen: Frozen, initial: Mixture | None
-) -> RunFolder:
-    """Create or open the run folder for these settings on this catalogue."""
-    config: dict[str, Any] = {
-        "n_components": n_components,
-        "seed": seed,
-        "frozen": frozen.as_indices(),
+def prepare_run(path: Path, catalog: Catalog, task: Task, *, initial: Population | None) -> RunFolder:
+    """Create or open the run folder for this task on this catalogue.
+
+    Raises
+    ------
+    RunConflict, AlreadyExists
+        If the folder holds something else.
+    SelectionError, InvalidSetting
+        If the task holds a function that another process could not import.
+    """
+    config = {
+        **describe_task(task),
         "initial": None if initial is None else _digest(initial),
         "method": "em",
     }
@@ -85,6 +95,7 @@ def prepare_run(
         "units": list(catalog.units),
     }
     run = create_run(path, config, data, numerics_fingerprint())
+    run.write_arrays(task_arrays(task))
     if initial is not None:
         with run.driven():
             if run.read_start() is None:
@@ -92,15 +103,23 @@ def prepare_run(
     return run
 
 
-def _digest(mixture: Mixture) -> str:
-    arrays = (mixture.amplitudes, mixture.means, mixture.covariances)
-    return digest_of(b"".join(np.ascontiguousarray(array).tobytes() for array in arrays))
+def _digest(population: Population) -> str:
+    return digest_of(b"".join(np.ascontiguousarray(array).tobytes() for array in arrays_of(population).values()))
+
+
+def model_of(population: Population, task: Task, chunks: Catalog | ArrayChunks) -> Model:
+    """Name a fitted population's features; those of projected rows are the mixture's own."""
+    projected = chunks.projection is not None
+    features, units = ((), ()) if projected else (chunks.features, chunks.units)
+    selection = None if task.selecting is None or projected else task.selecting.selection.selection
+    return Model(population.mixture, features, units, population.backgrounds, selection)
 
 
 def drive(
     run: RunFolder,
     catalog: Catalog,
-    summarize: Callable[[], Summarize],
+    task: Task,
+    passes: Callable[[], Passes],
     limits: Limits,
     *,
     budget: Mapping[str, Any] | None = None,
@@ -116,8 +135,10 @@ def drive(
     run : RunFolder
     catalog : Catalog
         The one the run was made for.
-    summarize : callable
-        Makes the pass over the data; called once the start is known.
+    task : Task
+        The one the run was made for.
+    passes : callable
+        Makes the passes over the data; called once the start is known.
     limits : Limits
     budget : dict, optional
         What to record of this attempt's means (workers, memory).
@@ -127,7 +148,7 @@ def drive(
     ------
     RunLocked
         If another process drives the run.
-    CollapsedComponent, InvalidData
+    CollapsedComponent, ImputationLimit, InvalidData
         If the fit cannot go on; the run's state is FAILED then.
     ClusterLost
         If the cluster died; the run can be resumed.
@@ -137,15 +158,15 @@ def drive(
         number = run.begin_attempt(
             {"tolerance": limits.tolerance, "max_passes": limits.max_passes, **(budget or {})}
         )
-        attempt = _Attempt(run, catalog, number, Trace(run.trace_path(number)), observer)
+        attempt = _Attempt(run, catalog, task, number, Trace(run.trace_path(number)), observer)
         _log_beginning(attempt)
         _set_aside_damaged(attempt)
         if not _is_over(run, limits):
             run.reopen(number)
         try:
             start = _start(attempt)
-            return _passes(attempt, start, summarize(), limits)
-        except (CollapsedComponent, InvalidData) as error:
+            return _drive_passes(attempt, start, passes(), limits)
+        except (CollapsedComponent, ImputationLimit, InvalidData) as error:
             run.write_final({"state": "FAILED", "reason": f"{type(error).__name__}: {error}"})
             raise
 
@@ -179,22 +200,20 @@ def _log_beginning(attempt: _Attempt) -> None:
 def _start(attempt: _Attempt) -> Start:
     catalog, config = attempt.catalog, attempt.run.config
     stored = attempt.run.read_start()
-    if config["initial"] is not None and (stored is None or _digest(stored.mixture) != config["initial"]):
+    if config["initial"] is not None and (stored is None or _digest(stored.population) != config["initial"]):
         raise CorruptCheckpoint(
             f"{attempt.run.path} began from a mixture that was given, and its start.ckpt does not hold it any more. "
             "Give the same initial mixture again: fit(..., initial=..., run=...)."
         )
     if stored is not None:
         return stored
-    n_components = int(config["n_components"])
     pilot = catalog.read_pilot()
-    wanted = pilot_rows(n_components, catalog.n_features)
+    wanted = pilot_rows(attempt.task.n_components, catalog.n_features)
     attempt.observer.on_stage(f"finding a start on a random sample of {len(pilot):,} rows")
     began = time.perf_counter()
     start = choose_start(
         pilot,
-        n_components,
-        int(config["seed"]),
+        attempt.task,
         whole=len(pilot) == catalog.n_rows,
         report=attempt.observer.on_start_pass,
     )
@@ -211,16 +230,16 @@ def _start(attempt: _Attempt) -> Start:
     return start
 
 
-def _passes(attempt: _Attempt, start: Start, summarize: Summarize, limits: Limits) -> FitResult:
+def _drive_passes(attempt: _Attempt, start: Start, passes: Passes, limits: Limits) -> FitResult:
     run, catalog = attempt.run, attempt.catalog
     latest = run.latest(at_most=limits.max_passes)
     parent = latest.digest if latest else run.digest_of_start()
     after = latest.scan if latest else None
-    frozen = Frozen.of(run.config["frozen"], start.mixture.n_components)
     history = history_of(latest)
+    problem = set_up(passes, information_sample(catalog), attempt.task, start.population)
     attempt.observer.on_stage(f"fitting {catalog.n_rows:,} rows")
     last, began = after, time.perf_counter()
-    for last in iterate(start.mixture, summarize, frozen, limits, after=after):
+    for last in iterate(start.population, problem, limits, after=after):
         seconds = time.perf_counter() - began
         if last.number >= len(history):
             parent = run.write_checkpoint(last, parent)
@@ -228,8 +247,8 @@ def _passes(attempt: _Attempt, start: Start, summarize: Summarize, limits: Limit
             _log_pass(attempt, last, seconds)
         began = time.perf_counter()
     assert last is not None
-    model = Model(last.mixture, catalog.features, catalog.units)
-    result = FitResult.of(last, history, model, limits.tolerance, start)
+    model = model_of(last.population, attempt.task, catalog)
+    result = FitResult.of(last, history, model, limits.tolerance, start, attempt.task.constraints.prior)
     _end(attempt, result, parent)
     return result
 
@@ -252,7 +271,7 @@ def history_of(latest: Checkpoint | None) -> list[Scan]:
             value,
             value / weight,
             value - values[number - 1] if number else float("inf"),
-            predicted_gain(values[: number + 1], latest.scan.statistics.scale),
+            predicted_gain(latest.scan.objectives[: number + 1], latest.scan.statistics.scale),
             latest.scan.events if number == latest.scan.number else (),
         )
         for number, value in enumerate(values)
@@ -271,9 +290,25 @@ def _log_pass(attempt: _Attempt, last: Pass, seconds: float) -> None:
         seconds=seconds,
         rows_per_second=rows / seconds,
         amplitudes=last.mixture.amplitudes.tolist(),
+        background=last.population.background_amplitudes.tolist(),
+        **_of_completion(last.completion),
         events=scan.events,
     )
     attempt.observer.on_pass(scan, last.log_likelihoods, rows)
+
+
+def _of_completion(completion: Completion | None) -> dict[str, Any]:
+    """Write what the trace says of the unobserved rows."""
+    if completion is None:
+        return {}
+    return {
+        "completeness": completion.completeness,
+        "completeness_error": completion.completeness_error,
+        "log_likelihood_error": completion.log_likelihood_error,
+        "imputed_points": completion.n_points,
+        "refresh": completion.reference.refresh,
+        "score_error": completion.score_error,
+    }
 
 
 def _end(attempt: _Attempt, result: FitResult, digest: str) -> None:

@@ -15,6 +15,7 @@ __all__ = [
     "DgmmisError",
     "EmptySource",
     "FeatureMismatch",
+    "ImputationLimit",
     "InvalidData",
     "InvalidSetting",
     "MissingLibrary",
@@ -22,6 +23,7 @@ __all__ = [
     "NotARun",
     "RunConflict",
     "RunLocked",
+    "SelectionError",
     "TooManyQuarantined",
     "UnitMismatch",
     "UnknownColumn",
@@ -190,16 +192,44 @@ class CollapsedComponent(DgmmisError):
     ----------
     component : int
         Its index.
+    rows : float
+        The rows it holds.
+    features : tuple of int
+        Those without spread there, as far as they are known.
+    collinear : bool
+        Whether only a combination of `features` has no spread, not each of them.
     """
 
     exit_code = 8
 
-    def __init__(self, component: int, rows: float) -> None:
+    def __init__(
+        self, component: int, rows: float, features: tuple[int, ...] = (), collinear: bool = False
+    ) -> None:
         super().__init__(
             f"component {component} has collapsed onto {rows:.3g} rows: its covariance is no longer positive "
-            "definite. Use fewer components, state the rows' noise, or freeze its covariance."
+            f"definite{_without_spread(features, collinear)}. Use fewer components, state the rows' noise, "
+            "set a floor, or freeze its covariance."
         )
-        self.component, self.rows = component, rows
+        self.component, self.rows, self.features, self.collinear = component, rows, features, collinear
 
     def __reduce__(self) -> tuple[object, ...]:
-        return type(self), (self.component, self.rows)
+        return type(self), (self.component, self.rows, self.features, self.collinear)
+
+
+def _without_spread(features: tuple[int, ...], collinear: bool) -> str:
+    """Say which features have no spread, in parentheses; nothing if none is known."""
+    if not features:
+        return ""
+    *others, last = map(str, features)
+    names = f"features {', '.join(others)} and {last} are" if others else f"feature {last} is"
+    return f" ({names} {'collinear' if collinear else 'constant'} there)"
+
+
+class SelectionError(InvalidData):
+    """A selection function that cannot be used: what it was asked, what it answered, and what to do."""
+
+
+class ImputationLimit(DgmmisError):
+    """The imputed points that a wanted accuracy needs are more than were allowed."""
+
+    exit_code = 8

@@ -1,78 +1,194 @@
-"""One chunk's expectation step: samples and a mixture in, statistics out."""
+"""One chunk's expectation step: samples and a population in, statistics out."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
-from dgmmis.densities import fixed_components, noisy_components, require_finite
+from dgmmis.densities import fixed_components, log_amplitudes, noise_rows, noisy_components, require_finite
+from dgmmis.errors import InvalidData, InvalidSetting
 from dgmmis.kernels import fixed_statistics, noisy_statistics
-from dgmmis.mixture import Mixture
 from dgmmis.packed import Array, pack, packed_size, sub_positions, unpack
+from dgmmis.population import Population, background_densities
+from dgmmis.projection_kernels import projected_statistics
 from dgmmis.samples import PatternGroup, Samples
 from dgmmis.score_statistics import Statistics
 
-__all__ = ["summarize_samples"]
+__all__ = ["prepare", "summarize_samples"]
 
 
-def summarize_samples(mixture: Mixture, samples: Samples, *, first_row: int = 0) -> Statistics:
-    """Statistics of `samples` under `mixture`; exact, whatever is missing.
+def prepare(population: Population, samples: Samples) -> Samples:
+    """Compute once what no parameter changes: the background densities of each row.
+
+    Raises
+    ------
+    InvalidData
+        If the rows do not have, or do not lead to, the population's features.
+    InvalidSetting
+        If rows are projected and there is a background: a footprint lies in the features of the rows, whose
+        density under a projection is not known.
+    """
+    if samples.latent_features != population.n_features:
+        raise InvalidData(
+            f"the rows have {samples.latent_features} features, as their projection if any leads to them; the "
+            f"population has {population.n_features}.",
+            array="values",
+        )
+    if not population.backgrounds:
+        return samples
+    if samples.is_projected:
+        raise InvalidSetting(
+            "a background cannot be combined with a projection: its density at a projected row is not defined by its "
+            "footprint. Leave one of them out (a projection that is the identity for every row is none)."
+        )
+    return samples.with_densities(background_densities(population.backgrounds, samples))
+
+
+def summarize_samples(population: Population, samples: Samples, *, first_row: int = 0) -> Statistics:
+    """Statistics of `samples` under `population`; exact, whatever is missing.
 
     Parameters
     ----------
-    mixture : Mixture
+    population : Population
     samples : Samples
+        As `prepare` returned them.
     first_row : int
         What row 0 is called in messages.
 
     Raises
     ------
     InvalidData
-        If a row has no finite density, naming it.
+        If a row has no finite density, or a component as rows see it is singular, naming the row.
     """
-    statistics = Statistics.zero(mixture.n_components, mixture.n_features)
+    statistics = _nothing(population)
     for group in samples.groups:
-        statistics = statistics + _summarize_group(mixture, samples, group, first_row)
+        statistics = statistics + _summarize_group(population, samples, group, first_row)
     return statistics
 
 
-def _summarize_group(mixture: Mixture, samples: Samples, group: PatternGroup, first_row: int) -> Statistics:
-    n_components, d = mixture.n_components, len(group.observed)
-    zeroth = np.zeros(n_components)
-    first = np.zeros((n_components, d))
-    second = np.zeros((n_components, packed_size(d)))
-    log_density = np.empty(len(group.rows))
-    parameters = (mixture.amplitudes, mixture.means, mixture.covariances)
-    if samples.noise_kind in ("none", "shared"):
-        fixed = fixed_components(*parameters, group)
-        fixed_statistics(
-            group.values,
-            group.weights,
-            fixed.constants,
-            fixed.means,
-            fixed.whiteners,
-            zeroth,
-            first,
-            second,
-            log_density,
+def _nothing(population: Population) -> Statistics:
+    return Statistics.zero(population.n_components, population.n_features, len(population.backgrounds))
+
+
+@dataclass(frozen=True)
+class _Sums:
+    """What the kernels add to, in whatever features they work in."""
+
+    zeroth: Array
+    first: Array
+    second: Array
+    log_density: Array
+
+    @classmethod
+    def zero(cls, population: Population, group: PatternGroup, n_features: int) -> _Sums:
+        n_components = population.n_components
+        return cls(
+            np.zeros(n_components + len(population.backgrounds)),
+            np.zeros((n_components, n_features)),
+            np.zeros((n_components, packed_size(n_features))),
+            np.empty(len(group.rows)),
         )
-        first, second = _unwhiten(fixed.whiteners, first, second)
+
+    def moved(self, first: Array, second: Array) -> _Sums:
+        return _Sums(self.zeroth, first, second, self.log_density)
+
+
+def _summarize_group(
+    population: Population, samples: Samples, group: PatternGroup, first_row: int
+) -> Statistics:
+    if group.has_own_projections:
+        sums = _projected_sums(population, group)
+    elif samples.noise_kind in ("none", "shared"):
+        sums = _in_all_features(population, group, _fixed_sums(population, group, first_row))
     else:
-        noisy = noisy_components(*parameters, group)
-        noisy_statistics(
-            group.values,
-            group.noise,
-            group.weights,
-            noisy.constants,
-            noisy.means,
-            noisy.covariances,
-            noisy.reference,
-            zeroth,
-            first,
-            second,
-            log_density,
+        sums = _in_all_features(population, group, _noisy_sums(population, group))
+    require_finite(sums.log_density, group, first_row)
+    return Statistics(
+        len(group.rows),
+        float(group.weights.sum()),
+        float(np.sum(group.weights * sums.log_density)),  # not a BLAS product: its bits depend on its threads
+        sums.zeroth[: population.n_components],
+        sums.first,
+        sums.second,
+        sums.zeroth[population.n_components :],
+    )
+
+
+def _fixed_sums(population: Population, group: PatternGroup, first_row: int) -> _Sums:
+    """Sum over rows that share one noise, or have none, in the features they saw."""
+    mixture = population.mixture
+    fixed = fixed_components(
+        population.amplitudes, mixture.means, mixture.covariances, group, first_row=first_row
+    )
+    sums = _Sums.zero(population, group, len(group.observed))
+    fixed_statistics(
+        group.values,
+        group.weights,
+        _background_terms(population, group),
+        group.proposal,
+        fixed.constants,
+        fixed.means,
+        fixed.whiteners,
+        sums.zeroth,
+        sums.first,
+        sums.second,
+        sums.log_density,
+    )
+    return sums.moved(*_unwhiten(fixed.whiteners, sums.first, sums.second))
+
+
+def _noisy_sums(population: Population, group: PatternGroup) -> _Sums:
+    """Sum over rows that each have their own noise, in the features they saw."""
+    mixture = population.mixture
+    noisy = noisy_components(population.amplitudes, mixture.means, mixture.covariances, group)
+    sums = _Sums.zero(population, group, len(group.observed))
+    noisy_statistics(
+        group.values,
+        group.noise,
+        group.weights,
+        _background_terms(population, group),
+        group.proposal,
+        noisy.constants,
+        noisy.means,
+        noisy.covariances,
+        noisy.reference,
+        sums.zeroth,
+        sums.first,
+        sums.second,
+        sums.log_density,
+    )
+    return sums
+
+
+def _projected_sums(population: Population, group: PatternGroup) -> _Sums:
+    """Sum over rows that each have their own projection, in the mixture's features."""
+    sums = _Sums.zero(population, group, population.n_features)
+    projected_statistics(
+        group.values,
+        noise_rows(group),
+        group.projection,
+        group.weights,
+        _background_terms(population, group),
+        group.proposal,
+        log_amplitudes(population.amplitudes, len(group.observed)),
+        population.mixture.means,
+        population.mixture.covariances,
+        sums.zeroth,
+        sums.first,
+        sums.second,
+        sums.log_density,
+    )
+    return sums
+
+
+def _background_terms(population: Population, group: PatternGroup) -> Array:
+    if group.densities.shape[1] != len(population.backgrounds):
+        raise InvalidSetting(
+            f"the rows carry {group.densities.shape[1]} background densities, the population has "
+            f"{len(population.backgrounds)}: prepare the rows for this population."
         )
-    require_finite(log_density, group, first_row)
-    return _in_all_features(mixture, group, log_density, zeroth, first, second)
+    return population.weighted(group.densities) if population.backgrounds else group.densities
 
 
 def _unwhiten(whiteners: Array, first: Array, second: Array) -> tuple[Array, Array]:
@@ -82,18 +198,12 @@ def _unwhiten(whiteners: Array, first: Array, second: Array) -> tuple[Array, Arr
     return (upper @ first[:, :, None])[:, :, 0], pack(upper @ unpack(second) @ lower)
 
 
-def _in_all_features(
-    mixture: Mixture, group: PatternGroup, log_density: Array, zeroth: Array, first: Array, second: Array
-) -> Statistics:
-    """Put the sums over the observed features where they belong among all features."""
-    whole = Statistics.zero(mixture.n_components, mixture.n_features)
-    whole.first[:, group.observed] = first
-    whole.second[:, sub_positions(group.observed)] = second
-    return Statistics(
-        len(group.rows),
-        float(group.weights.sum()),
-        float(np.sum(group.weights * log_density)),  # not a BLAS product: its bits depend on its threads
-        zeroth,
-        whole.first,
-        whole.second,
-    )
+def _in_all_features(population: Population, group: PatternGroup, seen: _Sums) -> _Sums:
+    """From sums over what a group saw to sums over the mixture's features: h = R^T h', H = R^T H' R."""
+    if group.projection is not None:
+        R = group.projection
+        return seen.moved(np.einsum("ia,ki->ka", R, seen.first), pack(R.T @ unpack(seen.second) @ R))
+    whole = _Sums.zero(population, group, population.n_features)
+    whole.first[:, group.observed] = seen.first
+    whole.second[:, sub_positions(group.observed)] = seen.second
+    return seen.moved(whole.first, whole.second)

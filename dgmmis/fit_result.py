@@ -6,9 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isfinite
 
+from dgmmis.background import BackgroundLike
+from dgmmis.imputed_passes import Completion
 from dgmmis.iterate import Pass
 from dgmmis.mixture import Mixture
 from dgmmis.model import Model
+from dgmmis.population import Population
+from dgmmis.prior import Prior
 from dgmmis.starts import Start
 
 __all__ = ["FitResult", "Scan"]
@@ -76,6 +80,12 @@ class FitResult:
         One per scan.
     start : Start or None
         How the starting mixture was found; None if it was given.
+    backgrounds : tuple of BackgroundLike
+        With their fitted amplitudes; the mixture's sum to 1 without them.
+    completion : Completion or None
+        How the unobserved rows were imputed, if rows were selected.
+    prior : Prior or None
+        That the fit was made with.
     """
 
     model: Model
@@ -86,6 +96,34 @@ class FitResult:
     n_passes: int
     history: tuple[Scan, ...]
     start: Start | None = None
+    backgrounds: tuple[BackgroundLike, ...] = ()
+    completion: Completion | None = None
+    prior: Prior | None = None
+
+    @property
+    def background(self) -> BackgroundLike | None:
+        """The background, or the first of several."""
+        return self.backgrounds[0] if self.backgrounds else None
+
+    @property
+    def population(self) -> Population:
+        """Mixture and backgrounds."""
+        return Population(self.model.mixture, self.backgrounds)
+
+    @property
+    def completeness(self) -> float:
+        """Share of the complete sample that was observed (mean Z); 1 without a selection."""
+        return self.completion.completeness if self.completion else 1.0
+
+    @property
+    def completeness_error(self) -> float:
+        """Monte-Carlo standard error of `completeness`."""
+        return self.completion.completeness_error if self.completion else 0.0
+
+    @property
+    def log_likelihood_error(self) -> float:
+        """Monte-Carlo standard error of `log_likelihood` [total nats]."""
+        return self.completion.log_likelihood_error if self.completion else 0.0
 
     @property
     def mixture(self) -> Mixture:
@@ -94,7 +132,13 @@ class FitResult:
 
     @classmethod
     def of(
-        cls, last: Pass, history: Sequence[Scan], model: Model, tolerance: float, start: Start | None
+        cls,
+        last: Pass,
+        history: Sequence[Scan],
+        model: Model,
+        tolerance: float,
+        start: Start | None,
+        prior: Prior | None = None,
     ) -> FitResult:
         """Sum up a fit that ended with pass `last`."""
         return cls(
@@ -106,6 +150,9 @@ class FitResult:
             len(history),
             tuple(history),
             start,
+            last.population.backgrounds,
+            last.completion,
+            prior,
         )
 
 

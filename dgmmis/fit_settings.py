@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from dgmmis.errors import InvalidData, InvalidSetting
-from dgmmis.frozen import Frozen
 from dgmmis.iterate import Limits
 from dgmmis.mixture import Mixture
+from dgmmis.population import Population
 
 __all__ = ["check_settings"]
 
@@ -23,13 +23,13 @@ def check_settings(
     n_components: int,
     n_features: int,
     *,
-    initial: Mixture | None,
+    initial: Mixture | Population | None,
     frozen: Mapping[str, ArrayLike] | None,
     method: str,
     limits: Limits,
     seed: int,
-) -> Frozen:
-    """Refuse settings that cannot be meant, and return what is frozen.
+) -> None:
+    """Refuse settings that cannot be meant.
 
     Raises
     ------
@@ -45,9 +45,10 @@ def check_settings(
     if not _is_whole(seed) or seed < 0:
         raise InvalidSetting(f"seed is {seed}; expected a whole number >= 0.")
     _check_limits(limits)
-    if initial is not None and not isinstance(initial, Mixture):
+    if initial is not None and not isinstance(initial, Mixture | Population):
         raise InvalidSetting(
-            f"initial is a {type(initial).__name__}; expected a Mixture, for instance result.mixture or model.mixture."
+            f"initial is a {type(initial).__name__}; expected a Mixture or Population, for instance result.mixture, "
+            "model.mixture or result.population."
         )
     if frozen and initial is None:
         raise InvalidSetting(
@@ -59,7 +60,6 @@ def check_settings(
             f"{n_components} components, the data have {n_features} features.",
             array="initial",
         )
-    return Frozen.of(frozen, n_components)
 
 
 def _check_limits(limits: Limits) -> None:

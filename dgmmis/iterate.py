@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from dgmmis.constraints import Constraints
 from dgmmis.convergence import predicted_gain
 from dgmmis.errors import InvalidData
-from dgmmis.frozen import Frozen
-from dgmmis.maximization import maximize, starved
+from dgmmis.imputation import Imputed
+from dgmmis.imputed_passes import Completion, Imputation
+from dgmmis.maximization import events_of, maximize
 from dgmmis.mixture import Mixture
+from dgmmis.observation import Reference
+from dgmmis.population import Population
 from dgmmis.score_statistics import Statistics
 
-__all__ = ["Limits", "Pass", "Summarize", "iterate", "stopping_reason"]
+__all__ = ["Limits", "Pass", "Problem", "Summarize", "iterate", "stopping_reason"]
 
-Summarize = Callable[[Mixture], Statistics]
-"""The statistics of all rows under a mixture: one pass over the data."""
+Summarize = Callable[[Population], Statistics]
+"""The statistics of all rows under a population: one pass over the data."""
 
 
 @dataclass(frozen=True)
@@ -35,30 +39,60 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class Pass:
-    """One scan of the data: the mixture it evaluated and what came out.
+class Problem:
+    """What is fitted: the data, what a fit may do, and what is known of the rows that are not there.
 
     Attributes
     ----------
-    mixture : Mixture
+    summarize : callable
+        The only line that touches data.
+    constraints : Constraints
+    imputation : Imputation or None
+        None if nothing was selected.
+    """
+
+    summarize: Summarize
+    constraints: Constraints
+    imputation: Imputation | None = None
+
+
+@dataclass(frozen=True)
+class Pass:
+    """One scan of the data: the population it evaluated and what came out.
+
+    Attributes
+    ----------
+    population : Population
     statistics : Statistics
-        Of all rows under `mixture`.
+        Of all rows under `population`, and of the unobserved ones; `rows` and `weight` count observed ones, and
+        `log_likelihood` is the exact one of the observed rows.
     log_likelihoods : tuple of float
         Of this scan and all before it; the scan after n updates is number n.
+    objectives : tuple of float
+        The same plus the logarithm of the prior: what the fit climbs.
     predicted_gain : float
-        What further passes would add to the log-likelihood [total nats].
+        What further passes would add to the objective [total nats].
     reason : str
         Why the fit stops here: "converged" or "max_passes"; empty while it goes on.
     events : tuple of str
         What a person should know of this pass.
+    completion : Completion or None
+        Of the unobserved rows, if rows were selected.
     """
 
-    mixture: Mixture
+    population: Population
     statistics: Statistics
     log_likelihoods: tuple[float, ...]
+    objectives: tuple[float, ...]
     predicted_gain: float
     reason: str
     events: tuple[str, ...] = ()
+    completion: Completion | None = None
+
+    @property
+    def mixture(self) -> Mixture:
+        """The mixture of the population."""
+        return self.population.mixture
 
     @property
     def number(self) -> int:
@@ -72,36 +106,57 @@ class Pass:
 
 
 def iterate(
-    mixture: Mixture, summarize: Summarize, frozen: Frozen, limits: Limits, *, after: Pass | None = None
+    population: Population, problem: Problem, limits: Limits, *, after: Pass | None = None
 ) -> Iterator[Pass]:
     """Yield one `Pass` per scan until converged or out of passes.
 
     Parameters
     ----------
-    mixture : Mixture
+    population : Population
         Where to start.
-    summarize : callable
-        The only line that touches data.
-    frozen : Frozen
+    problem : Problem
     limits : Limits
     after : Pass, optional
-        Continue after this pass of an earlier attempt instead of starting from `mixture`: what follows is
+        Continue after this pass of an earlier attempt instead of starting from `population`: what follows is
         what would have followed then, bit for bit.
     """
-    history: tuple[float, ...] = ()
-    if after is not None:
-        if stopping_reason(after, limits):
-            yield _judged(after.mixture, after.statistics, after.log_likelihoods, limits)
-            return
-        mixture, history = maximize(after.mixture, after.statistics, frozen), after.log_likelihoods
-    while True:
-        statistics = summarize(mixture)
-        _require_weight(statistics)
-        done = _judged(mixture, statistics, (*history, statistics.log_likelihood), limits)
-        yield done
-        if done.reason:
-            return
-        mixture, history = maximize(mixture, statistics, frozen), done.log_likelihoods
+    if after is not None and stopping_reason(after, limits):
+        yield replace(after, reason=stopping_reason(after, limits))
+        return
+    scan = after
+    while scan is None or not scan.reason:
+        if scan is not None:
+            population = maximize(scan.population, scan.statistics, problem.constraints)
+        scan = _scan(population, problem, limits, scan)
+        yield scan
+
+
+def _scan(population: Population, problem: Problem, limits: Limits, before: Pass | None) -> Pass:
+    """Evaluate a population on all rows, observed and not."""
+    statistics = problem.summarize(population)
+    _require_weight(statistics)
+    number = 0 if before is None else before.number + 1
+    completion, imputed = None, None
+    if problem.imputation is not None:
+        reference, since = _reference(population, problem.imputation, before, number)
+        imputed = problem.imputation.impute(population, reference)
+        completion = Completion.of(reference, since, imputed)
+        statistics = problem.imputation.together(statistics, imputed)
+    return _judged(population, statistics, problem, limits, before, completion, imputed)
+
+
+def _reference(
+    population: Population, imputation: Imputation, before: Pass | None, number: int
+) -> tuple[Reference, int]:
+    """Reference of the imputed points, and the pass from which it has served."""
+    if before is None or before.completion is None:
+        return imputation.first_reference(population), number
+    reference, factor = before.completion.reference, before.completion.refinement
+    if factor > 1:
+        return reference.refined(population, factor), number
+    if not reference.covers(population, imputation.observation):
+        return reference.moved_to(population), number
+    return reference, before.completion.since
 
 
 def _require_weight(statistics: Statistics) -> None:
@@ -115,23 +170,33 @@ def _require_weight(statistics: Statistics) -> None:
 
 
 def _judged(
-    mixture: Mixture, statistics: Statistics, log_likelihoods: tuple[float, ...], limits: Limits
+    population: Population,
+    statistics: Statistics,
+    problem: Problem,
+    limits: Limits,
+    before: Pass | None,
+    completion: Completion | None,
+    imputed: Imputed | None,
 ) -> Pass:
-    events = tuple(
-        f"component {k} holds no rows any more: its mean and covariance stay as they are"
-        for k, is_starved in enumerate(starved(statistics))
-        if is_starved
-    )
-    gain = predicted_gain(log_likelihoods, statistics.scale)
-    scan = Pass(mixture, statistics, log_likelihoods, gain, "", events)
-    return Pass(
-        mixture, statistics, log_likelihoods, scan.predicted_gain, stopping_reason(scan, limits), events
-    )
+    log_likelihoods = (*(before.log_likelihoods if before else ()), statistics.log_likelihood)
+    objective = statistics.log_likelihood + problem.constraints.log_prior(population)
+    objectives = (*(before.objectives if before else ()), objective)
+    since = completion.since if completion else 0
+    gain = predicted_gain(objectives[since:], statistics.scale)
+    events = events_of(population, statistics, problem.constraints)
+    scan = Pass(population, statistics, log_likelihoods, objectives, gain, "", events, completion)
+    reason = stopping_reason(scan, limits)
+    if reason == "converged" and problem.imputation is not None and completion is not None and imputed is not None:
+        completion, noted = problem.imputation.judge(population, statistics, completion, imputed)
+        scan = replace(scan, completion=completion, events=events + noted)
+        reason = stopping_reason(scan, limits)
+    return replace(scan, reason=reason)
 
 
 def stopping_reason(scan: Pass, limits: Limits) -> str:
     """Why a fit with these limits stops after `scan`; empty if it goes on."""
-    if limits.tolerance > 0 and scan.predicted_gain <= limits.tolerance:
+    settled = scan.completion is None or scan.completion.refinement == 1
+    if settled and limits.tolerance > 0 and scan.predicted_gain <= limits.tolerance:
         return "converged"
     if scan.number >= limits.max_passes:
         return "max_passes"

@@ -212,8 +212,21 @@ def _maximum(terms, top):  # type: ignore[no-untyped-def]
 
 
 @_compile
-def _normalise(terms, weights, top, total):  # type: ignore[no-untyped-def]
-    """Turn ln a N (K, LANES) into weighted responsibilities, `total` into ln p(x); use up `weights`."""
+def _load_extra(extra, first, terms):  # type: ignore[no-untyped-def]
+    """Put the terms that do not depend on the components, (n, J), behind those of the components."""
+    n_components = len(terms) - extra.shape[1]
+    last = len(extra) - 1
+    for j in range(extra.shape[1]):
+        for b in range(LANES):
+            terms[n_components + j, b] = extra[min(first + b, last), j]
+
+
+@_compile
+def _normalise(terms, weights, proposal, first, top, total):  # type: ignore[no-untyped-def]
+    """Turn ln a N (K + J, LANES) into weighted responsibilities, `total` into ln p(x); use up `weights`.
+
+    Points drawn from another density weigh p(x) / h(x) more, ln h being `proposal` (n,), empty for rows.
+    """
     _maximum(terms, top)
     total[:] = 0.0
     for k in range(len(terms)):
@@ -222,7 +235,10 @@ def _normalise(terms, weights, top, total):  # type: ignore[no-untyped-def]
         for b in range(LANES):
             total[b] += terms[k, b]
     for b in range(LANES):
-        weights[b] /= total[b]
+        if len(proposal):
+            weights[b] *= math.exp(top[b] - proposal[min(first + b, len(proposal) - 1)])
+        else:
+            weights[b] /= total[b]
         total[b] = top[b] + math.log(total[b])
     for k in range(len(terms)):
         for b in range(LANES):
@@ -237,7 +253,7 @@ def _store(block, first, out):  # type: ignore[no-untyped-def]
 
 @_compile
 def noisy_statistics(  # type: ignore[no-untyped-def]
-    values, noise, weights, constants, means, covariances, reference, zeroth, first, second, log_density
+    values, noise, weights, extra, proposal, constants, means, covariances, reference, zeroth, first, second, log_density
 ):
     """Add the score statistics of rows that each have their own noise.
 
@@ -246,10 +262,12 @@ def noisy_statistics(  # type: ignore[no-untyped-def]
     values : (n, d)          observed features
     noise : (n, d) or (n, p) variances, or packed covariances (for d = 1 the same)
     weights : (n,)           row weights
+    extra : (n, J)           ln a b(x_i) of J further densities without parameters
+    proposal : (n,)          ln h(x_i) of importance points, which weigh p / h more; empty for rows
     constants : (K,)         ln a_k - (d ln 2 pi + sum ln reference) / 2
     means, covariances : (K, d), (K, p)   of the components, on the observed features, packed
     reference : (d,)         a typical variance of each feature
-    zeroth, first, second : (K,), (K, d), (K, p)   added to: sum s q, sum s q u, sum s q (u u^T - T^-1)
+    zeroth, first, second : (K + J,), (K, d), (K, p)   added to: sum s q, sum s q u, sum s q (u u^T - T^-1)
     log_density : (n,)       overwritten: ln p(x_i)
     """
     n_components, d = means.shape
@@ -257,7 +275,7 @@ def noisy_statistics(  # type: ignore[no-untyped-def]
     x, s = np.empty((d, LANES)), np.empty((noise.shape[1], LANES))
     total, inverse = np.empty((size, LANES)), np.empty((d, LANES))
     residual, score, row = np.empty((d, LANES)), np.empty((d, LANES)), np.empty(LANES)
-    terms, weight = np.empty((n_components, LANES)), np.empty(LANES)
+    terms, weight = np.empty((len(zeroth), LANES)), np.empty(LANES)
     top, density = np.empty(LANES), np.empty(LANES)
     for start in range(0, len(values), LANES):
         _load(values, start, x)
@@ -268,8 +286,11 @@ def noisy_statistics(  # type: ignore[no-untyped-def]
             _decompose(total, inverse)
             _forward(x, means[k], total, residual)
             _noisy_log_term(constants[k], reference, inverse, residual, terms[k])
-        _normalise(terms, weight, top, density)
+        _load_extra(extra, start, terms)
+        _normalise(terms, weight, proposal, start, top, density)
         _store(density, start, log_density)
+        for j in range(n_components, len(zeroth)):
+            zeroth[j] += _sum(terms[j])
         for k in range(n_components):
             _total_covariance(covariances[k], s, total)
             _decompose(total, inverse)
@@ -327,7 +348,7 @@ def _fixed_log_term(constant, white, out):  # type: ignore[no-untyped-def]
 
 @_compile
 def fixed_statistics(  # type: ignore[no-untyped-def]
-    values, weights, constants, means, whiteners, zeroth, first, second, log_density
+    values, weights, extra, proposal, constants, means, whiteners, zeroth, first, second, log_density
 ):
     """Add the whitened statistics of rows that share one noise, or have none.
 
@@ -335,15 +356,17 @@ def fixed_statistics(  # type: ignore[no-untyped-def]
     ----------
     values : (n, d)          observed features
     weights : (n,)           row weights
+    extra : (n, J)           ln a b(x_i) of J further densities without parameters
+    proposal : (n,)          ln h(x_i) of importance points, which weigh p / h more; empty for rows
     constants : (K,)         ln a_k - (d ln 2 pi + ln |T_k|) / 2
     means : (K, d)           of the components, on the observed features
     whiteners : (K, p)       packed lower triangle W_k with W_k^T W_k = T_k^-1
-    zeroth, first, second : (K,), (K, d), (K, p)   added to: sum s q, sum s q y, sum s q (y y^T - 1)
+    zeroth, first, second : (K + J,), (K, d), (K, p)   added to: sum s q, sum s q y, sum s q (y y^T - 1)
     log_density : (n,)       overwritten: ln p(x_i)
     """
     n_components, d = means.shape
     x, residual, white = np.empty((d, LANES)), np.empty((d, LANES)), np.empty((d, LANES))
-    terms, weight, row = np.empty((n_components, LANES)), np.empty(LANES), np.empty(LANES)
+    terms, weight, row = np.empty((len(zeroth), LANES)), np.empty(LANES), np.empty(LANES)
     top, density = np.empty(LANES), np.empty(LANES)
     for start in range(0, len(values), LANES):
         _load(values, start, x)
@@ -351,8 +374,11 @@ def fixed_statistics(  # type: ignore[no-untyped-def]
         for k in range(n_components):
             _whiten(x, means[k], whiteners[k], residual, white)
             _fixed_log_term(constants[k], white, terms[k])
-        _normalise(terms, weight, top, density)
+        _load_extra(extra, start, terms)
+        _normalise(terms, weight, proposal, start, top, density)
         _store(density, start, log_density)
+        for j in range(n_components, len(zeroth)):
+            zeroth[j] += _sum(terms[j])
         for k in range(n_components):
             _whiten(x, means[k], whiteners[k], residual, white)
             zeroth[k] += _sum(terms[k])

@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from dgmmis.expectation import summarize_samples
-from dgmmis.mixture import Mixture
+from dgmmis.imputation import Imputed, combine, impute_leaf, leaves
+from dgmmis.imputation_points import Points, draw_points
+from dgmmis.observation import Observation, Reference
+from dgmmis.packed import Array
+from dgmmis.population import Population, background_densities
 from dgmmis.samples import Samples
 from dgmmis.score_statistics import Statistics
+from dgmmis.survey import Survey, Surveyor
 from dgmmis.tree import Tree, sum_leaves
 
-__all__ = ["Chunks", "local_summarize", "processors"]
+__all__ = ["Chunks", "LocalPasses", "local_summarize", "processors"]
+
+MOST_KEPT = 2**30
+"""Bytes of background densities that are kept between passes."""
+
+Sum = TypeVar("Sum", Statistics, Survey)
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 def processors() -> int:
@@ -37,8 +49,8 @@ class Chunks(Protocol):
         """One chunk."""
 
 
-def local_summarize(chunks: Chunks, *, threads: int | None = None) -> Callable[[Mixture], Statistics]:
-    """Make the `summarize` of data that this process reads itself.
+class LocalPasses:
+    """Passes over data that this process reads itself.
 
     The kernels release the GIL, so threads scale; the tree of sums makes their number invisible.
 
@@ -48,20 +60,75 @@ def local_summarize(chunks: Chunks, *, threads: int | None = None) -> Callable[[
     threads : int, optional
         Default: the processors this process may use.
     """
-    threads = max(1, min(threads or processors(), chunks.n_chunks))
 
-    def summarize(mixture: Mixture) -> Statistics:
+    def __init__(self, chunks: Chunks, *, threads: int | None = None) -> None:
+        self._chunks, self._threads = chunks, threads or processors()
+        self._densities: dict[int, Array] = {}  # of the backgrounds, by chunk
+
+    def summarize(self, population: Population) -> Statistics:
+        """Statistics of all rows under a population."""
+
         def leaf(chunk: int) -> Statistics:
-            first_row = chunks.row_range(chunk)[0]
-            return summarize_samples(mixture, chunks.read_samples(chunk), first_row=first_row)
+            first_row = self._chunks.row_range(chunk)[0]
+            return summarize_samples(population, self._read(population, chunk), first_row=first_row)
 
-        tree: Tree[Statistics] = Tree()
-        if threads == 1:
-            tree.add(sum_leaves(0, chunks.n_chunks, leaf))
-            return tree.total()
-        with ThreadPoolExecutor(threads) as pool:
-            for nodes in pool.map(lambda chunk: sum_leaves(chunk, chunk + 1, leaf), range(chunks.n_chunks)):
-                tree.add(nodes)
+        return _sum_over_chunks(self._chunks.n_chunks, leaf, self._threads)
+
+    def survey(self, surveyor: Surveyor) -> Survey:
+        """Survey all rows."""
+
+        def leaf(chunk: int) -> Survey:
+            first_row = self._chunks.row_range(chunk)[0]
+            return surveyor.survey(self._chunks.read_samples(chunk), first_row=first_row)
+
+        return _sum_over_chunks(self._chunks.n_chunks, leaf, self._threads)
+
+    def impute(self, observation: Observation) -> Callable[[Population, Reference], Imputed]:
+        """Make the `impute` that draws its points here, once per reference."""
+        kept: dict[int, list[Points]] = {}
+
+        def impute(population: Population, reference: Reference) -> Imputed:
+            if reference.refresh not in kept:
+                kept.clear()
+                kept[reference.refresh] = self._map(
+                    lambda leaf: draw_points(observation, reference, *leaf), leaves(observation, reference)
+                )
+            points = kept[reference.refresh]
+            sums = self._map(lambda some: impute_leaf(population, observation, some), points)
+            return combine(population, observation, sums)
+
+        return impute
+
+    def _read(self, population: Population, chunk: int) -> Samples:
+        """One chunk with its background densities, which are kept while there is room."""
+        samples = self._chunks.read_samples(chunk)
+        if not population.backgrounds:
+            return samples
+        densities = self._densities.get(chunk)
+        if densities is None:
+            densities = background_densities(population.backgrounds, samples)
+            if sum(array.nbytes for array in self._densities.values()) < MOST_KEPT:
+                self._densities[chunk] = densities
+        return samples.with_densities(densities)
+
+    def _map(self, function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
+        if self._threads == 1:
+            return [function(item) for item in items]
+        with ThreadPoolExecutor(min(self._threads, len(items))) as pool:
+            return list(pool.map(function, items))
+
+
+def local_summarize(chunks: Chunks, *, threads: int | None = None) -> Callable[[Population], Statistics]:
+    """Make the `summarize` of data that this process reads itself; parameters as of `LocalPasses`."""
+    return LocalPasses(chunks, threads=threads).summarize
+
+
+def _sum_over_chunks(n_chunks: int, leaf: Callable[[int], Sum], threads: int) -> Sum:
+    tree: Tree[Sum] = Tree()
+    if threads == 1 or n_chunks == 1:
+        tree.add(sum_leaves(0, n_chunks, leaf))
         return tree.total()
-
-    return summarize
+    with ThreadPoolExecutor(min(threads, n_chunks)) as pool:
+        for nodes in pool.map(lambda chunk: sum_leaves(chunk, chunk + 1, leaf), range(n_chunks)):
+            tree.add(nodes)
+    return tree.total()

@@ -1,162 +1,207 @@
-"""A mixture together with what its features are."""
+"""A mixture together with what its features are, what lies behind it and what was selected."""
 
 from __future__ import annotations
 
-import io
-import json
-import zipfile
-import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeGuard
 
-import numpy as np
 from numpy.typing import ArrayLike
 
-from dgmmis.errors import FeatureMismatch, InvalidData
+from dgmmis import model_file, population_algebra
+from dgmmis.background import BackgroundLike
+from dgmmis.feature_names import columns_of, given_variances, named_features, require_same
+from dgmmis.kept_selection import selection_of_all, selection_within
 from dgmmis.mixture import Mixture
-from dgmmis.noise import NoiseLike
-from dgmmis.packed import Array
-from dgmmis.samples import default_names
+from dgmmis.named_population import NamedPopulation
+from dgmmis.noise import Noise
+from dgmmis.population import Population
 
 __all__ = ["Model", "named_features"]
 
-FORMAT = "dgmmis model 1"
-
 
 @dataclass(frozen=True)
-class Model:
-    """A mixture, the names of its features and their units.
+class Model(NamedPopulation):
+    """A mixture, the names of its features and their units, backgrounds, and the selection of the data.
 
-    Attributes
-    ----------
-    mixture : Mixture
-    features : tuple of str
-        D names; default x0, x1, ...
-    units : tuple of str
-        D units; "" where unknown.
+    Attributes and densities are those of `NamedPopulation`; a model can also be mapped to other models,
+    which leaves it as it is, and stored.
 
-    Raises
-    ------
-    FeatureMismatch
-        If the numbers of names or units are not D, or a name is repeated.
+    Examples
+    --------
+    >>> model = Model(Mixture([1.0], [[0.0, 1.0]], [[[1.0, 0.5], [0.5, 1.0]]]), ("colour", "magnitude"))
+    >>> model.condition({"magnitude": 2.0}).mixture.means
+    array([[0.5]])
     """
 
-    mixture: Mixture
-    features: tuple[str, ...] = ()
-    units: tuple[str, ...] = ()
+    def marginal(self, features: Sequence[str | int]) -> Model:
+        """Keep some of the features, by name or number, in the order given.
 
-    def __post_init__(self) -> None:
-        features, units = named_features(self.features, self.units, self.mixture.n_features)
-        object.__setattr__(self, "features", features)
-        object.__setattr__(self, "units", units)
+        The selection is kept if it names the features that it uses and they are all there.
 
-    def require_features(self, features: Sequence[str]) -> None:
-        """Raise `FeatureMismatch` unless data with these features are what the model describes."""
-        if tuple(features) != self.features:
-            raise FeatureMismatch(
-                f"the data have features {', '.join(features)}; the model was fitted to "
-                f"{', '.join(self.features)}. Ingest the data with --features {','.join(self.features)}."
-            )
+        Raises
+        ------
+        FeatureMismatch
+            If there is no such feature, or one is named twice.
+        """
+        columns = columns_of(features, self.features)
+        names, units = self._named(columns)
+        return Model(
+            *_parts(population_algebra.marginal(self.population, columns), names, units),
+            selection_within(self.selection, self.features, names),
+        )
 
-    def log_density(self, values: ArrayLike, noise: NoiseLike = None) -> Array:
-        """ln p(x_i) (N,) [nats] of each row's observed features; see `Mixture.log_density`."""
-        return self.mixture.log_density(values, noise)
+    def condition(
+        self,
+        given: Mapping[str | int, float],
+        noise: Mapping[str | int, float] | ArrayLike | None = None,
+    ) -> Model:
+        """Fix some features: the model of the others, which keep their order.
 
-    def responsibilities(self, values: ArrayLike, noise: NoiseLike = None) -> Array:
-        """Pr(component k | x_i), (N, K); see `Mixture.responsibilities`."""
-        return self.mixture.responsibilities(values, noise)
+        Rows of values, each with its own noise, are conditioned on by `dgmmis.conditioning.conditionals`.
 
-    def draw(self, n_rows: int, rng: np.random.Generator) -> Array:
-        """Draw `n_rows` noise-free rows (N, D)."""
-        return self.mixture.draw(n_rows, rng)
+        Parameters
+        ----------
+        given : mapping of feature name or number to value
+        noise : mapping to variances, (d,) variances or (d, d), optional
+            Of the given values, in their order; a feature that a mapping lacks has none.
+
+        Returns
+        -------
+        Model
+            Without the selection: given these values, it is no function of the others alone.
+
+        Raises
+        ------
+        FeatureMismatch
+            If no feature is given, or one that does not exist.
+        InvalidSetting
+            If no feature is left, or a background is not uniform in a box.
+        InvalidData
+            If the values lie beyond any finite density.
+        """
+        columns = columns_of(given, self.features)
+        if isinstance(noise, Mapping):
+            noise = given_variances(noise, columns, self.features)
+        free = [j for j in range(len(self.features)) if j not in columns]
+        population = population_algebra.condition(self.population, columns, list(given.values()), noise)
+        return Model(*_parts(population, *self._named(free)))
+
+    def convolve(self, noise: Noise | ArrayLike) -> Model:
+        """Add noise, (D,) variances or (D, D), that all rows share: the model of measured rows.
+
+        The selection is dropped: it was that of rows with their own noise.
+
+        Raises
+        ------
+        InvalidSetting
+            If there is a background: give the noise to `log_density` or `draw` instead.
+        """
+        return Model(*_parts(population_algebra.convolve(self.population, noise), self.features, self.units))
+
+    def affine(
+        self,
+        matrix: ArrayLike,
+        offset: ArrayLike | None = None,
+        *,
+        features: tuple[str, ...] = (),
+        units: tuple[str, ...] = (),
+    ) -> Model:
+        """Map t to M t + c; the selection is dropped, as it is one of the old features.
+
+        Parameters
+        ----------
+        matrix : (D', D)
+            M, of full row rank.  With a background, each row scales one feature.
+        offset : (D',), optional
+            c; default 0.
+        features, units : tuple of str
+            Of the new features; default x0, x1, ... without units.
+
+        Raises
+        ------
+        InvalidSetting
+            If M has no full row rank, or a background would not stay one.
+        """
+        return Model(*_parts(population_algebra.affine(self.population, matrix, offset), features, units))
+
+    @classmethod
+    def stack(cls, models: Sequence[Model], weights: ArrayLike) -> Model:
+        """Mix models of the same features, for instance optima of several starts by their likelihood.
+
+        Parameters
+        ----------
+        models : sequence of M Model
+        weights : (M,)
+            Not negative; divided by their sum.
+
+        Returns
+        -------
+        Model
+            Of all components and backgrounds; equal boxes become one.  The selection is kept if all
+            models have the same.
+
+        Raises
+        ------
+        FeatureMismatch, UnitMismatch
+            If features or units are not the same.
+        InvalidSetting
+            If the weights are none.
+        """
+        require_same([model.features for model in models], [model.units for model in models])
+        population = population_algebra.stack([model.population for model in models], weights)
+        return cls(
+            *_parts(population, models[0].features, models[0].units),
+            selection_of_all([model.selection for model in models]),
+        )
 
     def save(self, path: str | Path) -> None:
         """Write the model to one `.npz` file that NumPy reads without pickle.
 
-        Its arrays are `amplitudes`, `means`, `covariances` and `header`, a JSON text with the format, the
-        features and their units.
+        Its arrays are `amplitudes`, `means`, `covariances`, what the selection needs, and `header`, a JSON
+        text with the format, the features, their units, the backgrounds and the selection.
+
+        Raises
+        ------
+        InvalidSetting
+            If a background is a function that cannot be imported again.  A selection that cannot is left
+            out, and the model that is loaded says so in `selection_note`.
         """
-        header = {"format": FORMAT, "features": self.features, "units": self.units}
-        path = Path(path)
-        writing = path.with_name(f".{path.name}.writing")
-        with open(writing, "wb") as file:
-            np.savez(
-                file,
-                header=np.array(json.dumps(header)),
-                amplitudes=self.mixture.amplitudes,
-                means=self.mixture.means,
-                covariances=self.mixture.covariances,
-            )
-        writing.replace(path)
+        selection, arrays = model_file.describe_selection(self.selection, self.selection_note)
+        header = {
+            "features": self.features,
+            "units": self.units,
+            "backgrounds": [background.describe() for background in self.backgrounds],
+            **selection,
+        }
+        parameters = {
+            "amplitudes": self.mixture.amplitudes,
+            "means": self.mixture.means,
+            "covariances": self.mixture.covariances,
+        }
+        model_file.write_model(Path(path), header, parameters | arrays)
 
     @classmethod
     def load(cls, path: str | Path) -> Model:
-        """Read what `save` wrote.
+        """Read what `save` wrote, in this version or an earlier one.
 
         Raises
         ------
         InvalidData
             If the file is no such model.
         """
-        header, arrays = _read(Path(path))
-        if header.get("format") != FORMAT:
-            raise InvalidData(
-                f"{path} has format {header.get('format')!r}; this version reads {FORMAT!r}.", array=str(path)
-            )
-        features, units = header.get("features"), header.get("units")
-        if not _are_texts(features) or not _are_texts(units):
-            raise InvalidData(f"{path} does not name its features and units.", array=str(path))
-        return cls(Mixture(*arrays), tuple(features), tuple(units))
+        path = Path(path)
+        header, arrays = model_file.read_model(path)
+        features, units = model_file.read_header(header, path)
+        mixture = Mixture(*(arrays[name] for name in ("amplitudes", "means", "covariances")))
+        backgrounds = model_file.read_backgrounds(header, path)
+        return cls(mixture, features, units, backgrounds, *model_file.read_selection(header, arrays))
+
+    def _named(self, columns: Sequence[int]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        return tuple(self.features[j] for j in columns), tuple(self.units[j] for j in columns)
 
 
-def _are_texts(names: object) -> TypeGuard[list[str]]:
-    return isinstance(names, list) and all(isinstance(name, str) for name in names)
-
-
-# What zipfile, zlib, numpy and json raise for files that were cut off, altered or never were models.
-UNREADABLE = (
-    OSError,
-    ValueError,
-    LookupError,
-    EOFError,
-    TypeError,
-    NotImplementedError,
-    RuntimeError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
-
-
-def _read(path: Path) -> tuple[dict[str, Any], list[Array]]:
-    """Header and parameter arrays of a saved model."""
-    try:
-        stored = np.load(io.BytesIO(path.read_bytes()), allow_pickle=False)
-        header = json.loads(str(stored["header"]))
-        arrays = [stored[name] for name in ("amplitudes", "means", "covariances")]
-    except UNREADABLE as error:
-        raise InvalidData(f"{path} is not a saved model: {error}.", array=str(path)) from error
-    if not isinstance(header, dict):
-        raise InvalidData(f"{path} is not a saved model: its header is no object.", array=str(path))
-    return header, arrays
-
-
-def named_features(
-    features: Sequence[str], units: Sequence[str], n_features: int
-) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Names and units of `n_features` features, filled in where none were given.
-
-    Raises
-    ------
-    FeatureMismatch
-        If their numbers do not fit, or a name is repeated.
-    """
-    names = tuple(features) or default_names(n_features)
-    their_units = tuple(units) or ("",) * n_features
-    if len(names) != n_features or len(their_units) != n_features or len(set(names)) != n_features:
-        raise FeatureMismatch(
-            f"{n_features} features have names {names} and units {their_units}; expected {n_features} distinct "
-            f"names and {n_features} units."
-        )
-    return names, their_units
+def _parts(
+    population: Population, features: tuple[str, ...], units: tuple[str, ...]
+) -> tuple[Mixture, tuple[str, ...], tuple[str, ...], tuple[BackgroundLike, ...]]:
+    return population.mixture, features, units, population.backgrounds

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from dgmmis.densities import component_log_densities, log_densities, require_finite
+from dgmmis.densities import component_log_densities, log_densities, noise_rows, require_finite
 from dgmmis.mixture import Mixture
 from dgmmis.packed import Array, lower_indices, packed_size
 from dgmmis.posterior_kernels import posterior_moments
@@ -29,7 +29,8 @@ class Posterior:
     log_density : (N,)
         ln p(x_i) of the observed features [nats].
     means : (N, D)
-        Posterior mean of the noise-free, complete row: over the whole mixture, not one component.
+        Posterior mean of the noise-free, complete row, in the mixture's features whatever the rows'
+        projection: over the whole mixture, not one component.
     covariances : (N, P)
         Its covariance, packed.
     """
@@ -62,7 +63,9 @@ def infer(mixture: Mixture, samples: Samples, top: int, *, first_row: int = 0) -
     InvalidData
         If a row has no finite density, naming it.
     """
-    terms = component_log_densities(mixture.amplitudes, mixture.means, mixture.covariances, samples)
+    terms = component_log_densities(
+        mixture.amplitudes, mixture.means, mixture.covariances, samples, first_row=first_row
+    )
     log_density = log_densities(terms)
     for group in samples.groups:
         require_finite(log_density[group.rows], group, first_row)
@@ -74,8 +77,9 @@ def infer(mixture: Mixture, samples: Samples, top: int, *, first_row: int = 0) -
         mean, covariance = means[group.rows], covariances[group.rows]
         posterior_moments(
             group.values,
-            _noise(group),
+            noise_rows(group),
             group.observed,
+            _projections(group, mixture.n_features),
             responsibilities[group.rows],
             mixture.means,
             mixture.covariances,
@@ -102,8 +106,8 @@ def _of_mixture(mixture: Mixture) -> tuple[Array, Array]:
     return mean, covariance[lower_indices(len(mean))]
 
 
-def _noise(group: PatternGroup) -> Array:
-    """Noise of a group's rows, or one row of it that serves all."""
-    if group.noise is None:
-        return np.zeros((1, len(group.observed)))
-    return group.noise if group.noise.ndim == 2 else group.noise[None]
+def _projections(group: PatternGroup, n_features: int) -> Array:
+    """Projections of a group's rows, one row where it serves all, no row where there is none."""
+    if group.projection is None:
+        return np.empty((0, len(group.observed), n_features))
+    return group.projection if group.has_own_projections else group.projection[None]

@@ -1,6 +1,7 @@
 """The compiled posterior of noise-free rows: one row and component at a time, in a few registers' work.
 
-Notation as in `kernels`; o marks the observed features.  Calls release the GIL and use one thread.
+Notation as in `projection_kernels`: a row sees a component's mean and covariance through R, which for rows
+that are not projected picks the observed features.  Calls release the GIL and use one thread.
 """
 
 from __future__ import annotations
@@ -36,16 +37,44 @@ def _solve_lower(lower, columns):  # type: ignore[no-untyped-def]
 
 
 @_compile
-def _total(covariance, observed, noise, total):  # type: ignore[no-untyped-def]
-    """Lower triangle of T = V_oo + S; `noise` holds d variances or d (d + 1) / 2 packed entries."""
-    d = len(observed)
-    for i in range(d):
+def _pick(value, mean, covariance, observed, white, total):  # type: ignore[no-untyped-def]
+    """Put the observed rows of V, and x - m beside them, into `white`; V between them into `total`."""
+    n_features = len(mean)
+    for i in range(len(observed)):
+        white[i, n_features] = value[i] - mean[observed[i]]
+        for a in range(n_features):
+            white[i, a] = covariance[observed[i], a]
         for j in range(i + 1):
             total[i, j] = covariance[observed[i], observed[j]]
-            if len(noise) > d:
-                total[i, j] += noise[i * (i + 1) // 2 + j]
+
+
+@_compile
+def _project(value, mean, covariance, rows, white, total):  # type: ignore[no-untyped-def]
+    """Put R V, and x - R m beside it, into `white`; the lower triangle of R V R^T into `total`."""
+    n_features = len(mean)
+    for i in range(len(rows)):
+        white[i, n_features] = value[i]
+        for a in range(n_features):
+            white[i, n_features] -= rows[i, a] * mean[a]
+            white[i, a] = 0.0
+            for c in range(n_features):
+                white[i, a] += rows[i, c] * covariance[c, a]
+        for j in range(i + 1):
+            total[i, j] = 0.0
+            for a in range(n_features):
+                total[i, j] += white[i, a] * rows[j, a]
+
+
+@_compile
+def _add_noise(noise, total):  # type: ignore[no-untyped-def]
+    """Add S to the lower triangle of R V R^T; `noise` holds d variances or d (d + 1) / 2 packed entries."""
+    d = len(total)
+    for i in range(d):
         if len(noise) == d:
             total[i, i] += noise[i]
+        else:
+            for j in range(i + 1):
+                total[i, j] += noise[i * (i + 1) // 2 + j]
 
 
 @_compile
@@ -67,7 +96,7 @@ def _add_component(responsibility, mean, covariance, white, total, reference, of
 
 @_compile
 def posterior_moments(  # type: ignore[no-untyped-def]
-    values, noise, observed, responsibilities, means, covariances, mean_out, covariance_out
+    values, noise, observed, projection, responsibilities, means, covariances, mean_out, covariance_out
 ):
     """Write mean and packed covariance of the noise-free rows behind rows of one pattern.
 
@@ -76,6 +105,7 @@ def posterior_moments(  # type: ignore[no-untyped-def]
     values : (n, d)            observed features
     noise : (n or 1, d or p)   variances or packed covariances; one row serves all
     observed : (d,)            which features
+    projection : (0, 1 or n, d, D)   what leads to them from all D; one row serves all, no row picks them
     responsibilities : (n, K)
     means, covariances : (K, D), (K, D, D)
     mean_out, covariance_out : (n, D), (n, P)   overwritten
@@ -91,12 +121,13 @@ def posterior_moments(  # type: ignore[no-untyped-def]
         for k in range(len(means)):
             if responsibilities[row, k] == 0.0:
                 continue
-            _total(covariances[k], observed, noise[min(row, len(noise) - 1)], total)
+            if len(projection):
+                rows = projection[min(row, len(projection) - 1)]
+                _project(values[row], means[k], covariances[k], rows, white, total)
+            else:
+                _pick(values[row], means[k], covariances[k], observed, white, total)
+            _add_noise(noise[min(row, len(noise) - 1)], total)
             _decompose(total)
-            for i in range(d):
-                white[i, n_features] = values[row, i] - means[k, observed[i]]
-                for a in range(n_features):
-                    white[i, a] = covariances[k, observed[i], a]
             _solve_lower(total, white)
             _add_component(
                 responsibilities[row, k],

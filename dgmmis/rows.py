@@ -1,4 +1,4 @@
-"""Rows as a user gives them: values, noise, weights."""
+"""Rows as a user gives them: values, noise, weights, projection."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from dgmmis.noise import Noise
 from dgmmis.packed import Array
+from dgmmis.projection import latent_features, take_projection
 from dgmmis.samples import Samples
 
 __all__ = ["Rows"]
@@ -26,29 +27,45 @@ class Rows:
         Of these N rows.
     weights : (N,) or None
         None means 1 each.
+    projection : None, (d, D) or (N, d, D)
+        How these rows see the D features of the mixture, as `as_projection` returns it; `values` then has
+        d columns.
     """
 
     values: Array
     noise: Noise
     weights: Array | None = None
+    projection: Array | None = None
 
     def __len__(self) -> int:
         return len(self.values)
 
     @property
     def n_features(self) -> int:
-        """D."""
+        """Columns of the values."""
         return int(self.values.shape[1])
+
+    @property
+    def latent_features(self) -> int:
+        """D, the features of the mixture behind the rows: `n_features` unless they are projected."""
+        return latent_features(self.projection, self.n_features)
 
     def take(self, which: slice | NDArray[np.intp]) -> Rows:
         """Return some of these rows."""
         weights = None if self.weights is None else self.weights[which]
-        return Rows(self.values[which], self.noise.take(which), weights)
+        projection = take_projection(self.projection, which)
+        return Rows(self.values[which], self.noise.take(which), weights, projection)
 
     def samples(
         self, *, names: tuple[str, ...] | None = None, first_row: int = 0, checked: bool = False
     ) -> Samples:
         """Group these rows for the kernels; parameters as in `Samples.from_arrays`."""
         return Samples.from_arrays(
-            self.values, self.noise, self.weights, names=names, first_row=first_row, checked=checked
+            self.values,
+            self.noise,
+            self.weights,
+            projection=self.projection,
+            names=names,
+            first_row=first_row,
+            checked=checked,
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,6 +12,7 @@ from dgmmis.faults import find_faults, refuse_faults
 from dgmmis.noise import Noise, NoiseKind, NoiseLike
 from dgmmis.numeric_input import as_numbers
 from dgmmis.packed import Array, pack, sub_positions
+from dgmmis.projection import as_projection, latent_features, refuse_projection, seen_projection
 
 __all__ = ["PatternGroup", "Samples", "as_values", "as_weights", "default_names", "pattern_codes"]
 
@@ -29,6 +30,12 @@ class PatternGroup:
     values : (n, d)
     noise : None, (p,) shared covariance, (n, d) variances or (n, p) packed covariances
     weights : (n,)
+    densities : (n, J)
+        ln b_j of each row under densities that have no parameters (backgrounds); none by default.
+    proposal : (n,) or (0,)
+        ln h of points drawn from a density h instead of observed: they weigh p(x) / h(x) more.
+    projection : None, (d, D) shared by these rows, or (n, d, D) row by row
+        From the mixture's features to the observed ones; None where these are some of the mixture's.
     """
 
     observed: NDArray[np.intp]
@@ -36,6 +43,14 @@ class PatternGroup:
     values: Array
     noise: Array | None
     weights: Array
+    densities: Array
+    proposal: Array = field(default_factory=lambda: np.empty(0))
+    projection: Array | None = None
+
+    @property
+    def has_own_projections(self) -> bool:
+        """Whether each row sees the mixture through a projection of its own."""
+        return self.projection is not None and self.projection.ndim == 3
 
 
 @dataclass(frozen=True)
@@ -48,6 +63,9 @@ class Samples:
     Attributes
     ----------
     n_rows, n_features : int
+        Features are those of the rows.
+    latent_features : int
+        D, the features of the mixture behind them: `n_features` unless the rows are projected.
     noise_kind : {"none", "shared", "diagonal", "full"}
     groups : tuple of PatternGroup
         Complete rows first, then by the bits of the missing features; source order inside a group.
@@ -55,6 +73,7 @@ class Samples:
 
     n_rows: int
     n_features: int
+    latent_features: int
     noise_kind: NoiseKind
     groups: tuple[PatternGroup, ...]
 
@@ -65,6 +84,7 @@ class Samples:
         noise: NoiseLike = None,
         weights: ArrayLike | None = None,
         *,
+        projection: ArrayLike | None = None,
         names: tuple[str, ...] | None = None,
         first_row: int = 0,
         checked: bool = False,
@@ -78,6 +98,9 @@ class Samples:
         noise : None, Noise, (D, D), (N, D) variances or (N, D, D)
         weights : (N,), optional
             Default 1.
+        projection : None, (d, D) or (N, d, D), optional
+            How the rows see the D features of the mixture: x_i = R_i t_i + noise, the same R for all
+            rows or one each.  Then `values` has d columns; rows of R that lead to NaN are not read.
         names : tuple of str, optional
             Feature names, for messages.
         first_row : int
@@ -94,11 +117,13 @@ class Samples:
         n_rows, n_features = values.shape
         noise = Noise.of(noise, n_rows, n_features)
         weights = as_weights(weights, n_rows)
+        projection = as_projection(projection, n_rows, n_features)
         if not checked:
             faults = find_faults(values, noise, weights)
             refuse_faults(faults, names or default_names(n_features), first_row=first_row)
-        groups = _group(values, noise, weights)
-        return cls(n_rows, n_features, noise.kind, groups)
+            refuse_projection(projection, values, first_row=first_row)
+        groups = _group(values, noise, weights, projection)
+        return cls(n_rows, n_features, latent_features(projection, n_features), noise.kind, groups)
 
     @property
     def nbytes(self) -> int:
@@ -107,9 +132,24 @@ class Samples:
             group.rows.nbytes
             + group.values.nbytes
             + group.weights.nbytes
+            + group.densities.nbytes
+            + group.proposal.nbytes
             + (0 if group.noise is None else group.noise.nbytes)
+            + (0 if group.projection is None else group.projection.nbytes)
             for group in self.groups
         )
+
+    @property
+    def is_projected(self) -> bool:
+        """Whether any row sees the mixture through a projection."""
+        return any(group.projection is not None for group in self.groups)
+
+    def with_densities(self, densities: Array) -> Samples:
+        """Return these rows with ln b_j (N, J) of densities without parameters."""
+        groups = tuple(
+            replace(group, densities=np.ascontiguousarray(densities[group.rows])) for group in self.groups
+        )
+        return replace(self, groups=groups)
 
 
 def default_names(n_features: int) -> tuple[str, ...]:
@@ -140,7 +180,7 @@ def as_weights(weights: ArrayLike | None, n_rows: int) -> Array:
     return array
 
 
-def _group(values: Array, noise: Noise, weights: Array) -> tuple[PatternGroup, ...]:
+def _group(values: Array, noise: Noise, weights: Array, projection: Array | None) -> tuple[PatternGroup, ...]:
     missing = np.isnan(values)
     codes = pattern_codes(missing)
     order = np.argsort(codes, kind="stable")
@@ -149,7 +189,8 @@ def _group(values: Array, noise: Noise, weights: Array) -> tuple[PatternGroup, .
     for rows in np.split(order, first_of_pattern):
         observed = np.flatnonzero(~missing[rows[0]])
         if len(observed):
-            groups.append(_one_group(values, noise, weights, observed, rows))
+            group = _one_group(values, noise, weights, observed, rows)
+            groups.append(replace(group, projection=seen_projection(projection, observed, rows)))
     return tuple(groups)
 
 
@@ -170,7 +211,12 @@ def _one_group(
 ) -> PatternGroup:
     block = np.ascontiguousarray(values[np.ix_(rows, observed)])
     return PatternGroup(
-        observed, rows, block, _sub_noise(noise, observed, rows), np.ascontiguousarray(weights[rows])
+        observed,
+        rows,
+        block,
+        _sub_noise(noise, observed, rows),
+        np.ascontiguousarray(weights[rows]),
+        np.empty((len(rows), 0)),
     )
 
 

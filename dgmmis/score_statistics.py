@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -32,6 +32,8 @@ class Statistics:
         h_k = sum s q u, the gradient by the mean.
     second : (K, P)
         H_k = sum s q (u u^T - G), packed; twice the gradient by the covariance.
+    background : (J,)
+        B_j = sum s q of the J background densities.
     """
 
     rows: int
@@ -40,9 +42,10 @@ class Statistics:
     zeroth: Array
     first: Array
     second: Array
+    background: Array = field(default_factory=lambda: np.zeros(0))
 
     @classmethod
-    def zero(cls, n_components: int, n_features: int) -> Statistics:
+    def zero(cls, n_components: int, n_features: int, n_backgrounds: int = 0) -> Statistics:
         """Statistics of no rows."""
         return cls(
             0,
@@ -51,6 +54,7 @@ class Statistics:
             np.zeros(n_components),
             np.zeros((n_components, n_features)),
             np.zeros((n_components, packed_size(n_features))),
+            np.zeros(n_backgrounds),
         )
 
     def __add__(self, other: Statistics) -> Statistics:
@@ -61,6 +65,19 @@ class Statistics:
             self.zeroth + other.zeroth,
             self.first + other.first,
             self.second + other.second,
+            self.background + other.background,
+        )
+
+    def scaled(self, factor: float) -> Statistics:
+        """Return the statistics of rows that weigh `factor` times as much."""
+        return Statistics(
+            self.rows,
+            factor * self.weight,
+            factor * self.log_likelihood,
+            factor * self.zeroth,
+            factor * self.first,
+            factor * self.second,
+            factor * self.background,
         )
 
     @property

@@ -8,29 +8,34 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from dgmmis.chunk import ArrayChunks
-from dgmmis.errors import CollapsedComponent, DgmmisError, InvalidData
-from dgmmis.expectation import summarize_samples
-from dgmmis.frozen import Frozen
+from dgmmis.errors import CollapsedComponent, DgmmisError, ImputationLimit, InvalidData
 from dgmmis.iterate import Limits, Pass, iterate
-from dgmmis.local_pass import local_summarize
-from dgmmis.mixture import Mixture
-from dgmmis.packed import Array, packed_size
+from dgmmis.latent_start import latent_values
+from dgmmis.local_pass import LocalPasses
+from dgmmis.maximization import conform
+from dgmmis.packed import packed_size
+from dgmmis.population import Population
 from dgmmis.rows import Rows
+from dgmmis.seeding import seeded_mixture
+from dgmmis.task import Task, information_sample, set_up
 
 __all__ = ["PILOT_ROWS", "Start", "choose_start", "n_parameters", "pilot_rows"]
 
 N_STARTS = 8
 SHORT_PASSES = 30
+SELECTED_PASSES = 150
+"""Of a short fit under a selection: what is not seen is learnt slowly."""
 PILOT_LIMITS = Limits(tolerance=0.1, max_passes=500)
 """Of the sample's own fit; fixed, so that a fit's start depends on no budget."""
-LLOYD_ROUNDS = 10
+PILOT_CHUNK = 25_000
 ROWS_PER_PARAMETER = 50
 LEAST_PILOT_ROWS = 5_000
 PILOT_ROWS = 200_000
 """Rows of the random sample that a catalogue keeps and a fit starts on."""
+GOES_ON = (CollapsedComponent, ImputationLimit, InvalidData)
+"""What may happen to one start while others serve."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +44,7 @@ class Start:
 
     Attributes
     ----------
-    mixture : Mixture
+    population : Population
     pilot_rows : int
         Rows of the random sample.
     mean_log_likelihoods : tuple of float
@@ -50,7 +55,7 @@ class Start:
         Further passes over the sample that the best one was given.
     """
 
-    mixture: Mixture
+    population: Population
     pilot_rows: int
     mean_log_likelihoods: tuple[float, ...]
     chosen: int
@@ -58,7 +63,7 @@ class Start:
 
 
 def n_parameters(n_components: int, n_features: int) -> int:
-    """Free parameters of a mixture."""
+    """Free parameters of a mixture without constraints."""
     return n_components * (1 + n_features + packed_size(n_features)) - 1
 
 
@@ -68,14 +73,9 @@ def pilot_rows(n_components: int, n_features: int) -> int:
 
 
 def choose_start(
-    pilot: Rows,
-    n_components: int,
-    seed: int,
-    *,
-    whole: bool,
-    report: Callable[[Pass], None] | None = None,
+    pilot: Rows, task: Task, *, whole: bool, report: Callable[[Pass], None] | None = None
 ) -> Start:
-    """Seed several mixtures on a random sample, fit each briefly, and fit the best to convergence there.
+    """Seed several populations on a random sample, fit each briefly, and fit the best to convergence there.
 
     Starts matter more than the last digits of a fit: the best of a few short fits is worth more than
     any one of them converged.
@@ -84,8 +84,7 @@ def choose_start(
     ----------
     pilot : Rows
         A random sample in random order, so that its first rows are one too.
-    n_components : int
-    seed : int
+    task : Task
     whole : bool
         The sample is all the data: then leave the convergence to the fit itself.
     report : callable, optional
@@ -95,54 +94,72 @@ def choose_start(
     ------
     InvalidData
         If fewer rows than components have a feature at all, or some feature has no value.
-    CollapsedComponent
-        If every start collapsed.
+    CollapsedComponent, ImputationLimit
+        If no start survived.
     """
-    _require_enough(pilot, n_components)
-    short = pilot.take(slice(0, pilot_rows(n_components, pilot.n_features)))
-    streams = np.random.SeedSequence(seed).spawn(N_STARTS)
-    with ThreadPoolExecutor(2) as pool:
-        fits = list(pool.map(lambda stream: _short_fit(short, n_components, stream), streams))
+    _require_enough(pilot, task.n_components)
+    fits = short_fits(pilot.take(slice(0, pilot_rows(task.n_components, pilot.latent_features))), task)
     scores = tuple(
         float("nan") if isinstance(fit, DgmmisError) else fit.statistics.mean_log_likelihood for fit in fits
     )
-    collapse = next((fit for fit in fits if isinstance(fit, DgmmisError)), None)
+    failure = next((fit for fit in fits if isinstance(fit, DgmmisError)), None)
     for chosen in np.argsort(-np.nan_to_num(scores, nan=-np.inf), kind="stable").tolist():
         fit = fits[chosen]
         if isinstance(fit, DgmmisError):
             break
         try:
-            last = fit if whole else _converge(pilot, fit.mixture, report)
-        except (CollapsedComponent, InvalidData) as error:
-            collapse = error
+            last = fit if whole else _converge(pilot, task, fit.population, report)
+        except GOES_ON as error:
+            failure = error
             continue
-        return Start(last.mixture, len(pilot), scores, chosen, 0 if whole else last.number)
-    assert collapse is not None
-    raise collapse
+        return Start(last.population, len(pilot), scores, chosen, 0 if whole else last.number)
+    assert failure is not None
+    raise failure
 
 
-def _converge(pilot: Rows, mixture: Mixture, report: Callable[[Pass], None] | None) -> Pass:
-    chunks = ArrayChunks.from_arrays(
-        pilot.values, pilot.noise, pilot.weights, chunk_rows=25_000, checked=True
-    )
-    frozen = Frozen.of(None, mixture.n_components)
+def short_fits(rows: Rows, task: Task, n_starts: int = N_STARTS) -> list[Pass | DgmmisError]:
+    """Fit rows briefly from several seedings; the last pass of each, or what ended it."""
+    chunks = chunks_of(rows, chunk_rows=len(rows))
+    latent = rows.values if rows.projection is None else latent_values(rows, rows.latent_features)
+    streams = np.random.SeedSequence(task.seed).spawn(n_starts)
+    passes = SHORT_PASSES if task.selecting is None else SELECTED_PASSES
+
+    def fit(stream: np.random.SeedSequence) -> Pass | DgmmisError:
+        mixture = seeded_mixture(latent, task.n_components, np.random.default_rng(stream))
+        population = conform(Population(mixture, task.backgrounds), task.constraints)
+        try:
+            problem = set_up(LocalPasses(chunks, threads=1), information_sample(chunks), task, population)
+            return deque(iterate(population, problem, Limits(0, passes)), maxlen=1).pop()
+        except GOES_ON as error:
+            return error
+
+    with ThreadPoolExecutor(2) as pool:
+        return list(pool.map(fit, streams))
+
+
+def _converge(
+    pilot: Rows, task: Task, population: Population, report: Callable[[Pass], None] | None
+) -> Pass:
+    chunks = chunks_of(pilot, chunk_rows=PILOT_CHUNK)
+    problem = set_up(LocalPasses(chunks), information_sample(chunks), task, population)
     scan = None
-    for scan in iterate(mixture, local_summarize(chunks), frozen, PILOT_LIMITS):
+    for scan in iterate(population, problem, PILOT_LIMITS):
         if report is not None:
             report(scan)
     assert scan is not None
     return scan
 
 
-def _short_fit(rows: Rows, n_components: int, stream: np.random.SeedSequence) -> Pass | DgmmisError:
-    mixture = seeded_mixture(rows.values, n_components, np.random.default_rng(stream))
-    samples = rows.samples(checked=True)
-    frozen = Frozen.of(None, n_components)
-    passes = iterate(mixture, lambda m: summarize_samples(m, samples), frozen, Limits(0, SHORT_PASSES))
-    try:
-        return deque(passes, maxlen=1).pop()
-    except (CollapsedComponent, InvalidData) as error:
-        return error
+def chunks_of(rows: Rows, *, chunk_rows: int) -> ArrayChunks:
+    """Rows that were checked, in chunks."""
+    return ArrayChunks.from_arrays(
+        rows.values,
+        rows.noise,
+        rows.weights,
+        projection=rows.projection,
+        chunk_rows=chunk_rows,
+        checked=True,
+    )
 
 
 def _require_enough(pilot: Rows, n_components: int) -> None:
@@ -163,69 +180,3 @@ def _require_enough(pilot: Rows, n_components: int) -> None:
             array="values",
             column=int(empty[0]),
         )
-
-
-def seeded_mixture(values: Array, n_components: int, rng: np.random.Generator) -> Mixture:
-    """Make a mixture from k-means++ clusters of `values` (N, D) scaled to unit variance.
-
-    The rows' noise is *not* subtracted from the clusters' covariances: that looks principled but starts
-    components too small, from where expectation maximization grows them slowly.  Each covariance is shrunk
-    to that of all rows with D + 2 pseudo-counts.  Missing values stand at the cluster's mean.
-    """
-    values = values[~np.isnan(values).all(axis=1)]
-    location, scale = np.nanmean(values, axis=0), np.nanstd(values, axis=0)
-    scale[scale == 0] = 1
-    scaled = (values - location) / scale
-    centers = _lloyd(scaled, _plus_plus(scaled, n_components, rng))
-    nearest = _distances(scaled, centers).argmin(axis=1)
-    filled = np.where(np.isnan(scaled), centers[nearest], scaled)
-    zeroed = np.where(np.isnan(scaled), 0, scaled)
-    overall = np.einsum("nd,ne->de", zeroed, zeroed) / len(zeroed)
-    overall += 1e-6 * np.eye(len(scale))
-    counts = np.bincount(nearest, minlength=n_components)
-    pseudo = len(scale) + 2
-    covariances = np.empty((n_components, len(scale), len(scale)))
-    for k in range(n_components):
-        offset = filled[nearest == k] - centers[k]
-        covariances[k] = (np.einsum("nd,ne->de", offset, offset) + pseudo * overall) / (counts[k] + pseudo)
-    amplitudes = (counts + 1) / (counts + 1).sum()
-    return Mixture(amplitudes, centers * scale + location, covariances * np.outer(scale, scale))
-
-
-def _distances(scaled: Array, centers: Array) -> Array:
-    """Squared distance per observed feature, (N, K); by sums whose bits depend on no number of threads."""
-    observed = ~np.isnan(scaled)
-    zeroed = np.where(observed, scaled, 0)
-    squared = (zeroed**2).sum(axis=1)[:, None] - 2 * np.einsum("nd,kd->nk", zeroed, centers)
-    squared += np.einsum("nd,kd->nk", observed.astype(float), centers**2)
-    return np.asarray(np.maximum(squared, 0) / observed.sum(axis=1)[:, None])
-
-
-def _plus_plus(scaled: Array, n_components: int, rng: np.random.Generator) -> Array:
-    """Seed by distance (Arthur & Vassilvitskii 2007); a seed's missing features stand at 0, the mean."""
-    filled = np.where(np.isnan(scaled), 0, scaled)
-    centers = filled[[rng.integers(len(filled))]]
-    nearest = _distances(scaled, centers)[:, 0]
-    while len(centers) < n_components:
-        total = nearest.sum()
-        chance = nearest / total if total > 0 else None
-        center = filled[[rng.choice(len(filled), p=chance)]]
-        centers = np.concatenate((centers, center))
-        nearest = np.minimum(nearest, _distances(scaled, center)[:, 0])
-    return centers
-
-
-def _lloyd(scaled: Array, centers: Array) -> Array:
-    observed = ~np.isnan(scaled)
-    zeroed = np.where(observed, scaled, 0)
-    for _ in range(LLOYD_ROUNDS):
-        nearest = _distances(scaled, centers).argmin(axis=1)
-        counts = _sums_by_cluster(nearest, observed.astype(float), len(centers))
-        sums = _sums_by_cluster(nearest, zeroed, len(centers))
-        centers = np.where(counts > 0, sums / np.maximum(counts, 1), centers)
-    return centers
-
-
-def _sums_by_cluster(nearest: NDArray[np.intp], columns: Array, n_clusters: int) -> Array:
-    sums = [np.bincount(nearest, weights=column, minlength=n_clusters) for column in columns.T]
-    return np.stack(sums, axis=1)

@@ -1,42 +1,51 @@
-"""One pass over a Dask cluster: segments out, subtrees back, the tree finished here."""
+"""Passes over a Dask cluster: segments out, subtrees back, the tree finished here."""
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable
-from functools import partial
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Any
 
 from distributed import Client, Future
 
 from dgmmis.chunk import ArrayChunks
 from dgmmis.cluster.segments import segment_bounds
 from dgmmis.cluster.supervisor import PROGRESS_DEADLINE, Supervisor
-from dgmmis.cluster.worker_side import summarize_scattered, summarize_segment
-from dgmmis.mixture import Mixture
+from dgmmis.cluster.worker_side import (
+    impute_points,
+    summarize_scattered,
+    summarize_segment,
+    survey_scattered,
+    survey_segment,
+)
+from dgmmis.imputation import ClassSums, Imputed, combine, leaves
+from dgmmis.observation import Observation, Reference
+from dgmmis.population import Population
 from dgmmis.score_statistics import Statistics
 from dgmmis.store import Catalog
+from dgmmis.survey import Survey, Surveyor
 from dgmmis.tree import Tree
 
-__all__ = ["cluster_summarize"]
+__all__ = ["ClusterPasses", "cluster_summarize"]
 
 Bounds = tuple[int, int]
 
 
-class Submitter(Protocol):
-    """Sends the work of one segment out."""
+@dataclass(frozen=True)
+class Work:
+    """A worker's function for segments of a catalogue, and its twin for chunks that were sent."""
 
-    def __call__(self, bounds: Bounds, mixture: Mixture, worker: str | None) -> Future[Any]:
-        """Submit chunks `bounds` under `mixture`, preferably to `worker`."""
+    of_catalog: Callable[..., Any]
+    of_sent: Callable[..., Any]
 
 
-def cluster_summarize(
-    chunks: Catalog | ArrayChunks,
-    client: Client,
-    *,
-    progress_deadline: float = PROGRESS_DEADLINE,
-    on_segment: Callable[[int, int], None] | None = None,
-) -> Callable[[Mixture], Statistics]:
-    """Make the `summarize` of data that the workers of `client` read.
+SUMMARIZE = Work(summarize_segment, summarize_scattered)
+SURVEY = Work(survey_segment, survey_scattered)
+
+
+class ClusterPasses:
+    """Passes over data that the workers of a client read.
 
     Parameters
     ----------
@@ -48,57 +57,97 @@ def cluster_summarize(
     on_segment : callable, optional
         Called with (segments done, segments in all) while a pass runs.
 
-    Returns
-    -------
-    callable
-        Raises what a worker raised of this package's errors, and `ClusterLost`.
+    Raises
+    ------
+    DgmmisError
+        From every pass: what a worker raised of this package's errors, and `ClusterLost`.
     """
-    supervisor = Supervisor(client, progress_deadline, on_segment)
-    submit: Submitter
-    if isinstance(chunks, ArrayChunks):
-        submit = _ScatteredChunks(client, chunks)
-    else:
-        submit = partial(_submit_catalog_segment, client, str(chunks.path), chunks.fingerprint)
-    segments = segment_bounds(chunks.n_chunks, supervisor.n_threads())
 
-    def summarize(mixture: Mixture) -> Statistics:
-        tree: Tree[Statistics] = Tree()
-        for nodes in supervisor.run(segments, submit, mixture):
+    def __init__(
+        self,
+        chunks: Catalog | ArrayChunks,
+        client: Client,
+        *,
+        progress_deadline: float = PROGRESS_DEADLINE,
+        on_segment: Callable[[int, int], None] | None = None,
+    ) -> None:
+        self._chunks, self._client = chunks, client
+        self._supervisor = Supervisor(client, progress_deadline, on_segment)
+        self._imputing = Supervisor(client, progress_deadline, None)
+        self._segments = segment_bounds(chunks.n_chunks, self._supervisor.n_threads())
+        self._sent: dict[Bounds, Future[Any]] = {}
+        self._token = uuid.uuid4().hex
+
+    def summarize(self, population: Population) -> Statistics:
+        """Statistics of all rows under a population."""
+        return self._sum(SUMMARIZE, population)
+
+    def survey(self, surveyor: Surveyor) -> Survey:
+        """Survey all rows."""
+        return self._sum(SURVEY, surveyor)
+
+    def impute(self, observation: Observation) -> Callable[[Population, Reference], Imputed]:
+        """Make the `impute` whose points the workers draw."""
+
+        def impute(population: Population, reference: Reference) -> Imputed:
+            work = leaves(observation, reference)
+
+            def submit(bounds: Bounds, parameters: Any, worker: str | None) -> Future[Any]:
+                return self._client.submit(
+                    _numbered, bounds[0], observation, self._token, work[bounds[0]], *parameters,
+                    pure=False, **_preferring(worker),
+                )  # fmt: skip
+
+            segments = [(i, i + 1) for i in range(len(work))]
+            arrived: dict[int, ClassSums] = dict(
+                self._imputing.run(segments, submit, (population, reference))
+            )
+            return combine(population, observation, [arrived[i] for i in range(len(work))])
+
+        return impute
+
+    def _sum(self, work: Work, parameters: Population | Surveyor) -> Any:
+        tree: Tree[Any] = Tree()
+
+        def submit(bounds: Bounds, what: Any, worker: str | None) -> Future[Any]:
+            if isinstance(self._chunks, ArrayChunks):
+                place = (self._send(bounds), self._token, bounds[0], self._chunks.chunk_rows)
+                return self._client.submit(work.of_sent, *place, what, pure=False, **_preferring(worker))
+            where = (str(self._chunks.path), self._chunks.fingerprint, self._token, *bounds)
+            return self._client.submit(work.of_catalog, *where, what, pure=False, **_preferring(worker))
+
+        for nodes in self._supervisor.run(self._segments, submit, parameters):
             tree.add(nodes)
         return tree.total()
 
-    return summarize
-
-
-def _submit_catalog_segment(
-    client: Client, path: str, fingerprint: str, bounds: Bounds, mixture: Mixture, worker: str | None
-) -> Future[Any]:
-    return client.submit(
-        summarize_segment, path, fingerprint, *bounds, mixture, pure=False, **_preferring(worker)
-    )
-
-
-class _ScatteredChunks:
-    """Segments of an array, sent to a worker when first needed and again when they were lost with it."""
-
-    def __init__(self, client: Client, chunks: ArrayChunks) -> None:
-        self._client, self._chunks = client, chunks
-        self._sent: dict[Bounds, Future[Any]] = {}
-
-    def __call__(self, bounds: Bounds, mixture: Mixture, worker: str | None) -> Future[Any]:
+    def _send(self, bounds: Bounds) -> Future[Any]:
+        """Chunks of an array, sent to a worker when first needed and again when they were lost with it."""
+        assert isinstance(self._chunks, ArrayChunks)
         sent = self._sent.get(bounds)
         if sent is None or sent.status != "finished":
             samples = self._chunks.samples[bounds[0] : bounds[1]]
             sent = self._sent[bounds] = self._client.scatter([samples], hash=False)[0]
-        return self._client.submit(
-            summarize_scattered,
-            sent,
-            bounds[0],
-            self._chunks.chunk_rows,
-            mixture,
-            pure=False,
-            **_preferring(worker),
-        )
+        return sent
+
+
+def cluster_summarize(
+    chunks: Catalog | ArrayChunks,
+    client: Client,
+    *,
+    progress_deadline: float = PROGRESS_DEADLINE,
+    on_segment: Callable[[int, int], None] | None = None,
+) -> Callable[[Population], Statistics]:
+    """Make the `summarize` of data that the workers of `client` read; parameters as of `ClusterPasses`."""
+    return ClusterPasses(
+        chunks, client, progress_deadline=progress_deadline, on_segment=on_segment
+    ).summarize
+
+
+def _numbered(
+    number: int, observation: Observation, token: str, leaf: tuple[int, int], *parameters: Any
+) -> tuple[int, ClassSums]:
+    """Tell which leaf a result belongs to, because results arrive in any order."""
+    return number, impute_points(observation, token, leaf, *parameters)
 
 
 def _preferring(worker: str | None) -> dict[str, object]:

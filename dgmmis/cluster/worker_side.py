@@ -3,20 +3,37 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
+from typing import Generic, TypeVar
 
 from distributed import get_worker
 
 from dgmmis.errors import InvalidData
 from dgmmis.expectation import summarize_samples
-from dgmmis.mixture import Mixture
+from dgmmis.imputation import ClassSums, Leaf, impute_leaf
+from dgmmis.imputation_points import Points, draw_points
+from dgmmis.observation import Observation, Reference
+from dgmmis.packed import Array
+from dgmmis.population import Population, background_densities
 from dgmmis.samples import Samples
 from dgmmis.score_statistics import Statistics
 from dgmmis.store import Catalog, open_catalog
+from dgmmis.survey import Survey, Surveyor
 from dgmmis.tree import Node, sum_leaves
 
-__all__ = ["SampleCache", "opened_catalog", "sample_cache", "summarize_scattered", "summarize_segment"]
+__all__ = [
+    "SampleCache",
+    "impute_points",
+    "opened_catalog",
+    "sample_cache",
+    "summarize_scattered",
+    "summarize_segment",
+    "survey_scattered",
+    "survey_segment",
+]
+
+T = TypeVar("T")
 
 CACHE_SHARE = 0.4
 RESERVED = 160 * 2**20
@@ -70,28 +87,104 @@ def opened_catalog(path: str, fingerprint: str) -> Catalog:
     return catalog
 
 
+def read_cached(catalog: Catalog, chunk: int) -> Samples:
+    """One chunk, from memory if it is there."""
+    kept, key = sample_cache(), (catalog.fingerprint, chunk)
+    samples = kept.get(key)
+    if samples is None:
+        samples = catalog.read_samples(chunk)
+        kept.offer(key, samples)
+    return samples
+
+
+class LatestOnly(Generic[T]):
+    """Things made for one purpose, forgotten when another purpose comes."""
+
+    def __init__(self) -> None:
+        self._purpose: object = None
+        self._kept: dict[object, T] = {}
+        self._lock = threading.Lock()
+
+    def get(self, purpose: object, key: object, make: Callable[[], T]) -> T:
+        """Return what is kept under `key`, or make it."""
+        with self._lock:
+            if purpose != self._purpose:
+                self._purpose, self._kept = purpose, {}
+            found = self._kept.get(key)
+        if found is not None:
+            return found
+        made = make()
+        with self._lock:
+            if purpose == self._purpose:
+                self._kept[key] = made
+        return made
+
+
+DENSITIES: LatestOnly[Array] = LatestOnly()
+POINTS: LatestOnly[Points] = LatestOnly()
+
+
+def with_densities(population: Population, samples: Samples, token: str, chunk: int) -> Samples:
+    """Rows with their background densities, computed once per fit."""
+    if not population.backgrounds:
+        return samples
+    densities = DENSITIES.get(token, chunk, lambda: background_densities(population.backgrounds, samples))
+    return samples.with_densities(densities)
+
+
 def summarize_segment(
-    path: str, fingerprint: str, start: int, stop: int, mixture: Mixture
+    path: str, fingerprint: str, token: str, start: int, stop: int, population: Population
 ) -> list[Node[Statistics]]:
     """Sum the statistics of chunks `start` to `stop - 1` of a catalogue into whole subtrees."""
-    catalog, kept = opened_catalog(path, fingerprint), sample_cache()
+    catalog = opened_catalog(path, fingerprint)
 
     def leaf(chunk: int) -> Statistics:
-        samples = kept.get((fingerprint, chunk))
-        if samples is None:
-            samples = catalog.read_samples(chunk)
-            kept.offer((fingerprint, chunk), samples)
-        return summarize_samples(mixture, samples, first_row=catalog.row_range(chunk)[0])
+        samples = with_densities(population, read_cached(catalog, chunk), token, chunk)
+        return summarize_samples(population, samples, first_row=catalog.row_range(chunk)[0])
 
     return sum_leaves(start, stop, leaf)
 
 
 def summarize_scattered(
-    samples: Sequence[Samples], start: int, chunk_rows: int, mixture: Mixture
+    samples: Sequence[Samples], token: str, start: int, chunk_rows: int, population: Population
 ) -> list[Node[Statistics]]:
     """Sum the statistics of chunks that were sent here, the first being chunk `start`."""
 
     def leaf(chunk: int) -> Statistics:
-        return summarize_samples(mixture, samples[chunk - start], first_row=chunk * chunk_rows)
+        rows = with_densities(population, samples[chunk - start], token, chunk)
+        return summarize_samples(population, rows, first_row=chunk * chunk_rows)
 
     return sum_leaves(start, start + len(samples), leaf)
+
+
+def survey_segment(
+    path: str, fingerprint: str, token: str, start: int, stop: int, surveyor: Surveyor
+) -> list[Node[Survey]]:
+    """Survey chunks `start` to `stop - 1` of a catalogue."""
+    catalog = opened_catalog(path, fingerprint)
+
+    def leaf(chunk: int) -> Survey:
+        return surveyor.survey(read_cached(catalog, chunk), first_row=catalog.row_range(chunk)[0])
+
+    return sum_leaves(start, stop, leaf)
+
+
+def survey_scattered(
+    samples: Sequence[Samples], token: str, start: int, chunk_rows: int, surveyor: Surveyor
+) -> list[Node[Survey]]:
+    """Survey chunks that were sent here."""
+
+    def leaf(chunk: int) -> Survey:
+        return surveyor.survey(samples[chunk - start], first_row=chunk * chunk_rows)
+
+    return sum_leaves(start, start + len(samples), leaf)
+
+
+def impute_points(
+    observation: Observation, token: str, leaf: Leaf, population: Population, reference: Reference
+) -> ClassSums:
+    """Sum the statistics of one leaf's points, which are drawn once per reference."""
+    points = POINTS.get(
+        (token, reference.refresh), leaf, lambda: draw_points(observation, reference, *leaf)
+    )
+    return impute_leaf(population, observation, points)

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from dgmmis.convergence import predicted_gain
-from dgmmis.errors import CorruptCheckpoint, InvalidData
+from dgmmis.background import BackgroundLike
+from dgmmis.errors import CorruptCheckpoint, InvalidData, InvalidSetting
+from dgmmis.imputed_passes import Completion
 from dgmmis.iterate import Pass
-from dgmmis.mixture import Mixture
+from dgmmis.observation import Reference
+from dgmmis.packed import Array
+from dgmmis.runs.parameters import arrays_of, population_of
 from dgmmis.score_statistics import Statistics
 
 __all__ = ["Checkpoint", "decode", "digest_of", "encode", "is_whole"]
@@ -54,15 +58,17 @@ def encode(scan: Pass, parent: str) -> bytes:
     statistics = scan.statistics
     np.savez(
         buffer,
-        amplitudes=scan.mixture.amplitudes,
-        means=scan.mixture.means,
-        covariances=scan.mixture.covariances,
+        **arrays_of(scan.population),
+        **_completion_arrays(scan.completion),
         zeroth=statistics.zeroth,
         first=statistics.first,
         second=statistics.second,
+        background_weight=statistics.background,
         rows=np.int64(statistics.rows),
         weight=np.float64(statistics.weight),
         log_likelihoods=np.array(scan.log_likelihoods),
+        objectives=np.array(scan.objectives),
+        predicted_gain=np.float64(scan.predicted_gain),
         events=np.array(scan.events, dtype="U"),
         parent=np.array(parent),
     )
@@ -70,8 +76,8 @@ def encode(scan: Pass, parent: str) -> bytes:
     return payload + hashlib.sha256(payload).digest()
 
 
-def decode(content: bytes, name: str) -> Checkpoint:
-    """Read a checkpoint's content.
+def decode(content: bytes, name: str, backgrounds: Sequence[BackgroundLike] = ()) -> Checkpoint:
+    """Read a checkpoint's content; the backgrounds are those of the run.
 
     Raises
     ------
@@ -82,12 +88,12 @@ def decode(content: bytes, name: str) -> Checkpoint:
         raise CorruptCheckpoint(f"{name} does not match its own hash: it was cut off or altered.")
     try:
         with np.load(io.BytesIO(content[:-DIGEST_BYTES]), allow_pickle=False) as stored:
-            return Checkpoint(_pass_of(stored), str(stored["parent"]), digest_of(content))
-    except (KeyError, ValueError, InvalidData) as error:
+            return Checkpoint(_pass_of(stored, backgrounds), str(stored["parent"]), digest_of(content))
+    except (KeyError, ValueError, InvalidData, InvalidSetting) as error:
         raise CorruptCheckpoint(f"{name} is whole but no checkpoint of this format: {error}.") from error
 
 
-def _pass_of(stored: np.lib.npyio.NpzFile) -> Pass:
+def _pass_of(stored: np.lib.npyio.NpzFile, backgrounds: Sequence[BackgroundLike]) -> Pass:
     log_likelihoods = tuple(float(value) for value in stored["log_likelihoods"])
     statistics = Statistics(
         int(stored["rows"]),
@@ -96,8 +102,54 @@ def _pass_of(stored: np.lib.npyio.NpzFile) -> Pass:
         stored["zeroth"],
         stored["first"],
         stored["second"],
+        stored["background_weight"],
     )
-    mixture = Mixture(stored["amplitudes"], stored["means"], stored["covariances"])
-    events = tuple(str(event) for event in stored["events"])
-    gain = predicted_gain(log_likelihoods, statistics.scale)
-    return Pass(mixture, statistics, log_likelihoods, gain, "", events)
+    return Pass(
+        population_of(stored, backgrounds),
+        statistics,
+        log_likelihoods,
+        tuple(float(value) for value in stored["objectives"]),
+        float(stored["predicted_gain"]),
+        "",
+        tuple(str(event) for event in stored["events"]),
+        _completion_of(stored, backgrounds),
+    )
+
+
+NUMBERS = (
+    "since",
+    "completeness",
+    "completeness_error",
+    "log_likelihood_error",
+    "n_points",
+    "score_error",
+    "refinement",
+)
+"""Of a completion, in the order in which they are stored."""
+
+WHOLE = ("since", "n_points", "refinement")
+
+
+def _completion_arrays(completion: Completion | None) -> dict[str, Array]:
+    if completion is None:
+        return {}
+    reference = completion.reference
+    return {
+        **arrays_of(reference.population, "reference_"),
+        "reference": np.array([reference.block, reference.refresh], dtype=np.float64),
+        "completion": np.array([getattr(completion, name) for name in NUMBERS], dtype=np.float64),
+    }
+
+
+def _completion_of(
+    stored: np.lib.npyio.NpzFile, backgrounds: Sequence[BackgroundLike]
+) -> Completion | None:
+    if "completion" not in stored:
+        return None
+    block, refresh = (int(number) for number in stored["reference"])
+    reference = Reference(population_of(stored, backgrounds, "reference_"), block, refresh)
+    numbers = {
+        name: int(value) if name in WHOLE else float(value)
+        for name, value in zip(NUMBERS, stored["completion"], strict=True)
+    }
+    return Completion(reference, **numbers)  # type: ignore[arg-type]  # whole numbers are int, others float

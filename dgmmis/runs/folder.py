@@ -1,6 +1,7 @@
 """The run folder.
 
 run.json          what shapes the trajectory: configuration, data fingerprint, seed, numerics
+arrays.npz        large arrays of the configuration (maps of a selection), if it has any
 start.ckpt        the mixture the fit starts from, and how it was found
 ckpt/000012.ckpt  one object per pass, each naming the digest of the one before
 attempts/0001.json  cluster, tolerance, max_passes: budgets belong to an attempt
@@ -11,21 +12,29 @@ lock              held by whoever drives the run
 
 from __future__ import annotations
 
+import io
 import json
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from dgmmis.background import BackgroundLike
 from dgmmis.errors import AlreadyExists, CorruptCheckpoint, NotARun, RunConflict
 from dgmmis.iterate import Pass
 from dgmmis.model import Model
+from dgmmis.packed import Array
 from dgmmis.runs.checkpoint import Checkpoint, decode, digest_of, encode, is_whole
 from dgmmis.runs.lock import hold, is_held
 from dgmmis.runs.objects import put_if_absent
 from dgmmis.runs.start_object import decode_start, encode_start
+from dgmmis.runs.task_record import stored_backgrounds, stored_selection
 from dgmmis.runs.trace import read_trace
+from dgmmis.selection import Selection
 from dgmmis.starts import Start
 
 __all__ = ["RunFolder", "create_run", "open_run"]
@@ -57,6 +66,32 @@ class RunFolder:
         """The catalogue: path, fingerprint, rows, features, units."""
         return dict(self.description["data"])
 
+    @cached_property
+    def backgrounds(self) -> tuple[BackgroundLike, ...]:
+        """The backgrounds that the run began with."""
+        return stored_backgrounds(self.config)
+
+    @cached_property
+    def selection(self) -> Selection | None:
+        """The selection of the run's rows; raises `SelectionError` if a function cannot be imported here."""
+        return stored_selection(self.config, self.arrays())
+
+    def write_arrays(self, arrays: Mapping[str, Array]) -> None:
+        """Store the arrays that the configuration names by their hashes."""
+        if arrays:
+            buffer = io.BytesIO()
+            np.savez(buffer, **arrays)
+            with suppress(FileExistsError):  # the same content: its hashes are in run.json
+                put_if_absent(self.path / "arrays.npz", buffer.getvalue())
+
+    def arrays(self) -> dict[str, Array]:
+        """Return what `write_arrays` stored."""
+        path = self.path / "arrays.npz"
+        if not path.exists():
+            return {}
+        with np.load(path, allow_pickle=False) as stored:
+            return dict(stored)
+
     @contextmanager
     def driven(self) -> Iterator[None]:
         """Be the one that drives this run; raises `RunLocked` if another is."""
@@ -85,7 +120,7 @@ class RunFolder:
     def read_start(self) -> Start | None:
         """Return where the fit starts, or None before that is known."""
         path = self.path / "start.ckpt"
-        return decode_start(path.read_bytes(), str(path), self._root) if path.exists() else None
+        return decode_start(path.read_bytes(), str(path), self._root, self.backgrounds) if path.exists() else None
 
     def write_start(self, start: Start) -> None:
         """Store where the fit starts."""
@@ -142,12 +177,18 @@ class RunFolder:
         latest = self.latest()
         if latest is None:
             raise NotARun(f"{self.path} has no finished pass yet: drive it with `dgmmis resume {self.path}`.")
-        return Model(latest.scan.mixture, tuple(self.data["features"]), tuple(self.data["units"]))
+        return Model(
+            latest.scan.mixture,
+            tuple(self.data["features"]),
+            tuple(self.data["units"]),
+            latest.scan.population.backgrounds,
+            self.selection,
+        )
 
     def read_checkpoint(self, number: int) -> Checkpoint:
         """Read one checkpoint; raises `CorruptCheckpoint` if it is not what was written."""
         path = self._checkpoint_path(number)
-        return decode(path.read_bytes(), str(path))
+        return decode(path.read_bytes(), str(path), self.backgrounds)
 
     def write_checkpoint(self, scan: Pass, parent: str) -> str:
         """Store a pass and return its digest."""

@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+from collections.abc import Sequence
 
 import numpy as np
 
-from dgmmis.errors import CorruptCheckpoint, InvalidData
-from dgmmis.mixture import Mixture
+from dgmmis.background import BackgroundLike
+from dgmmis.errors import CorruptCheckpoint, InvalidData, InvalidSetting
 from dgmmis.runs.checkpoint import DIGEST_BYTES, is_whole
+from dgmmis.runs.parameters import arrays_of, population_of
 from dgmmis.starts import Start
 
 __all__ = ["decode_start", "encode_start"]
@@ -29,28 +31,28 @@ def encode_start(start: Start, parent: str) -> bytes:
     np.savez(
         buffer,
         record=np.array(json.dumps(record)),
-        amplitudes=start.mixture.amplitudes,
-        means=start.mixture.means,
-        covariances=start.mixture.covariances,
+        **arrays_of(start.population),
     )
     payload = buffer.getvalue()
     return payload + hashlib.sha256(payload).digest()
 
 
-def decode_start(content: bytes, name: str, parent: str) -> Start:
+def decode_start(
+    content: bytes, name: str, parent: str, backgrounds: Sequence[BackgroundLike] = ()
+) -> Start:
     """Read a start object; raises `CorruptCheckpoint` if it is damaged or belongs to another run."""
     if not is_whole(content):
         raise CorruptCheckpoint(f"{name} does not match its own hash. Restore the folder from a copy.")
     try:
         with np.load(io.BytesIO(content[:-DIGEST_BYTES]), allow_pickle=False) as stored:
             record = json.loads(str(stored["record"]))
-            mixture = Mixture(stored["amplitudes"], stored["means"], stored["covariances"])
-    except (KeyError, ValueError, InvalidData) as error:
+            population = population_of(stored, backgrounds)
+    except (KeyError, ValueError, InvalidData, InvalidSetting) as error:
         raise CorruptCheckpoint(f"{name} is whole but no start of this format: {error}.") from error
     if record["parent"] != parent:
         raise CorruptCheckpoint(f"{name} belongs to another run than the run.json beside it.")
     return Start(
-        mixture,
+        population,
         record["pilot_rows"],
         tuple(record["mean_log_likelihoods"]),
         record["chosen"],

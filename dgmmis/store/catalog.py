@@ -171,6 +171,16 @@ class Catalog:
             return source_rows, source_rows
         return readable_ids(self._arrays.read(arrays["row_id"], *span)), source_rows
 
+    @property
+    def latent_features(self) -> int:
+        """D: catalogues hold no projected rows."""
+        return self.n_features
+
+    @property
+    def projection(self) -> None:
+        """Catalogues hold no projected rows."""
+        return None
+
     def read_pilot(self, n_rows: int | None = None) -> Rows:
         """Read the rows whose ids hash smallest, in order of the hash: a random sample, as is any prefix.
 

@@ -1,0 +1,185 @@
+"""Points that stand for the rows which the selection kept from being observed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtri
+from scipy.stats import qmc
+
+from dgmmis.background import BackgroundLike
+from dgmmis.densities import component_log_densities, log_densities
+from dgmmis.errors import SelectionError
+from dgmmis.noise import Noise
+from dgmmis.observation import WIDENING, Observation, Reference
+from dgmmis.packed import Array, pack, unpack
+from dgmmis.population import background_densities
+from dgmmis.samples import Samples
+
+__all__ = ["Points", "draw_points"]
+
+EDGE = 2.0**-32
+"""Uniform numbers are kept this far from 0 and 1, where the normal quantile is infinite."""
+
+
+@dataclass(frozen=True)
+class Points:
+    """Points of one unit of work that would not have been observed; classes next to each other.
+
+    Attributes
+    ----------
+    values : (n, f)
+        In the columns of the selection.
+    offsets : (B + 1,)
+        Where each class begins and ends.
+    weights : (n,)
+        1 - Omega: the chance of not being observed.
+    proposal : (n,)
+        ln h, h being the sum of the densities the points of a class and replicate were drawn from.
+    densities : (n, J)
+        ln b_j of the backgrounds.
+    noise : None or (n, P)
+        Packed noise of each point, where it depends on position.
+    """
+
+    values: Array
+    offsets: NDArray[np.intp]
+    weights: Array
+    proposal: Array
+    densities: Array
+    noise: Array | None = None
+
+
+def draw_points(observation: Observation, reference: Reference, replicate: int, part: int) -> Points:
+    """Draw the points of one replicate and part, evaluate the selection there, and keep the unobserved.
+
+    Every component, and every background, gives the same number of points to every class.  Random numbers
+    depend on (seed, refresh, replicate, source, class) and on nothing else.
+
+    Raises
+    ------
+    SelectionError
+        If the selection cannot be evaluated at a point.
+    """
+    values = _positions(observation, reference, replicate, part)
+    n_classes, n_per_class, f = values.shape
+    flat = values.reshape(-1, f)
+    classes = np.repeat(np.arange(n_classes), n_per_class)
+    chance = _omega(observation, flat, reference.population.n_features)
+    keep = np.flatnonzero(chance < 1)
+    if observation.oversampling is not None:
+        stream = _stream(observation, reference, replicate, part, -1)
+        keep = np.flatnonzero(stream.random(len(chance)) >= chance)
+    flat, classes, chance = flat[keep], classes[keep], chance[keep]
+    proposal, densities = _proposal(observation, reference, flat, classes)
+    noise = None if observation.noise_at is None else _noise_at(observation, flat)
+    offsets = np.searchsorted(classes, np.arange(n_classes + 1)).astype(np.intp)
+    weights = np.ones(len(keep)) if observation.oversampling is not None else 1 - chance
+    return Points(np.ascontiguousarray(flat), offsets, weights, proposal, densities, noise)
+
+
+def _positions(observation: Observation, reference: Reference, replicate: int, part: int) -> Array:
+    """Positions (B, points of a class, f), by source inside a class."""
+    population = reference.population
+    means, covariances = observation.components(population)
+    totals = WIDENING**2 * observation.total_covariances(covariances)
+    if observation.oversampling is not None:
+        totals = observation.total_covariances(covariances)
+    lower = np.linalg.cholesky(totals)
+    n_classes, n_components, f = totals.shape[:3]
+    sources = n_components + len(population.backgrounds)
+    per_source = reference.block // reference.n_parts(observation)
+    out = np.empty((n_classes, sources, per_source, f))
+    for k in range(n_components):
+        uniform = _uniform(observation, reference, (replicate, part, k), f)
+        out[:, k] = means[k] + np.einsum("bde,bne->bnd", lower[:, k], ndtri(uniform))
+    for j, background in enumerate(population.backgrounds):
+        uniform = _uniform(observation, reference, (replicate, part, n_components + j), 2 * f)
+        inside = _box(background, observation).from_unit(uniform[..., :f].reshape(-1, f))
+        roots = _roots(unpack(observation.classes.noise))
+        noisy = np.einsum("bde,bne->bnd", roots, ndtri(uniform[..., f:]))
+        out[:, n_components + j] = inside.reshape(n_classes, per_source, f) + noisy
+    return out.reshape(n_classes, sources * per_source, f)
+
+
+def _box(background: BackgroundLike, observation: Observation) -> BackgroundLike:
+    return background.marginal(observation.columns)
+
+
+def _roots(covariances: Array) -> Array:
+    """Square roots of positive semi-definite matrices (B, f, f)."""
+    values, vectors = np.linalg.eigh(covariances)
+    return np.asarray(vectors * np.sqrt(np.maximum(values, 0))[:, None, :])
+
+
+def _uniform(
+    observation: Observation, reference: Reference, key: tuple[int, int, int], n_dimensions: int
+) -> Array:
+    """Numbers in (0, 1), (B, n, dimensions); each class takes the next block of one scrambled Sobol sequence."""
+    replicate, part, source = key
+    n_classes, parts = observation.classes.n_classes, reference.n_parts(observation)
+    size = reference.block // parts
+    if observation.oversampling is not None:
+        stream = _stream(observation, reference, replicate, part, source)
+        return np.asarray(stream.random((n_classes, size, n_dimensions)).clip(EDGE, 1 - EDGE))
+    sequence = qmc.Sobol(n_dimensions, bits=62, rng=_stream(observation, reference, replicate, 0, source))
+    out = np.empty((n_classes, size, n_dimensions))
+    position = 0
+    for b in range(n_classes):
+        begin = b * reference.block + part * size
+        if begin > position:
+            sequence.fast_forward(begin - position)
+        out[b] = sequence.random(size)
+        position = begin + size
+    return out.clip(EDGE, 1 - EDGE)
+
+
+def _stream(
+    observation: Observation, reference: Reference, replicate: int, part: int, source: int
+) -> np.random.Generator:
+    key = (observation.seed, reference.refresh, replicate, part, source + 1)
+    return np.random.Generator(np.random.Philox(np.random.SeedSequence(key)))
+
+
+def _omega(observation: Observation, values: Array, n_features: int) -> Array:
+    """Omega at points given in the selection's columns."""
+    n_columns = n_features if observation.projection is None else int(observation.columns.max()) + 1
+    whole = np.full((len(values), n_columns), np.nan)
+    whole[:, observation.columns] = values
+    return observation.selection.evaluate(whole)
+
+
+def _proposal(
+    observation: Observation, reference: Reference, values: Array, classes: NDArray[np.intp]
+) -> tuple[Array, Array]:
+    """ln h of points, and ln b_j: h is the sum over sources of their density times their number of points."""
+    population = reference.population
+    means, covariances = observation.components(population)
+    widening = 1.0 if observation.oversampling is not None else WIDENING**2
+    noise = observation.classes.noise[classes]
+    if len(values) == 0:
+        return np.empty(0), np.empty((0, len(population.backgrounds)))
+    equal = np.ones(len(means))
+    widened = Samples.from_arrays(values, Noise.packed(widening * noise), checked=True)
+    terms = component_log_densities(equal, means, widening * covariances, widened)
+    samples = Samples.from_arrays(values, Noise.packed(noise), checked=True)
+    boxes = tuple(_box(background, observation) for background in population.backgrounds)
+    densities = background_densities(boxes, samples)
+    sources = np.concatenate((terms, densities), axis=1)
+    return log_densities(sources) + np.log(reference.block), densities
+
+
+def _noise_at(observation: Observation, values: Array) -> Array:
+    """Packed noise of the parent population at points, (n, P)."""
+    assert observation.noise_at is not None
+    answer = np.asarray(observation.noise_at(values), dtype=np.float64)
+    expected = (len(values), values.shape[1], values.shape[1])
+    if answer.shape != expected or not np.isfinite(answer).all():
+        raise SelectionError(
+            f"noise_model answered shape {answer.shape} for positions of shape {values.shape}; expected finite "
+            f"covariances {expected}.",
+            array="noise_model",
+        )
+    return pack(answer)

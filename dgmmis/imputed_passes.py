@@ -1,0 +1,178 @@
+"""Imputation in the course of a fit: where its points are drawn, when anew, and how many are enough."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from dgmmis.constraints import Constraints
+from dgmmis.errors import ImputationLimit
+from dgmmis.imputation import Imputed
+from dgmmis.information import gradient, information
+from dgmmis.observation import REPLICATES, Observation, Reference
+from dgmmis.population import Population
+from dgmmis.samples import Samples
+from dgmmis.score_statistics import Statistics
+
+__all__ = ["POINTS", "Completion", "Impute", "Imputation"]
+
+Impute = Callable[[Population, Reference], Imputed]
+"""The statistics of the unobserved rows under a population, by points drawn at a reference."""
+
+POINTS = 8192
+"""Points per component to begin with, over all classes and replicates."""
+
+LEAST_BLOCK = 8
+"""Points per component, class and replicate at least."""
+
+WANTED_ERROR = 0.1
+"""Largest imputation error of the score, in standard errors of the parameters."""
+
+MOST_REFINEMENT = 16
+"""The points grow by this factor at most at a time."""
+
+LITTLE_OBSERVED = 0.05
+"""A component with a smaller share of its mass observed is pointed out."""
+
+
+@dataclass(frozen=True)
+class Completion:
+    """How a pass completed the observed rows.
+
+    Attributes
+    ----------
+    reference : Reference
+    since : int
+        Pass from which this reference has served: only passes after it are comparable to the last bit.
+    completeness, completeness_error : float
+        Mean chance of being observed over the complete sample.
+    log_likelihood_error : float
+        Monte-Carlo standard error of the log-likelihood [total nats]; nearly all of it is an offset that models
+        evaluated on the same points share.
+    n_points : int
+        Points evaluated.
+    score_error : float
+        Imputation error of the score, root-mean-square in standard errors of the parameters; NaN until known.
+    refinement : int
+        The next pass draws this many times the points; 1 if they are enough.
+    """
+
+    reference: Reference
+    since: int
+    completeness: float
+    completeness_error: float
+    log_likelihood_error: float
+    n_points: int
+    score_error: float = float("nan")
+    refinement: int = 1
+
+    @classmethod
+    def of(cls, reference: Reference, since: int, imputed: Imputed) -> Completion:
+        """Keep what a person, or the next pass, needs of an imputation."""
+        return cls(
+            reference,
+            since,
+            imputed.completeness,
+            imputed.completeness_error,
+            imputed.log_likelihood_error,
+            imputed.n_points,
+        )
+
+
+@dataclass(frozen=True)
+class Imputation:
+    """What a fit knows of its unobserved rows.
+
+    Attributes
+    ----------
+    observation : Observation
+    impute : callable
+    log_selection : float
+        Sum of s ln Omega over the observed rows [nats].
+    sample : Samples
+        A random sample of the rows, as `prepare` returned them, to take the information from.
+    constraints : Constraints
+    points : int
+        Per component, to begin with.
+    most_points : int
+        In all, at most.
+    """
+
+    observation: Observation
+    impute: Impute
+    log_selection: float
+    sample: Samples
+    constraints: Constraints
+    points: int = POINTS
+    most_points: int = 2**27
+
+    def first_reference(self, population: Population) -> Reference:
+        """Draw the first points around `population`."""
+        each = self.points / (REPLICATES * self.observation.classes.n_classes)
+        if self.observation.oversampling is not None:
+            sources = population.n_components + len(population.backgrounds)
+            each = self.observation.oversampling * self.observation.weight
+            each /= sources * REPLICATES * self.observation.classes.n_classes
+        block = max(LEAST_BLOCK, 2 ** int(np.ceil(np.log2(each))))
+        return Reference(population, block)
+
+    def together(self, observed: Statistics, imputed: Imputed) -> Statistics:
+        """Add the unobserved rows; the log-likelihood stays that of the observed ones."""
+        total = observed + imputed.statistics
+        return replace(
+            total,
+            rows=observed.rows,
+            weight=observed.weight,
+            log_likelihood=total.log_likelihood + self.log_selection,
+        )
+
+    def judge(
+        self, population: Population, statistics: Statistics, completion: Completion, imputed: Imputed
+    ) -> tuple[Completion, tuple[str, ...]]:
+        """Tell whether the points are enough at what looks like the optimum.
+
+        Raises
+        ------
+        ImputationLimit
+            If more points are needed than allowed.
+        """
+        error = self.score_error(population, imputed)
+        refinement = 1
+        if self.observation.oversampling is None and error > WANTED_ERROR:
+            # scrambled Sobol points: the error falls faster than the square root, slower than the number
+            wanted = 2.0 ** np.ceil(1.5 * np.log2(error / WANTED_ERROR))
+            refinement = int(min(max(wanted, 2), MOST_REFINEMENT))
+            self._require_room(completion, refinement, error)
+        noted = (f"imputed points times {refinement}: they cost {error:.2g} standard errors",) if refinement > 1 else ()
+        noted += self._alarms(population, statistics, imputed)
+        return replace(completion, score_error=error, refinement=refinement), noted
+
+    def score_error(self, population: Population, imputed: Imputed) -> float:
+        """Error of the parameters from the points, root-mean-square in their standard errors."""
+        matrix = information(
+            population, self.sample, self.observation.weight, self.constraints, imputed.statistics
+        )
+        scores = np.array([gradient(population, one, self.constraints) for one in imputed.replicates])
+        offsets = scores - scores.mean(axis=0)
+        squares = [matrix.in_standard_errors(offset) ** 2 for offset in offsets]
+        return float(np.sqrt(np.sum(squares) / (REPLICATES * (REPLICATES - 1))))
+
+    def _require_room(self, completion: Completion, refinement: int, error: float) -> None:
+        n_points = completion.reference.n_points(self.observation) * refinement
+        if n_points > self.most_points:
+            raise ImputationLimit(
+                f"the imputed points shift the parameters by {error:.2g} standard errors; {WANTED_ERROR:g} needs about "
+                f"{n_points:,} points, and {self.most_points:,} are allowed. Use fewer components or a prior: a "
+                "component that is hardly observed needs the most."
+            )
+
+    def _alarms(self, population: Population, statistics: Statistics, imputed: Imputed) -> tuple[str, ...]:
+        """Name components that the data hardly see."""
+        observed = statistics.zeroth - imputed.statistics.zeroth
+        share = observed / np.maximum(statistics.zeroth, np.finfo(float).tiny)
+        return tuple(
+            f"only {share[k]:.1%} of component {k} is observed: it is mostly extrapolation"
+            for k in np.flatnonzero(share < LITTLE_OBSERVED).tolist()
+        )

@@ -1,0 +1,104 @@
+"""Rows sorted by their noise, so that what depends on the noise alone is computed once per class."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dgmmis.packed import Array, lower_indices
+
+__all__ = ["MOST_CLASSES", "NoiseClasses", "define_classes"]
+
+MOST_CLASSES = 64
+"""More distinct noises than these are binned; the error falls with the square of the bins' size."""
+
+
+@dataclass(frozen=True)
+class NoiseClasses:
+    """Classes of rows with (nearly) the same noise, and how much weight lies in each.
+
+    Attributes
+    ----------
+    noise : (B, P)
+        Packed noise covariance of each class: the mean of its rows.
+    weights : (B,)
+        Sum of the weights of its rows.
+    """
+
+    noise: Array
+    weights: Array
+
+    @property
+    def n_classes(self) -> int:
+        """B."""
+        return len(self.weights)
+
+
+@dataclass(frozen=True)
+class ClassCenters:
+    """Where the classes lie, so that every row finds its own.
+
+    Attributes
+    ----------
+    centers : (B, P)
+        In the coordinates of `coordinates`.
+    variances : (d,)
+        Typical variances of the features, which set the scale on which noise matters.
+    """
+
+    centers: Array
+    variances: Array
+
+    def assign(self, noise: Array) -> NDArray[np.intp]:
+        """Class (n,) of rows with packed noise (n, P)."""
+        if len(self.centers) == 1:
+            return np.zeros(len(noise), dtype=np.intp)
+        position = coordinates(noise, self.variances)
+        best = np.full(len(noise), np.inf)
+        nearest = np.zeros(len(noise), dtype=np.intp)
+        for b, center in enumerate(self.centers):
+            distance = ((position - center) ** 2).sum(axis=1)
+            closer = distance < best
+            best[closer], nearest[closer] = distance[closer], b
+        return nearest
+
+
+def coordinates(noise: Array, variances: Array) -> Array:
+    """Coordinates in which equal steps of noise change a noisy density about equally, (n, P).
+
+    The density depends on V + S: noise below the population's own spread V hardly matters, noise far above
+    it matters by its logarithm.
+    """
+    rows, columns = lower_indices(len(variances))
+    spread = variances + noise[:, rows == columns]
+    position = noise / np.sqrt(spread[:, rows] * spread[:, columns])
+    position[:, rows == columns] = np.log1p(noise[:, rows == columns] / variances)
+    return np.asarray(position)
+
+
+def define_classes(noise: Array, variances: Array, most: int = MOST_CLASSES) -> ClassCenters:
+    """Choose classes for packed noise (n, P): its distinct values if they are few, else bins.
+
+    Bins are made by halving, again and again, the one with the largest scatter along its longest axis.
+    """
+    position = coordinates(noise, variances)
+    distinct = np.unique(position, axis=0)
+    if len(distinct) <= most:
+        return ClassCenters(distinct, variances)
+    bins = [position]
+    while len(bins) < most:
+        widest = int(np.argmax([_scatter(members).max() for members in bins]))
+        bins += _halves(bins.pop(widest))
+    return ClassCenters(np.array([members.mean(axis=0) for members in bins]), variances)
+
+
+def _scatter(members: Array) -> Array:
+    return np.asarray(members.var(axis=0) * len(members))
+
+
+def _halves(members: Array) -> list[Array]:
+    axis = int(np.argmax(_scatter(members)))
+    above = members[:, axis] > members[:, axis].mean()
+    return [members[~above], members[above]]

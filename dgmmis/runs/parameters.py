@@ -1,0 +1,37 @@
+"""Populations as arrays of an npz file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dgmmis.background import BackgroundLike
+from dgmmis.mixture import Mixture
+from dgmmis.packed import Array
+from dgmmis.population import Population
+
+__all__ = ["arrays_of", "population_of"]
+
+
+def arrays_of(population: Population, prefix: str = "") -> dict[str, Array]:
+    """Parameters of a population; what its backgrounds are is kept elsewhere."""
+    return {
+        f"{prefix}amplitudes": population.mixture.amplitudes,
+        f"{prefix}means": population.mixture.means,
+        f"{prefix}covariances": population.mixture.covariances,
+        f"{prefix}background": population.background_amplitudes,
+    }
+
+
+def population_of(
+    stored: Mapping[str, NDArray[np.float64]], backgrounds: Sequence[BackgroundLike], prefix: str = ""
+) -> Population:
+    """Read what `arrays_of` gave, for these backgrounds; raises KeyError or ValueError if it does not fit."""
+    mixture = Mixture(*(stored[prefix + name] for name in ("amplitudes", "means", "covariances")))
+    amplitudes = stored[f"{prefix}background"]
+    return Population(
+        mixture,
+        tuple(b.with_amplitude(float(a)) for b, a in zip(backgrounds, amplitudes, strict=True)),
+    )

@@ -1,0 +1,101 @@
+"""From what a user says of a selection to the imputation of a fit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from dgmmis.constraints import Constraints
+from dgmmis.imputed_passes import Imputation, Impute
+from dgmmis.noise_classes import NoiseClasses
+from dgmmis.observation import Observation
+from dgmmis.packed import Array, pack, packed_size
+from dgmmis.population import Population
+from dgmmis.samples import Samples
+from dgmmis.selection import BoundSelection
+from dgmmis.survey import Survey, Surveyor, surveyor_of
+
+__all__ = ["Selecting"]
+
+INFORMATION_ROWS = 5_000
+"""Rows of the random sample whose scores give the information."""
+
+
+@dataclass(frozen=True)
+class Selecting:
+    """A selection and how it was applied.
+
+    Attributes
+    ----------
+    selection : BoundSelection
+    before_noise : bool
+        It acts on the noise-free values.
+    noise_model : None, (D, D), or callable (N, D) -> (N, D, D)
+        Noise of the parent population, instead of each row's own.
+    projection : None or (f, D)
+        Shared by all rows.
+    seed : int
+        Of the imputed points.
+    oversampling : float, optional
+        As in `Observation`.
+    """
+
+    selection: BoundSelection
+    before_noise: bool = False
+    noise_model: Array | Callable[[Array], Array] | None = None
+    projection: Array | None = None
+    seed: int = 0
+    oversampling: float | None = None
+
+    def surveyor(self, pilot: Samples) -> Surveyor:
+        """Make what looks at all rows once, its noise classes defined on a random sample."""
+        return surveyor_of(
+            pilot,
+            self.selection,
+            before_noise=self.before_noise,
+            one_class=self.noise_model is not None,
+        )
+
+    def observation(self, survey: Survey, population: Population) -> Observation:
+        """Complete the observation model by what the survey found.
+
+        Parameters
+        ----------
+        survey : Survey
+            Of all rows.
+        population : Population
+            Where the fit starts: a noise model that depends on position is asked for its means.
+        """
+        columns = self.selection.columns
+        classes = survey.classes()
+        if self.before_noise:
+            classes = NoiseClasses(np.zeros((1, packed_size(len(columns)))), classes.weights.sum()[None])
+        elif callable(self.noise_model):
+            typical = np.asarray(self.noise_model(population.mixture.means)).mean(axis=0)
+            classes = self._one_class(typical, classes)
+        elif self.noise_model is not None:
+            classes = self._one_class(self.noise_model, classes)
+        projection = None if self.projection is None else self.projection[columns]
+        noise_at = self.noise_model if callable(self.noise_model) else None
+        return Observation(
+            self.selection,
+            columns,
+            classes,
+            self.before_noise,
+            projection,
+            noise_at,
+            self.seed,
+            self.oversampling,
+        )
+
+    def _one_class(self, noise: Array, classes: NoiseClasses) -> NoiseClasses:
+        block = noise[np.ix_(self.selection.columns, self.selection.columns)]
+        return NoiseClasses(pack(block)[None], classes.weights.sum()[None])
+
+    def imputation(
+        self, survey: Survey, observation: Observation, impute: Impute, sample: Samples, constraints: Constraints
+    ) -> Imputation:
+        """Put together what the passes need."""
+        return Imputation(observation, impute, survey.log_selection, sample, constraints)

@@ -1,0 +1,95 @@
+"""What is fitted, whatever the rows; and how a fit of given rows is set up."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from dgmmis.background import BackgroundLike
+from dgmmis.constraints import Constraints
+from dgmmis.expectation import prepare
+from dgmmis.imputed_passes import Impute
+from dgmmis.iterate import Problem
+from dgmmis.observation import Observation
+from dgmmis.population import Population
+from dgmmis.rows import Rows
+from dgmmis.samples import Samples
+from dgmmis.score_statistics import Statistics
+from dgmmis.selecting import INFORMATION_ROWS, Selecting
+from dgmmis.survey import Survey, Surveyor
+
+__all__ = ["Passes", "Task", "information_sample", "set_up"]
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is fitted, whatever the rows.
+
+    Attributes
+    ----------
+    n_components : int
+    constraints : Constraints
+    backgrounds : tuple of BackgroundLike
+    selecting : Selecting or None
+    seed : int
+        Of the starts.
+    """
+
+    n_components: int
+    constraints: Constraints
+    backgrounds: tuple[BackgroundLike, ...] = ()
+    selecting: Selecting | None = None
+    seed: int = 0
+
+
+class Passes(Protocol):
+    """Passes over all rows, wherever they are."""
+
+    def summarize(self, population: Population) -> Statistics:
+        """Statistics of all rows under a population."""
+
+    def survey(self, surveyor: Surveyor) -> Survey:
+        """Survey all rows."""
+
+    def impute(self, observation: Observation) -> Impute:
+        """Make what evaluates the unobserved rows."""
+
+
+class Sampled(Protocol):
+    """Rows of which a random sample can be had."""
+
+    def read_pilot(self, n_rows: int) -> Rows:
+        """At most `n_rows` rows, drawn at random."""
+
+
+def information_sample(chunks: Sampled) -> Samples:
+    """Read the random sample that noise classes and the information are taken from."""
+    return chunks.read_pilot(INFORMATION_ROWS).samples(checked=True)
+
+
+def set_up(passes: Passes, sample: Samples, task: Task, population: Population) -> Problem:
+    """Set up a fit: under a selection, look at all rows once.
+
+    Parameters
+    ----------
+    passes : Passes
+    sample : Samples
+        A random sample of the rows.
+    task : Task
+    population : Population
+        Where the fit starts.
+
+    Raises
+    ------
+    SelectionError
+        If the selection cannot be evaluated, or denies an observed row.
+    """
+    selecting = task.selecting
+    if selecting is None:
+        return Problem(passes.summarize, task.constraints)
+    survey = passes.survey(selecting.surveyor(sample))
+    observation = selecting.observation(survey, population)
+    imputation = selecting.imputation(
+        survey, observation, passes.impute(observation), prepare(population, sample), task.constraints
+    )
+    return Problem(passes.summarize, task.constraints, imputation)

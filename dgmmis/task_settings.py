@@ -1,0 +1,111 @@
+"""The observation model as a user states it, checked and put together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from numpy.typing import ArrayLike
+
+from dgmmis.background import as_backgrounds
+from dgmmis.constraints import Constraints
+from dgmmis.errors import InvalidSetting
+from dgmmis.mixture import Mixture
+from dgmmis.noise import Noise
+from dgmmis.packed import Array
+from dgmmis.population import Population
+from dgmmis.prior import Prior
+from dgmmis.selecting import Selecting
+from dgmmis.selection import as_selection
+from dgmmis.task import Task
+
+__all__ = ["build_selecting", "build_task", "initial_population"]
+
+NoiseModel = ArrayLike | Callable[[Array], Array] | None
+
+
+def build_task(
+    n_components: int,
+    n_features: int,
+    *,
+    frozen: Mapping[str, ArrayLike] | None,
+    covariance_type: str,
+    floor: ArrayLike | None,
+    prior: Prior | str | None,
+    background: object,
+    selecting: Selecting | None,
+    seed: int,
+) -> Task:
+    """Check the parts of an observation model; D are the mixture's features.
+
+    Raises
+    ------
+    InvalidSetting
+        Naming the setting, its value, and what it may be.
+    """
+    if isinstance(prior, str) and prior != "auto":
+        raise InvalidSetting(f"prior is {prior!r}; expected 'auto', None or a Prior.")
+    constraints = Constraints.of(
+        n_components,
+        n_features,
+        frozen=frozen,
+        covariance_type=covariance_type,
+        floor=floor,
+        prior=prior if isinstance(prior, Prior) else None,
+    )
+    backgrounds = as_backgrounds(background, n_features)
+    return Task(n_components, constraints, backgrounds, selecting, seed)
+
+
+def build_selecting(
+    selection: object,
+    names: Sequence[str],
+    *,
+    before_noise: bool,
+    noise_model: NoiseModel,
+    projection: Array | None,
+    oversampling: float | None,
+    seed: int,
+) -> Selecting | None:
+    """Bind a selection to the columns of the rows.
+
+    Raises
+    ------
+    InvalidSetting, SelectionError
+    """
+    if selection is None:
+        _require_unset(before_noise=before_noise, noise_model=noise_model, oversampling=oversampling)
+        return None
+    if projection is not None and (projection.ndim == 3 or before_noise):
+        raise InvalidSetting(
+            "a selection of projected rows needs one projection (d, D) that all rows share, and acts on the noisy "
+            "projected values: with a projection row by row each row would have a completeness of its own."
+        )
+    if oversampling is not None and not oversampling > 0:
+        raise InvalidSetting(f"oversampling is {oversampling!r}; expected points per observed row > 0.")
+    bound = as_selection(selection).bind(tuple(names))
+    if before_noise and noise_model is not None:
+        raise InvalidSetting(
+            "noise_model says with which noise the parent population was selected; with before_noise=True the "
+            "selection acts on noise-free values. Leave one of the two out."
+        )
+    if noise_model is not None and not callable(noise_model):
+        noise_model = Noise.shared(noise_model).covariances(1, len(names))[0]
+    return Selecting(bound, before_noise, noise_model, projection, seed, oversampling)
+
+
+def _require_unset(**settings: object) -> None:
+    for name, value in settings.items():
+        if value is not None and value is not False:
+            raise InvalidSetting(f"{name} says how rows were selected: give the selection too.")
+
+
+def initial_population(initial: Mixture | Population | None, task: Task) -> Population | None:
+    """Give a start its backgrounds; a mixture takes those of the task."""
+    if isinstance(initial, Mixture):
+        return Population(initial, task.backgrounds)
+    if initial is not None and len(initial.backgrounds) != len(task.backgrounds):
+        raise InvalidSetting(
+            f"initial has {len(initial.backgrounds)} backgrounds, the fit {len(task.backgrounds)}: give the same."
+        )
+    return initial
+
