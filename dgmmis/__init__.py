@@ -1,31 +1,56 @@
 """Gaussian mixtures of catalogues that do not fit in memory, with noisy rows and missing features."""
 
-from dgmmis.api import fit, resume
-from dgmmis.errors import DgmmisError
+from dgmmis.api import fit, fit_restarts, resume
+from dgmmis.background import Background
+from dgmmis.density_background import DensityBackground
+from dgmmis.errors import (
+    CollapsedComponent,
+    DgmmisError,
+    ImputationLimit,
+    InvalidData,
+    InvalidSetting,
+    SelectionError,
+)
 from dgmmis.fit_result import FitResult, Scan
 from dgmmis.ingestion import ingest
 from dgmmis.mixture import Mixture
 from dgmmis.model import Model
 from dgmmis.noise import Noise
+from dgmmis.population import Population
+from dgmmis.prior import Dirichlet, InverseWishart, Prior
 from dgmmis.products import apply
+from dgmmis.restarts import Restarts
 from dgmmis.runs import RunFolder, list_runs, open_run
 from dgmmis.samples import Samples
 from dgmmis.score_statistics import Statistics
 from dgmmis.store import Catalog, open_catalog
 
 __all__ = [
+    "Background",
     "Catalog",
+    "CollapsedComponent",
+    "DensityBackground",
     "DgmmisError",
+    "Dirichlet",
     "FitResult",
+    "ImputationLimit",
+    "InvalidData",
+    "InvalidSetting",
+    "InverseWishart",
     "Mixture",
     "Model",
     "Noise",
+    "Population",
+    "Prior",
+    "Restarts",
     "RunFolder",
     "Samples",
     "Scan",
+    "SelectionError",
     "Statistics",
     "apply",
     "fit",
+    "fit_restarts",
     "ingest",
     "list_runs",
     "open_catalog",

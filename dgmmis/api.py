@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from numpy.typing import ArrayLike
 from dgmmis.chunk import ArrayChunks
 from dgmmis.cluster import ClusterPasses
 from dgmmis.driver import Observer, SilentObserver, drive, model_of, prepare_run
-from dgmmis.errors import InvalidData, InvalidSetting
+from dgmmis.errors import DgmmisError, InvalidData, InvalidSetting
 from dgmmis.fit_result import FitResult, Scan
 from dgmmis.fit_settings import check_settings
 from dgmmis.iterate import Limits, Pass, iterate
@@ -19,18 +20,20 @@ from dgmmis.local_pass import LocalPasses, processors
 from dgmmis.mixture import Mixture
 from dgmmis.noise import NoiseLike
 from dgmmis.population import Population
+from dgmmis.preparation import Prepared, prepare_fit
 from dgmmis.prior import Prior
+from dgmmis.restarts import Restarts, distinct
 from dgmmis.runs import open_run
 from dgmmis.runs.task_record import stored_task
-from dgmmis.starts import PILOT_ROWS, choose_start
+from dgmmis.starts import GOES_ON, PILOT_ROWS, choose_start, short_fits
 from dgmmis.store import Catalog, open_catalog
 from dgmmis.task import Passes, Task, information_sample, set_up
-from dgmmis.task_settings import NoiseModel, build_selecting, build_task, initial_population
+from dgmmis.task_settings import NoiseModel
 
 if TYPE_CHECKING:
     from distributed import Client
 
-__all__ = ["fit", "resume"]
+__all__ = ["fit", "fit_restarts", "resume"]
 
 TOLERANCE = 0.1
 MAX_PASSES = 1000
@@ -141,45 +144,41 @@ def fit(
     RunConflict, RunLocked
         If the run folder holds another run, or another process drives it.
     """
-    limits = Limits(tolerance, max_passes)
-    chunks = _as_chunks(values, noise, weights, projection, features, units)
-    n_features = chunks.latent_features
-    check_settings(
-        n_components, n_features, initial=initial, frozen=frozen, method=method, limits=limits, seed=seed
-    )
-    selecting = build_selecting(
-        selection,
-        chunks.features,
+    prepared = prepare_fit(
+        values,
+        n_components=n_components,
+        noise=noise,
+        weights=weights,
+        projection=projection,
+        selection=selection,
         before_noise=before_noise,
         noise_model=noise_model,
-        projection=chunks.projection,
-        oversampling=oversampling,
-        seed=seed,
-    )
-    task = build_task(
-        n_components,
-        n_features,
-        frozen=frozen,
-        covariance_type=covariance_type,
+        background=background,
         floor=floor,
         prior=prior,
-        background=background,
-        selecting=selecting,
+        covariance_type=covariance_type,
+        oversampling=oversampling,
+        initial=initial,
+        frozen=frozen,
+        method=method,
+        limits=Limits(tolerance, max_passes),
         seed=seed,
+        features=features,
+        units=units,
     )
-    started = initial_population(initial, task)
     observer = observer or SilentObserver()
     if run is None:
-        return _fit_in_memory(chunks, task, started, limits, client, observer)
+        return _fit_in_memory(prepared, client, observer)
+    chunks, task = prepared.chunks, prepared.task
     if not isinstance(chunks, Catalog):
         raise InvalidSetting("a run keeps the fit of a catalogue: ingest the array first (dgmmis.ingest).")
-    folder = prepare_run(Path(run), chunks, task, initial=started)
+    folder = prepare_run(Path(run), chunks, task, initial=prepared.initial)
     return drive(
         folder,
         chunks,
         task,
-        lambda: _passes(chunks, client, observer),
-        limits,
+        lambda: _passes(chunks, client, observer, task),
+        prepared.limits,
         budget=_means(client),
         observer=observer,
     )
@@ -243,7 +242,7 @@ def resume(
         folder,
         chunks,
         task,
-        lambda: _passes(chunks, client, watcher),
+        lambda: _passes(chunks, client, watcher, task),
         limits,
         budget=_means(client),
         observer=watcher,
@@ -258,54 +257,80 @@ def _means(client: Client | None) -> dict[str, int]:
     return {"workers": len(workers), "threads": sum(worker["nthreads"] for worker in workers)}
 
 
-def _as_chunks(
+def fit_restarts(
     values: ArrayLike | Catalog | str | Path,
-    noise: NoiseLike,
-    weights: ArrayLike | None,
-    projection: ArrayLike | None,
-    features: tuple[str, ...],
-    units: tuple[str, ...],
-) -> ArrayChunks | Catalog:
-    if isinstance(values, str | Path):
-        values = open_catalog(values)
-    if not isinstance(values, Catalog):
-        return ArrayChunks.from_arrays(
-            values, noise, weights, projection=projection, features=features, units=units
-        )
-    if noise is not None or weights is not None or projection is not None or features or units:
-        raise InvalidSetting(
-            "a catalogue carries its own noise, weights, features and units, and no projection: leave these arguments out, or ingest the "
-            "source again with the ones you want."
-        )
-    return values
+    *,
+    n_components: int,
+    n_starts: int = 30,
+    tolerance: float = TOLERANCE,
+    max_passes: int = MAX_PASSES,
+    seed: int = 0,
+    client: Client | None = None,
+    observer: Observer | None = None,
+    **settings: Any,
+) -> Restarts:
+    """Fit from many starts and keep every distinct optimum.
+
+    Parameters
+    ----------
+    values : (N, D) array, or catalogue
+    n_components : int
+        K.
+    n_starts : int
+        Seedings of the random sample, each fitted to convergence.
+    tolerance, max_passes, seed, client, observer
+        As of `fit`.
+    **settings
+        The observation model, as `fit` takes it: noise, weights, selection, background, prior, ...
+
+    Returns
+    -------
+    Restarts
+        `best`, and `stack()`: the average of the optima, each weighted by its likelihood.
+
+    Raises
+    ------
+    DgmmisError
+        As of `fit`; if no start survived, the error of the first.
+    """
+    limits = Limits(tolerance, max_passes)
+    prepared = prepare_fit(values, n_components=n_components, limits=limits, seed=seed, **settings)
+    rows = prepared.chunks.read_pilot(PILOT_ROWS)
+    results: list[FitResult] = []
+    failures: list[DgmmisError] = []
+    for start in short_fits(rows, prepared.task, n_starts):
+        try:
+            if isinstance(start, DgmmisError):
+                raise start
+            begun = replace(prepared, initial=start.population)
+            results.append(_fit_in_memory(begun, client, observer or SilentObserver()))
+        except GOES_ON as error:
+            failures.append(error)
+    if not results:
+        raise failures[0]
+    return distinct(results)
 
 
-def _passes(chunks: ArrayChunks | Catalog, client: Client | None, observer: Observer) -> Passes:
+def _passes(chunks: ArrayChunks | Catalog, client: Client | None, observer: Observer, task: Task) -> Passes:
     if client is None:
-        return LocalPasses(chunks)
-    return ClusterPasses(chunks, client, on_segment=observer.on_segment)
+        return LocalPasses(chunks, cut=task.cut)
+    return ClusterPasses(chunks, client, on_segment=observer.on_segment, cut=task.cut)
 
 
-def _fit_in_memory(
-    chunks: ArrayChunks | Catalog,
-    task: Task,
-    initial: Population | None,
-    limits: Limits,
-    client: Client | None,
-    observer: Observer,
-) -> FitResult:
-    start = None
+def _fit_in_memory(prepared: Prepared, client: Client | None, observer: Observer) -> FitResult:
+    chunks, task, initial, start = prepared.chunks, prepared.task, prepared.initial, None
     if initial is None:
         pilot = chunks.read_pilot(PILOT_ROWS)
         whole = len(pilot) == chunks.n_rows
         start = choose_start(pilot, task, whole=whole, report=observer.on_start_pass)
         initial = start.population
-    problem = set_up(_passes(chunks, client, observer), information_sample(chunks), task, initial)
+    passes = _passes(chunks, client, observer, task)
+    problem = set_up(passes, information_sample(chunks, task), task, initial)
     history: list[Scan] = []
     last: Pass | None = None
-    for last in iterate(initial, problem, limits):
+    for last in iterate(initial, problem, prepared.limits):
         history.append(Scan.of(last))
         observer.on_pass(history[-1], last.log_likelihoods, last.statistics.rows)
     assert last is not None
     model = model_of(last.population, task, chunks)
-    return FitResult.of(last, history, model, limits.tolerance, start, task.constraints.prior)
+    return FitResult.of(last, history, model, prepared.limits.tolerance, start, task.constraints.prior)

@@ -30,7 +30,7 @@ from dgmmis.packed import Array, unpack
 from dgmmis.rectangle_probability import independent_log_probability, rectangle_log_probability
 from dgmmis.samples import PatternGroup, Samples
 
-__all__ = ["Background", "BackgroundLike", "as_backgrounds"]
+__all__ = ["Background", "BackgroundLike", "as_backgrounds", "uniform_proposal"]
 
 
 @runtime_checkable
@@ -56,6 +56,10 @@ class BackgroundLike(Protocol):
     @property
     def n_features(self) -> int | None:
         """D; None if it takes rows of any number of features."""
+
+    @property
+    def footprint(self) -> Footprint | None:
+        """Opposite corners (low, high) of the box that `from_unit` fills."""
 
     def log_density(self, samples: Samples) -> Array:
         """ln b(x_i) (N,) of each row's observed features, seen through its noise; 0 where there are none."""
@@ -229,6 +233,23 @@ def _log_inside(corners: Footprint, group: PatternGroup, kind: NoiseKind) -> tup
     if kind == "diagonal":
         return independent_log_probability(box, group.noise), np.zeros(n)
     return rectangle_log_probability(box, np.broadcast_to(unpack(group.noise), (n, d, d)))
+
+
+def uniform_proposal(background: BackgroundLike) -> Background:
+    """Return the uniform density that `from_unit` of a background draws from.
+
+    Raises
+    ------
+    InvalidSetting
+        If the background has no footprint.
+    """
+    if isinstance(background, Background):
+        return background
+    if background.footprint is None:
+        raise InvalidSetting(
+            "under a selection, rows of the background are imputed too: give it a footprint that holds them."
+        )
+    return Background(background.footprint)
 
 
 def as_backgrounds(background: object, n_features: int) -> tuple[BackgroundLike, ...]:

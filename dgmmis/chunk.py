@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -93,6 +94,18 @@ class ArrayChunks:
     def n_chunks(self) -> int:
         """Number of chunks."""
         return len(self.samples)
+
+    def keeping_noise(self, columns: Sequence[int]) -> ArrayChunks:
+        """Return these rows with their noise in `columns` kept where they lack these features."""
+        noisy = self.rows.noise.array is not None
+        groups = (group for samples in self.samples for group in samples.groups)
+        if not (noisy and any(not np.isin(columns, group.observed).all() for group in groups)):
+            return self
+        samples = tuple(
+            self.rows.take(slice(*self.row_range(chunk))).samples(checked=True, keep_noise=columns)
+            for chunk in range(self.n_chunks)
+        )
+        return replace(self, samples=samples)
 
     def row_range(self, chunk: int) -> tuple[int, int]:
         """Return the first row of a chunk and one past its last."""

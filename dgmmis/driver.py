@@ -104,7 +104,9 @@ def prepare_run(path: Path, catalog: Catalog, task: Task, *, initial: Population
 
 
 def _digest(population: Population) -> str:
-    return digest_of(b"".join(np.ascontiguousarray(array).tobytes() for array in arrays_of(population).values()))
+    return digest_of(
+        b"".join(np.ascontiguousarray(array).tobytes() for array in arrays_of(population).values())
+    )
 
 
 def model_of(population: Population, task: Task, chunks: Catalog | ArrayChunks) -> Model:
@@ -235,8 +237,9 @@ def _drive_passes(attempt: _Attempt, start: Start, passes: Passes, limits: Limit
     latest = run.latest(at_most=limits.max_passes)
     parent = latest.digest if latest else run.digest_of_start()
     after = latest.scan if latest else None
-    history = history_of(latest)
-    problem = set_up(passes, information_sample(catalog), attempt.task, start.population)
+    history = history_of(run, latest)
+    sample = information_sample(catalog, attempt.task)
+    problem = set_up(passes, sample, attempt.task, start.population)
     attempt.observer.on_stage(f"fitting {catalog.n_rows:,} rows")
     last, began = after, time.perf_counter()
     for last in iterate(start.population, problem, limits, after=after):
@@ -260,22 +263,26 @@ def _set_aside_damaged(attempt: _Attempt) -> None:
         attempt.observer.on_stage(f"checkpoints {damaged} were damaged; their passes are made again")
 
 
-def history_of(latest: Checkpoint | None) -> list[Scan]:
-    """Rebuild the history of all passes up to a checkpoint from its log-likelihoods."""
+def history_of(run: RunFolder, latest: Checkpoint | None) -> list[Scan]:
+    """Read the history of all passes up to a checkpoint, which tells itself of those that were lost."""
     if latest is None:
         return []
-    values, weight = latest.scan.log_likelihoods, latest.scan.statistics.weight
-    return [
-        Scan(
+    return [_stored_scan(run, latest.scan, number) for number in range(latest.scan.number + 1)]
+
+
+def _stored_scan(run: RunFolder, last: Pass, number: int) -> Scan:
+    try:
+        return Scan.of(run.read_checkpoint(number).scan)
+    except (FileNotFoundError, CorruptCheckpoint):
+        value = last.log_likelihoods[number]
+        return Scan(
             number,
             value,
-            value / weight,
-            value - values[number - 1] if number else float("inf"),
-            predicted_gain(latest.scan.objectives[: number + 1], latest.scan.statistics.scale),
-            latest.scan.events if number == latest.scan.number else (),
+            value / last.statistics.weight,
+            value - last.log_likelihoods[number - 1] if number else float("inf"),
+            predicted_gain(last.objectives[: number + 1], last.statistics.scale),
+            (),
         )
-        for number, value in enumerate(values)
-    ]
 
 
 def _log_pass(attempt: _Attempt, last: Pass, seconds: float) -> None:

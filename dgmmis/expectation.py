@@ -10,16 +10,26 @@ from dgmmis.densities import fixed_components, log_amplitudes, noise_rows, noisy
 from dgmmis.errors import InvalidData, InvalidSetting
 from dgmmis.kernels import fixed_statistics, noisy_statistics
 from dgmmis.packed import Array, pack, packed_size, sub_positions, unpack
-from dgmmis.population import Population, background_densities
+from dgmmis.population import Population
 from dgmmis.projection_kernels import projected_statistics
 from dgmmis.samples import PatternGroup, Samples
 from dgmmis.score_statistics import Statistics
+from dgmmis.selected_rows import Cut, is_certain
+from dgmmis.tilted_background import kept_background_densities
+from dgmmis.tilted_expectation import summarize_uncertain
 
 __all__ = ["prepare", "summarize_samples"]
 
 
-def prepare(population: Population, samples: Samples) -> Samples:
+def prepare(population: Population, samples: Samples, cut: Cut | None = None) -> Samples:
     """Compute once what no parameter changes: the background densities of each row.
+
+    Parameters
+    ----------
+    population : Population
+    samples : Samples
+    cut : Cut, optional
+        The selection that rows passed: the background of rows that leave it uncertain is weighed by it.
 
     Raises
     ------
@@ -42,10 +52,12 @@ def prepare(population: Population, samples: Samples) -> Samples:
             "a background cannot be combined with a projection: its density at a projected row is not defined by its "
             "footprint. Leave one of them out (a projection that is the identity for every row is none)."
         )
-    return samples.with_densities(background_densities(population.backgrounds, samples))
+    return samples.with_densities(kept_background_densities(population.backgrounds, samples, cut))
 
 
-def summarize_samples(population: Population, samples: Samples, *, first_row: int = 0) -> Statistics:
+def summarize_samples(
+    population: Population, samples: Samples, *, first_row: int = 0, cut: Cut | None = None
+) -> Statistics:
     """Statistics of `samples` under `population`; exact, whatever is missing.
 
     Parameters
@@ -55,15 +67,24 @@ def summarize_samples(population: Population, samples: Samples, *, first_row: in
         As `prepare` returned them.
     first_row : int
         What row 0 is called in messages.
+    cut : Cut, optional
+        The selection that rows passed: those that leave it uncertain are summed as it tilts them.
 
     Raises
     ------
     InvalidData
         If a row has no finite density, or a component as rows see it is singular, naming the row.
+    SelectionError
+        If the selection fails.
     """
     statistics = _nothing(population)
     for group in samples.groups:
-        statistics = statistics + _summarize_group(population, samples, group, first_row)
+        if cut is None or is_certain(group, cut):
+            statistics = statistics + _summarize_group(population, samples, group, first_row)
+        else:
+            statistics = statistics + summarize_uncertain(
+                population, samples, group, cut, first_row=first_row
+            )
     return statistics
 
 

@@ -36,6 +36,8 @@ class Scan:
         What further passes would still add [total nats].
     events : tuple of str
         What a person should know.
+    completeness : float or None
+        Share of the complete sample that was observed; None without a selection, or if its pass was lost.
     """
 
     number: int
@@ -44,6 +46,7 @@ class Scan:
     gain: float
     predicted_gain: float
     events: tuple[str, ...]
+    completeness: float | None = None
 
     @classmethod
     def of(cls, scan: Pass) -> Scan:
@@ -56,6 +59,7 @@ class Scan:
             scan.gain,
             scan.predicted_gain,
             scan.events,
+            None if scan.completion is None else scan.completion.completeness,
         )
 
 
@@ -86,6 +90,8 @@ class FitResult:
         How the unobserved rows were imputed, if rows were selected.
     prior : Prior or None
         That the fit was made with.
+    objective : float
+        Log-likelihood plus logarithm of the prior [total nats]: what the fit climbed.
     """
 
     model: Model
@@ -99,6 +105,7 @@ class FitResult:
     backgrounds: tuple[BackgroundLike, ...] = ()
     completion: Completion | None = None
     prior: Prior | None = None
+    objective: float = float("nan")
 
     @property
     def background(self) -> BackgroundLike | None:
@@ -153,6 +160,7 @@ class FitResult:
             last.population.backgrounds,
             last.completion,
             prior,
+            last.objectives[-1],
         )
 
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 from scipy.stats import qmc
 
-from dgmmis.background import BackgroundLike
+from dgmmis.background import BackgroundLike, uniform_proposal
 from dgmmis.densities import component_log_densities, log_densities
 from dgmmis.errors import SelectionError
 from dgmmis.noise import Noise
@@ -97,14 +97,14 @@ def _positions(observation: Observation, reference: Reference, replicate: int, p
         out[:, k] = means[k] + np.einsum("bde,bne->bnd", lower[:, k], ndtri(uniform))
     for j, background in enumerate(population.backgrounds):
         uniform = _uniform(observation, reference, (replicate, part, n_components + j), 2 * f)
-        inside = _box(background, observation).from_unit(uniform[..., :f].reshape(-1, f))
+        inside = _marginal(background, observation).from_unit(uniform[..., :f].reshape(-1, f))
         roots = _roots(unpack(observation.classes.noise))
         noisy = np.einsum("bde,bne->bnd", roots, ndtri(uniform[..., f:]))
         out[:, n_components + j] = inside.reshape(n_classes, per_source, f) + noisy
     return out.reshape(n_classes, sources * per_source, f)
 
 
-def _box(background: BackgroundLike, observation: Observation) -> BackgroundLike:
+def _marginal(background: BackgroundLike, observation: Observation) -> BackgroundLike:
     return background.marginal(observation.columns)
 
 
@@ -124,7 +124,7 @@ def _uniform(
     if observation.oversampling is not None:
         stream = _stream(observation, reference, replicate, part, source)
         return np.asarray(stream.random((n_classes, size, n_dimensions)).clip(EDGE, 1 - EDGE))
-    sequence = qmc.Sobol(n_dimensions, bits=62, rng=_stream(observation, reference, replicate, 0, source))
+    sequence = qmc.Sobol(n_dimensions, bits=32, rng=_stream(observation, reference, replicate, 0, source))
     out = np.empty((n_classes, size, n_dimensions))
     position = 0
     for b in range(n_classes):
@@ -165,9 +165,10 @@ def _proposal(
     widened = Samples.from_arrays(values, Noise.packed(widening * noise), checked=True)
     terms = component_log_densities(equal, means, widening * covariances, widened)
     samples = Samples.from_arrays(values, Noise.packed(noise), checked=True)
-    boxes = tuple(_box(background, observation) for background in population.backgrounds)
-    densities = background_densities(boxes, samples)
-    sources = np.concatenate((terms, densities), axis=1)
+    marginals = tuple(_marginal(background, observation) for background in population.backgrounds)
+    densities = background_densities(marginals, samples)
+    uniform = background_densities(tuple(uniform_proposal(one) for one in marginals), samples)
+    sources = np.concatenate((terms, uniform), axis=1)
     return log_densities(sources) + np.log(reference.block), densities
 
 

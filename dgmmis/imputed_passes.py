@@ -10,11 +10,12 @@ import numpy as np
 from dgmmis.constraints import Constraints
 from dgmmis.errors import ImputationLimit
 from dgmmis.imputation import Imputed
-from dgmmis.information import gradient, information
+from dgmmis.information import Information, gradient, information, prior_score
 from dgmmis.observation import REPLICATES, Observation, Reference
 from dgmmis.population import Population
 from dgmmis.samples import Samples
 from dgmmis.score_statistics import Statistics
+from dgmmis.selected_rows import Cut
 
 __all__ = ["POINTS", "Completion", "Impute", "Imputation"]
 
@@ -69,16 +70,46 @@ class Completion:
     refinement: int = 1
 
     @classmethod
-    def of(cls, reference: Reference, since: int, imputed: Imputed) -> Completion:
-        """Keep what a person, or the next pass, needs of an imputation."""
+    def of(cls, reference: Reference, since: int, imputed: Imputed, observed: Statistics) -> Completion:
+        """Keep what a person, or the next pass, needs of an imputation and of the observed rows."""
         return cls(
             reference,
             since,
             imputed.completeness,
             imputed.completeness_error,
-            imputed.log_likelihood_error,
+            float(np.hypot(imputed.log_likelihood_error, observed.log_likelihood_error)),
             imputed.n_points,
         )
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What was found where the fit seemed to have converged.
+
+    Attributes
+    ----------
+    completion : Completion
+        With its score error and whether points must grow.
+    predicted_gain : float
+        What a Newton step would add [nats]: passes may creep where they seem to stand.
+    alarms : tuple of str
+        Components that the data hardly see.
+    """
+
+    completion: Completion
+    predicted_gain: float
+    alarms: tuple[str, ...]
+
+    @property
+    def events(self) -> tuple[str, ...]:
+        """What a person should know."""
+        if self.completion.refinement == 1:
+            return self.alarms
+        grown = (
+            f"imputed points times {self.completion.refinement}: they cost "
+            f"{self.completion.score_error:.2g} standard errors"
+        )
+        return (grown, *self.alarms)
 
 
 @dataclass(frozen=True)
@@ -94,6 +125,8 @@ class Imputation:
     sample : Samples
         A random sample of the rows, as `prepare` returned them, to take the information from.
     constraints : Constraints
+    cut : Cut, optional
+        The selection, as far as single rows are concerned.
     points : int
         Per component, to begin with.
     most_points : int
@@ -105,6 +138,7 @@ class Imputation:
     log_selection: float
     sample: Samples
     constraints: Constraints
+    cut: Cut | None = None
     points: int = POINTS
     most_points: int = 2**27
 
@@ -130,33 +164,41 @@ class Imputation:
 
     def judge(
         self, population: Population, statistics: Statistics, completion: Completion, imputed: Imputed
-    ) -> tuple[Completion, tuple[str, ...]]:
-        """Tell whether the points are enough at what looks like the optimum.
+    ) -> Verdict:
+        """Tell whether what looks like the optimum is one, and whether the points are enough for it.
+
+        Parameters
+        ----------
+        population : Population
+        statistics : Statistics
+            Of observed and unobserved rows together.
+        completion : Completion
+        imputed : Imputed
 
         Raises
         ------
         ImputationLimit
             If more points are needed than allowed.
         """
-        error = self.score_error(population, imputed)
+        matrix = information(
+            population, self.sample, self.observation.weight, self.constraints, imputed.statistics, self.cut
+        )
+        score = statistics + prior_score(population, self.constraints)
+        left = matrix.predicted_gain(gradient(population, score, self.constraints))
+        error = self._score_error(matrix, imputed)
         refinement = 1
         if self.observation.oversampling is None and error > WANTED_ERROR:
             # scrambled Sobol points: the error falls faster than the square root, slower than the number
             wanted = 2.0 ** np.ceil(1.5 * np.log2(error / WANTED_ERROR))
             refinement = int(min(max(wanted, 2), MOST_REFINEMENT))
             self._require_room(completion, refinement, error)
-        noted = (f"imputed points times {refinement}: they cost {error:.2g} standard errors",) if refinement > 1 else ()
-        noted += self._alarms(population, statistics, imputed)
-        return replace(completion, score_error=error, refinement=refinement), noted
+        judged = replace(completion, score_error=error, refinement=refinement)
+        return Verdict(judged, left, self._alarms(statistics, imputed))
 
-    def score_error(self, population: Population, imputed: Imputed) -> float:
+    def _score_error(self, matrix: Information, imputed: Imputed) -> float:
         """Error of the parameters from the points, root-mean-square in their standard errors."""
-        matrix = information(
-            population, self.sample, self.observation.weight, self.constraints, imputed.statistics
-        )
-        scores = np.array([gradient(population, one, self.constraints) for one in imputed.replicates])
-        offsets = scores - scores.mean(axis=0)
-        squares = [matrix.in_standard_errors(offset) ** 2 for offset in offsets]
+        scores = np.array([gradient(matrix.population, one, self.constraints) for one in imputed.replicates])
+        squares = [matrix.in_standard_errors(offset) ** 2 for offset in scores - scores.mean(axis=0)]
         return float(np.sqrt(np.sum(squares) / (REPLICATES * (REPLICATES - 1))))
 
     def _require_room(self, completion: Completion, refinement: int, error: float) -> None:
@@ -168,7 +210,7 @@ class Imputation:
                 "component that is hardly observed needs the most."
             )
 
-    def _alarms(self, population: Population, statistics: Statistics, imputed: Imputed) -> tuple[str, ...]:
+    def _alarms(self, statistics: Statistics, imputed: Imputed) -> tuple[str, ...]:
         """Name components that the data hardly see."""
         observed = statistics.zeroth - imputed.statistics.zeroth
         share = observed / np.maximum(statistics.zeroth, np.finfo(float).tiny)

@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
+from dgmmis.constrained_covariances import floor_eigenvalues
 from dgmmis.constraints import Constraints
-from dgmmis.packed import Array, lower_indices
+from dgmmis.packed import Array, lower_indices, pack
 from dgmmis.population import Population
 from dgmmis.row_scores import row_scores
 from dgmmis.samples import Samples
 from dgmmis.score_statistics import Statistics
+from dgmmis.selected_rows import Cut
 
-__all__ = ["Information", "gradient", "information"]
+__all__ = ["Information", "gradient", "information", "prior_score"]
+
+ON_FLOOR = 1e-9
+"""Rounding of an eigenvalue that was set to the floor, relative to it."""
+
+MOST_TOGETHER = 300
+"""With more parameters than these, only the information within each component is kept: the square would cost
+more than the passes, and the random sample could not fill it."""
 
 FLAT = 1e-9
 """Directions with less than this share of the largest information carry none."""
@@ -40,10 +51,21 @@ class Information:
 
     def in_standard_errors(self, score: Array) -> float:
         """Root-mean-square shift of the parameters, in their standard errors, that an extra score (p,) makes."""
+        values, _ = self._spectrum
+        return float(np.sqrt(2 * self.predicted_gain(score) / len(values)))
+
+    def predicted_gain(self, score: Array) -> float:
+        """What a Newton step would add to the objective where its gradient is `score` (p,) [nats]."""
+        values, vectors = self._spectrum
+        along = np.einsum("pq,p->q", vectors, score)
+        return float(0.5 * np.sum(along**2 / values))
+
+    @cached_property
+    def _spectrum(self) -> tuple[Array, Array]:
+        """Eigenvalues and eigenvectors of the directions that the rows tell anything of."""
         values, vectors = np.linalg.eigh(self.matrix)
         known = values > FLAT * values[-1]
-        along = np.einsum("pq,p->q", vectors[:, known], score)
-        return float(np.sqrt(np.sum(along**2 / values[known]) / known.sum()))
+        return values[known], vectors[:, known]
 
     def amplitude_errors(self) -> Array:
         """Standard errors of the amplitudes (K + J,), components first, from the inverse of the matrix."""
@@ -66,6 +88,7 @@ def information(
     weight: float,
     constraints: Constraints,
     imputed: Statistics | None = None,
+    cut: Cut | None = None,
 ) -> Information:
     """Information of rows of this total weight, estimated on a random sample of them.
 
@@ -79,16 +102,21 @@ def information(
     constraints : Constraints
     imputed : Statistics, optional
         Of all unobserved rows: their score, the gradient of -ln Z, is shared among the rows alike.
+    cut : Cut, optional
+        The selection that the rows passed.
     """
     shared = 0.0 if imputed is None else gradient(population, imputed, constraints) / weight
-    matrix, total = np.zeros(()), 0.0
-    for rows in row_scores(population, sample):
+    n_parameters = len(gradient(population, _no_score(population), constraints))
+    matrix, total = np.zeros((n_parameters, n_parameters)), 0.0
+    for rows in row_scores(population, sample, cut):
         scores = shared + _coordinates(
             population, constraints, rows.zeroth, rows.background, rows.first, rows.second
         )
-        matrix = matrix + np.einsum("n,np,nq->pq", rows.weights, scores, scores)
+        for block in _blocks(population, constraints, scores.shape[1]):
+            within = scores[:, block]
+            matrix[np.ix_(block, block)] += np.einsum("n,np,nq->pq", rows.weights, within, within)
         total += float(rows.weights.sum())
-    return Information(np.asarray(matrix * (weight / total)), population, constraints)
+    return Information(matrix * (weight / total), population, constraints)
 
 
 def gradient(population: Population, statistics: Statistics, constraints: Constraints) -> Array:
@@ -97,9 +125,41 @@ def gradient(population: Population, statistics: Statistics, constraints: Constr
     return _coordinates(population, constraints, s.zeroth, s.background, s.first, s.second)
 
 
-def _free_amplitudes(population: Population, constraints: Constraints) -> Array:
-    fixed = [background.fixed for background in population.backgrounds]
-    return ~np.concatenate((constraints.frozen.amplitudes, np.array(fixed, dtype=bool)))
+def prior_score(population: Population, constraints: Constraints) -> Statistics:
+    """Write the gradient of the log-prior as statistics: rows that would have it as their score.
+
+    For the inverse Wishart, twice the gradient by V is V^-1 Psi V^-1 - (nu + D + 1) V^-1.
+    """
+    n_components, n_features = population.n_components, population.n_features
+    score = _no_score(population)
+    prior = constraints.prior
+    if prior is None:
+        return score
+    if prior.amplitudes is not None:
+        score.zeroth[:] = prior.amplitudes.rows(n_components)
+    if prior.covariances is not None:
+        inverse = np.linalg.inv(population.mixture.covariances)
+        pull = inverse @ prior.covariances.matrix(n_features) @ inverse
+        judged = constraints.distinct_covariances
+        score.second[judged] = pack(pull - prior.covariances.rows(n_features) * inverse)[judged]
+    return score
+
+
+def _free_amplitudes(population: Population, constraints: Constraints) -> NDArray[np.bool_]:
+    """Amplitudes (K + J,) that may move: not frozen, not fixed, not at a limit."""
+    held = [
+        one.fixed or not one.amplitude_min < one.amplitude < one.amplitude_max for one in population.backgrounds
+    ]
+    return ~np.concatenate((constraints.frozen.amplitudes, np.array(held, dtype=bool)))
+
+
+def _free_covariances(population: Population, constraints: Constraints) -> NDArray[np.bool_]:
+    """Components (K,) whose covariance may move: not frozen, and not on its floor."""
+    free = ~constraints.frozen.covariances
+    if constraints.floor is not None:
+        lowest = floor_eigenvalues(population.mixture.covariances, constraints.floor)
+        free &= lowest > 1 + ON_FLOOR
+    return np.asarray(free)
 
 
 def _coordinates(
@@ -118,21 +178,47 @@ def _coordinates(
     held = counts[..., free].sum(axis=-1, keepdims=True)
     logits = counts[..., free] - held * (amplitudes[free] / amplitudes[free].sum())
     means = (first * scale)[..., ~constraints.frozen.means, :]
-    parts = (logits[..., :-1], _flat(means, 2), _of_covariances(constraints, second, scale))
+    parts = (logits[..., :-1], _flat(means, 2), _of_covariances(population, constraints, second, scale))
     return np.concatenate(parts, axis=-1)
 
 
-def _of_covariances(constraints: Constraints, second: Array, scale: Array) -> Array:
+def _of_covariances(
+    population: Population, constraints: Constraints, second: Array, scale: Array
+) -> Array:
     """Scores of the covariances' free numbers, by type."""
     rows, columns = lower_indices(scale.shape[1])
     scores = second * scale[:, rows] * scale[:, columns] * np.where(rows == columns, 0.5, 1.0)
-    scores = scores[..., ~constraints.frozen.covariances, :]
+    scores = scores[..., _free_covariances(population, constraints), :]
     if constraints.covariance_type == "tied":
         return np.asarray(scores.sum(axis=-2))
     if constraints.covariance_type == "full":
         return _flat(scores, 2)
     diagonal = scores[..., rows == columns]
-    return _flat(diagonal, 2) if constraints.covariance_type == "diagonal" else np.asarray(diagonal.sum(axis=-1))
+    return (
+        _flat(diagonal, 2) if constraints.covariance_type == "diagonal" else np.asarray(diagonal.sum(axis=-1))
+    )
+
+
+def _no_score(population: Population) -> Statistics:
+    return Statistics.zero(population.n_components, population.n_features, len(population.backgrounds))
+
+
+def _blocks(population: Population, constraints: Constraints, n_parameters: int) -> list[NDArray[np.intp]]:
+    """Parameters whose information is kept together: all of them, or each component's own if they are many."""
+    if n_parameters <= MOST_TOGETHER or constraints.covariance_type == "tied":
+        return [np.arange(n_parameters)]
+    n_logits = max(0, int(_free_amplitudes(population, constraints).sum()) - 1)
+    n_means = int((~constraints.frozen.means).sum()) * population.n_features
+    free = np.flatnonzero(_free_covariances(population, constraints))
+    per_covariance = (n_parameters - n_logits - n_means) // max(1, len(free))
+    owner = np.concatenate(
+        (
+            np.flatnonzero(_free_amplitudes(population, constraints))[:n_logits],
+            np.repeat(np.flatnonzero(~constraints.frozen.means), population.n_features),
+            np.repeat(free, per_covariance),
+        )
+    )
+    return [np.flatnonzero(owner == k) for k in np.unique(owner)]
 
 
 def _flat(array: Array, n_axes: int) -> Array:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from math import isnan
 
 from dgmmis.constraints import Constraints
 from dgmmis.convergence import predicted_gain
@@ -17,6 +18,9 @@ from dgmmis.population import Population
 from dgmmis.score_statistics import Statistics
 
 __all__ = ["Limits", "Pass", "Problem", "Summarize", "iterate", "stopping_reason"]
+
+JUDGED_AT = 0.1
+"""Predicted gain [total nats] below which the imputed points are judged."""
 
 Summarize = Callable[[Population], Statistics]
 """The statistics of all rows under a population: one pass over the data."""
@@ -121,9 +125,9 @@ def iterate(
         what would have followed then, bit for bit.
     """
     if after is not None and stopping_reason(after, limits):
-        yield replace(after, reason=stopping_reason(after, limits))
+        yield _concluded(replace(after, reason=""), problem, limits, None)
         return
-    scan = after
+    scan = None if after is None else replace(after, reason="")
     while scan is None or not scan.reason:
         if scan is not None:
             population = maximize(scan.population, scan.statistics, problem.constraints)
@@ -140,7 +144,7 @@ def _scan(population: Population, problem: Problem, limits: Limits, before: Pass
     if problem.imputation is not None:
         reference, since = _reference(population, problem.imputation, before, number)
         imputed = problem.imputation.impute(population, reference)
-        completion = Completion.of(reference, since, imputed)
+        completion = Completion.of(reference, since, imputed, statistics)
         statistics = problem.imputation.together(statistics, imputed)
     return _judged(population, statistics, problem, limits, before, completion, imputed)
 
@@ -185,12 +189,33 @@ def _judged(
     gain = predicted_gain(objectives[since:], statistics.scale)
     events = events_of(population, statistics, problem.constraints)
     scan = Pass(population, statistics, log_likelihoods, objectives, gain, "", events, completion)
-    reason = stopping_reason(scan, limits)
-    if reason == "converged" and problem.imputation is not None and completion is not None and imputed is not None:
-        completion, noted = problem.imputation.judge(population, statistics, completion, imputed)
-        scan = replace(scan, completion=completion, events=events + noted)
-        reason = stopping_reason(scan, limits)
-    return replace(scan, reason=reason)
+    return _concluded(scan, problem, limits, imputed)
+
+
+def _concluded(scan: Pass, problem: Problem, limits: Limits, imputed: Imputed | None) -> Pass:
+    """Judge the imputed points of a pass where the fit seems to stand, and say why it stops, if it does.
+
+    Whether points grow must not depend on an attempt's tolerance: they are judged wherever little is predicted to
+    be gained.  A fit that stops earlier, by a loose tolerance, learns the points' error and leaves them as they are.
+    """
+    reason, completion = stopping_reason(scan, limits), scan.completion
+    stands = imputed is not None and scan.predicted_gain <= JUDGED_AT
+    unknown = completion is not None and isnan(completion.score_error)
+    if problem.imputation is None or completion is None or not (stands or (reason == "converged" and unknown)):
+        return replace(scan, reason=reason)
+    if imputed is None:
+        imputed = problem.imputation.impute(scan.population, completion.reference)
+    verdict = problem.imputation.judge(scan.population, scan.statistics, completion, imputed)
+    if not stands:
+        judged = replace(verdict.completion, refinement=1)
+        return replace(scan, completion=judged, events=scan.events + verdict.alarms, reason=reason)
+    scan = replace(
+        scan,
+        completion=verdict.completion,
+        predicted_gain=max(scan.predicted_gain, verdict.predicted_gain),
+        events=scan.events + verdict.events,
+    )
+    return replace(scan, reason=stopping_reason(scan, limits))
 
 
 def stopping_reason(scan: Pass, limits: Limits) -> str:

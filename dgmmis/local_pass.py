@@ -12,10 +12,12 @@ from dgmmis.imputation import Imputed, combine, impute_leaf, leaves
 from dgmmis.imputation_points import Points, draw_points
 from dgmmis.observation import Observation, Reference
 from dgmmis.packed import Array
-from dgmmis.population import Population, background_densities
+from dgmmis.population import Population
 from dgmmis.samples import Samples
 from dgmmis.score_statistics import Statistics
+from dgmmis.selected_rows import Cut
 from dgmmis.survey import Survey, Surveyor
+from dgmmis.tilted_background import kept_background_densities
 from dgmmis.tree import Tree, sum_leaves
 
 __all__ = ["Chunks", "LocalPasses", "local_summarize", "processors"]
@@ -48,6 +50,9 @@ class Chunks(Protocol):
     def read_samples(self, chunk: int) -> Samples:
         """One chunk."""
 
+    def keeping_noise(self, columns: Sequence[int]) -> Chunks:
+        """Return the same chunks, their noise in `columns` kept where rows lack these features."""
+
 
 class LocalPasses:
     """Passes over data that this process reads itself.
@@ -59,10 +64,13 @@ class LocalPasses:
     chunks : Chunks
     threads : int, optional
         Default: the processors this process may use.
+    cut : Cut, optional
+        The selection that the rows passed.
     """
 
-    def __init__(self, chunks: Chunks, *, threads: int | None = None) -> None:
-        self._chunks, self._threads = chunks, threads or processors()
+    def __init__(self, chunks: Chunks, *, threads: int | None = None, cut: Cut | None = None) -> None:
+        self._chunks = chunks if cut is None else chunks.keeping_noise(cut.noise_columns)
+        self._threads, self._cut = threads or processors(), cut
         self._densities: dict[int, Array] = {}  # of the backgrounds, by chunk
 
     def summarize(self, population: Population) -> Statistics:
@@ -70,7 +78,8 @@ class LocalPasses:
 
         def leaf(chunk: int) -> Statistics:
             first_row = self._chunks.row_range(chunk)[0]
-            return summarize_samples(population, self._read(population, chunk), first_row=first_row)
+            samples = self._read(population, chunk)
+            return summarize_samples(population, samples, first_row=first_row, cut=self._cut)
 
         return _sum_over_chunks(self._chunks.n_chunks, leaf, self._threads)
 
@@ -106,7 +115,7 @@ class LocalPasses:
             return samples
         densities = self._densities.get(chunk)
         if densities is None:
-            densities = background_densities(population.backgrounds, samples)
+            densities = kept_background_densities(population.backgrounds, samples, self._cut)
             if sum(array.nbytes for array in self._densities.values()) < MOST_KEPT:
                 self._densities[chunk] = densities
         return samples.with_densities(densities)

@@ -54,7 +54,7 @@ class FitDisplay:
         self._progress.update(self._pass, completed=done, total=of)
 
     def on_pass(self, scan: Scan, log_likelihoods: tuple[float, ...], rows: int) -> None:
-        """Show a finished pass: log-likelihood, predicted gain, rows per second, time left."""
+        """Show a finished pass: log-likelihood, completeness, predicted gain, rows per second, time left."""
         now = time.monotonic()
         self._seconds = [*self._seconds[-19:], now - self._began]
         self._began = now
@@ -62,8 +62,8 @@ class FitDisplay:
         left = passes_left(log_likelihoods, self._tolerance) * seconds
         what = f"pass {scan.number}"
         detail = (
-            f"ln L/row {scan.mean_log_likelihood:.6f}, to gain {_nats(scan.predicted_gain)}, "
-            f"{rows / max(seconds, 1e-9) / 1e6:.2f} M rows/s, {_duration(left)}"
+            f"ln L/row {scan.mean_log_likelihood:.6f}, {_kept(scan.completeness)}"
+            f"to gain {_nats(scan.predicted_gain)}, {rows / max(seconds, 1e-9) / 1e6:.2f} M rows/s, {_duration(left)}"
         )
         self._progress.update(self._pass, description=what, detail=detail, completed=0)
         if not self._console.is_terminal and _worth_a_line(scan.number):
@@ -74,6 +74,10 @@ class FitDisplay:
 
 def _worth_a_line(number: int) -> bool:
     return number < 3 or number % 10 == 0
+
+
+def _kept(completeness: float | None) -> str:
+    return "" if completeness is None else f"completeness {completeness:.4f}, "
 
 
 def _nats(value: float) -> str:

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from dgmmis.densities import log_densities
-from dgmmis.packed import Array, lower_indices, packed_size, sub_positions, unpack
+from dgmmis.packed import Array, lower_indices, packed_size, sub_positions
 from dgmmis.population import Population
 from dgmmis.samples import PatternGroup, Samples
+from dgmmis.selected_rows import Cut, is_certain, noise_covariances
+from dgmmis.tilted_expectation import TiltedScores, tilted_scores
 
 __all__ = ["RowScores", "row_scores"]
 
@@ -38,19 +40,42 @@ class RowScores:
     background: Array
 
 
-def row_scores(population: Population, samples: Samples) -> Iterator[RowScores]:
-    """Yield the scores of all rows that have an observed feature, some rows at a time; unprojected rows only."""
+def row_scores(population: Population, samples: Samples, cut: Cut | None = None) -> Iterator[RowScores]:
+    """Yield the scores of all rows that have an observed feature, some rows at a time; unprojected rows only.
+
+    Parameters
+    ----------
+    population : Population
+    samples : Samples
+        As `prepare` returned them.
+    cut : Cut, optional
+        The selection that the rows passed.
+    """
     terms = population.component_log_densities(samples)
     responsibilities = np.exp(terms - log_densities(terms)[:, None])
     for group in samples.groups:
+        if cut is not None and not is_certain(group, cut):
+            for scores in tilted_scores(population, samples, group, cut):
+                yield _in_all_features(population, group, scores)
+            continue
         for start in range(0, len(group.rows), SLAB):
             rows = slice(start, start + SLAB)
             yield _scores(population, group, rows, responsibilities[group.rows[rows]])
 
 
+def _in_all_features(population: Population, group: PatternGroup, scores: TiltedScores) -> RowScores:
+    n, n_components = scores.first.shape[:2]
+    first = np.zeros((n, n_components, population.n_features))
+    second = np.zeros((n, n_components, packed_size(population.n_features)))
+    first[:, :, scores.features] = scores.first
+    second[:, :, sub_positions(scores.features)] = scores.second
+    q = scores.responsibilities
+    return RowScores(group.weights[scores.rows], q[:, :n_components], first, second, q[:, n_components:])
+
+
 def _scores(population: Population, group: PatternGroup, rows: slice, q: Array) -> RowScores:
     mixture, observed = population.mixture, group.observed
-    noise = _noise(group, rows)
+    noise = noise_covariances(group.noise, len(observed), rows)
     n, (n_components, n_features) = len(q), mixture.means.shape
     first = np.zeros((n, n_components, n_features))
     second = np.zeros((n, n_components, packed_size(n_features)))
@@ -62,15 +87,3 @@ def _scores(population: Population, group: PatternGroup, rows: slice, q: Array) 
         first[:, k, observed] = q[:, k, None] * u
         second[:, k, places] = q[:, k, None] * scatter
     return RowScores(group.weights[rows], q[:, :n_components], first, second, q[:, n_components:])
-
-
-def _noise(group: PatternGroup, rows: slice) -> Array:
-    """Noise covariances that broadcast against (n, d, d)."""
-    d, noise = len(group.observed), group.noise
-    if noise is None:
-        return np.zeros((1, d, d))
-    if noise.ndim == 1:
-        return unpack(noise)[None]
-    if noise.shape[1] == d and packed_size(d) != d:
-        return noise[rows, :, None] * np.eye(d)
-    return unpack(noise[rows])

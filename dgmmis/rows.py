@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -57,7 +58,12 @@ class Rows:
         return Rows(self.values[which], self.noise.take(which), weights, projection)
 
     def samples(
-        self, *, names: tuple[str, ...] | None = None, first_row: int = 0, checked: bool = False
+        self,
+        *,
+        names: tuple[str, ...] | None = None,
+        first_row: int = 0,
+        checked: bool = False,
+        keep_noise: Sequence[int] = (),
     ) -> Samples:
         """Group these rows for the kernels; parameters as in `Samples.from_arrays`."""
         return Samples.from_arrays(
@@ -68,4 +74,5 @@ class Rows:
             names=names,
             first_row=first_row,
             checked=checked,
+            keep_noise=keep_noise,
         )

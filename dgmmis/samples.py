@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -36,6 +37,9 @@ class PatternGroup:
         ln h of points drawn from a density h instead of observed: they weigh p(x) / h(x) more.
     projection : None, (d, D) shared by these rows, or (n, d, D) row by row
         From the mixture's features to the observed ones; None where these are some of the mixture's.
+    joint_noise : None or as `noise`
+        Over the observed features and those asked for by `keep_noise`, ascending; None if the rows lack none
+        of these.  Entries of features that the rows lack are what was given: NaN, if nothing was.
     """
 
     observed: NDArray[np.intp]
@@ -46,6 +50,7 @@ class PatternGroup:
     densities: Array
     proposal: Array = field(default_factory=lambda: np.empty(0))
     projection: Array | None = None
+    joint_noise: Array | None = None
 
     @property
     def has_own_projections(self) -> bool:
@@ -88,6 +93,7 @@ class Samples:
         names: tuple[str, ...] | None = None,
         first_row: int = 0,
         checked: bool = False,
+        keep_noise: Sequence[int] = (),
     ) -> Samples:
         """Check rows and group them.
 
@@ -107,6 +113,8 @@ class Samples:
             What row 0 is called in messages.
         checked : bool
             The rows come from a catalogue, which checked them when it was written.
+        keep_noise : sequence of int
+            Columns whose noise is kept even for rows that lack them; it is not checked.
 
         Raises
         ------
@@ -122,7 +130,7 @@ class Samples:
             faults = find_faults(values, noise, weights)
             refuse_faults(faults, names or default_names(n_features), first_row=first_row)
             refuse_projection(projection, values, first_row=first_row)
-        groups = _group(values, noise, weights, projection)
+        groups = _group(values, noise, weights, projection, np.array(sorted(keep_noise), dtype=np.intp))
         return cls(n_rows, n_features, latent_features(projection, n_features), noise.kind, groups)
 
     @property
@@ -136,6 +144,7 @@ class Samples:
             + group.proposal.nbytes
             + (0 if group.noise is None else group.noise.nbytes)
             + (0 if group.projection is None else group.projection.nbytes)
+            + (0 if group.joint_noise is None else group.joint_noise.nbytes)
             for group in self.groups
         )
 
@@ -180,7 +189,9 @@ def as_weights(weights: ArrayLike | None, n_rows: int) -> Array:
     return array
 
 
-def _group(values: Array, noise: Noise, weights: Array, projection: Array | None) -> tuple[PatternGroup, ...]:
+def _group(
+    values: Array, noise: Noise, weights: Array, projection: Array | None, keep_noise: NDArray[np.intp]
+) -> tuple[PatternGroup, ...]:
     missing = np.isnan(values)
     codes = pattern_codes(missing)
     order = np.argsort(codes, kind="stable")
@@ -190,6 +201,9 @@ def _group(values: Array, noise: Noise, weights: Array, projection: Array | None
         observed = np.flatnonzero(~missing[rows[0]])
         if len(observed):
             group = _one_group(values, noise, weights, observed, rows)
+            if not np.isin(keep_noise, observed).all():
+                joint = _sub_noise(noise, np.union1d(observed, keep_noise), rows)
+                group = replace(group, joint_noise=joint)
             groups.append(replace(group, projection=seen_projection(projection, observed, rows)))
     return tuple(groups)
 

@@ -34,6 +34,9 @@ class Statistics:
         H_k = sum s q (u u^T - G), packed; twice the gradient by the covariance.
     background : (J,)
         B_j = sum s q of the J background densities.
+    log_likelihood_error : float
+        Monte-Carlo error of the log-likelihood [nats], where a selection was integrated by points.  Rows share
+        their points, so it is the sum of theirs: an upper bound.
     """
 
     rows: int
@@ -43,6 +46,7 @@ class Statistics:
     first: Array
     second: Array
     background: Array = field(default_factory=lambda: np.zeros(0))
+    log_likelihood_error: float = 0.0
 
     @classmethod
     def zero(cls, n_components: int, n_features: int, n_backgrounds: int = 0) -> Statistics:
@@ -66,6 +70,7 @@ class Statistics:
             self.first + other.first,
             self.second + other.second,
             self.background + other.background,
+            self.log_likelihood_error + other.log_likelihood_error,
         )
 
     def scaled(self, factor: float) -> Statistics:
@@ -78,6 +83,7 @@ class Statistics:
             factor * self.first,
             factor * self.second,
             factor * self.background,
+            factor * self.log_likelihood_error,
         )
 
     @property

@@ -14,6 +14,7 @@ from dgmmis.observation import Observation
 from dgmmis.packed import Array, pack, packed_size
 from dgmmis.population import Population
 from dgmmis.samples import Samples
+from dgmmis.selected_rows import Cut
 from dgmmis.selection import BoundSelection
 from dgmmis.survey import Survey, Surveyor, surveyor_of
 
@@ -49,14 +50,15 @@ class Selecting:
     seed: int = 0
     oversampling: float | None = None
 
+    @property
+    def cut(self) -> Cut:
+        """What single rows need of it."""
+        model = None if callable(self.noise_model) else self.noise_model
+        return Cut(self.selection, self.before_noise, model, self.seed)
+
     def surveyor(self, pilot: Samples) -> Surveyor:
         """Make what looks at all rows once, its noise classes defined on a random sample."""
-        return surveyor_of(
-            pilot,
-            self.selection,
-            before_noise=self.before_noise,
-            one_class=self.noise_model is not None,
-        )
+        return surveyor_of(pilot, self.cut, one_class=self.noise_model is not None)
 
     def observation(self, survey: Survey, population: Population) -> Observation:
         """Complete the observation model by what the survey found.
@@ -95,7 +97,12 @@ class Selecting:
         return NoiseClasses(pack(block)[None], classes.weights.sum()[None])
 
     def imputation(
-        self, survey: Survey, observation: Observation, impute: Impute, sample: Samples, constraints: Constraints
+        self,
+        survey: Survey,
+        observation: Observation,
+        impute: Impute,
+        sample: Samples,
+        constraints: Constraints,
     ) -> Imputation:
         """Put together what the passes need."""
-        return Imputation(observation, impute, survey.log_selection, sample, constraints)
+        return Imputation(observation, impute, survey.log_selection, sample, constraints, self.cut)

@@ -103,7 +103,8 @@ def choose_start(
         float("nan") if isinstance(fit, DgmmisError) else fit.statistics.mean_log_likelihood for fit in fits
     )
     failure = next((fit for fit in fits if isinstance(fit, DgmmisError)), None)
-    for chosen in np.argsort(-np.nan_to_num(scores, nan=-np.inf), kind="stable").tolist():
+    objectives = [-np.inf if isinstance(fit, DgmmisError) else fit.objectives[-1] for fit in fits]
+    for chosen in np.argsort(-np.array(objectives), kind="stable").tolist():
         fit = fits[chosen]
         if isinstance(fit, DgmmisError):
             break
@@ -120,15 +121,16 @@ def choose_start(
 def short_fits(rows: Rows, task: Task, n_starts: int = N_STARTS) -> list[Pass | DgmmisError]:
     """Fit rows briefly from several seedings; the last pass of each, or what ended it."""
     chunks = chunks_of(rows, chunk_rows=len(rows))
-    latent = rows.values if rows.projection is None else latent_values(rows, rows.latent_features)
+    latent = rows.values if rows.projection is None else latent_values(rows)
     streams = np.random.SeedSequence(task.seed).spawn(n_starts)
+    local, sample = LocalPasses(chunks, threads=1, cut=task.cut), information_sample(chunks, task)
     passes = SHORT_PASSES if task.selecting is None else SELECTED_PASSES
 
     def fit(stream: np.random.SeedSequence) -> Pass | DgmmisError:
-        mixture = seeded_mixture(latent, task.n_components, np.random.default_rng(stream))
+        mixture = seeded_mixture(latent, task.n_components, np.random.default_rng(stream), rows.weights)
         population = conform(Population(mixture, task.backgrounds), task.constraints)
         try:
-            problem = set_up(LocalPasses(chunks, threads=1), information_sample(chunks), task, population)
+            problem = set_up(local, sample, task, population)
             return deque(iterate(population, problem, Limits(0, passes)), maxlen=1).pop()
         except GOES_ON as error:
             return error
@@ -137,11 +139,10 @@ def short_fits(rows: Rows, task: Task, n_starts: int = N_STARTS) -> list[Pass | 
         return list(pool.map(fit, streams))
 
 
-def _converge(
-    pilot: Rows, task: Task, population: Population, report: Callable[[Pass], None] | None
-) -> Pass:
+def _converge(pilot: Rows, task: Task, population: Population, report: Callable[[Pass], None] | None) -> Pass:
     chunks = chunks_of(pilot, chunk_rows=PILOT_CHUNK)
-    problem = set_up(LocalPasses(chunks), information_sample(chunks), task, population)
+    passes = LocalPasses(chunks, cut=task.cut)
+    problem = set_up(passes, information_sample(chunks, task), task, population)
     scan = None
     for scan in iterate(population, problem, PILOT_LIMITS):
         if report is not None:

@@ -15,6 +15,7 @@ from dgmmis.population import Population
 from dgmmis.rows import Rows
 from dgmmis.samples import Samples
 from dgmmis.score_statistics import Statistics
+from dgmmis.selected_rows import Cut
 from dgmmis.selecting import INFORMATION_ROWS, Selecting
 from dgmmis.survey import Survey, Surveyor
 
@@ -41,6 +42,11 @@ class Task:
     selecting: Selecting | None = None
     seed: int = 0
 
+    @property
+    def cut(self) -> Cut | None:
+        """The selection, as far as single rows are concerned."""
+        return None if self.selecting is None else self.selecting.cut
+
 
 class Passes(Protocol):
     """Passes over all rows, wherever they are."""
@@ -62,9 +68,10 @@ class Sampled(Protocol):
         """At most `n_rows` rows, drawn at random."""
 
 
-def information_sample(chunks: Sampled) -> Samples:
+def information_sample(chunks: Sampled, task: Task) -> Samples:
     """Read the random sample that noise classes and the information are taken from."""
-    return chunks.read_pilot(INFORMATION_ROWS).samples(checked=True)
+    keep_noise = () if task.cut is None else task.cut.noise_columns
+    return chunks.read_pilot(INFORMATION_ROWS).samples(checked=True, keep_noise=keep_noise)
 
 
 def set_up(passes: Passes, sample: Samples, task: Task, population: Population) -> Problem:
@@ -90,6 +97,10 @@ def set_up(passes: Passes, sample: Samples, task: Task, population: Population) 
     survey = passes.survey(selecting.surveyor(sample))
     observation = selecting.observation(survey, population)
     imputation = selecting.imputation(
-        survey, observation, passes.impute(observation), prepare(population, sample), task.constraints
+        survey,
+        observation,
+        passes.impute(observation),
+        prepare(population, sample, task.cut),
+        task.constraints,
     )
     return Problem(passes.summarize, task.constraints, imputation)

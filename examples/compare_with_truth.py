@@ -10,6 +10,7 @@ from scipy.optimize import linear_sum_assignment
 
 from dgmmis import Mixture, Model, open_catalog, open_run
 from dgmmis.local_pass import local_summarize
+from dgmmis.population import Population
 
 
 def matching(truth: Mixture, fit: Mixture) -> np.ndarray:
@@ -40,7 +41,7 @@ def main() -> None:
         pairs += zip(*sigmas, strict=True)
         print("truth|fit" + "".join(f"{a:>11.4f}|{b:<10.4f}" for a, b in pairs))
     catalog = open_catalog(run.data["path"])
-    of_truth = local_summarize(catalog)(truth.mixture).log_likelihood
+    of_truth = local_summarize(catalog)(Population(truth.mixture)).log_likelihood
     latest = run.latest()
     gain = latest.scan.statistics.log_likelihood - of_truth
     free = truth.mixture.n_components * 10 - 1

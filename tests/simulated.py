@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 
 import dgmmis
+from dgmmis.background import Background
+from dgmmis.selection import Box
 
 TRUTH = dgmmis.Mixture(
     np.array([0.5, 0.3, 0.2]),
@@ -40,10 +42,47 @@ def write_catalog(path: Path, *, n_rows: int, chunk_rows: int, seed: int = 0) ->
     return dgmmis.ingest(values, path, features=("a", "b", "c"), noise=noise, chunk_rows=chunk_rows)
 
 
+SELECTION = Box([-5.0, -4.0], [5.0, 6.0], features=("a", "b"))
+FOOTPRINT = ((-10.0, -10.0, -10.0), (10.0, 10.0, 10.0))
+
+
+def write_selected_catalog(path: Path, *, n_rows: int, chunk_rows: int, seed: int = 0) -> dgmmis.Catalog:
+    """Ingest what `SELECTION` kept of simulated rows, a tenth of which are uniform in `FOOTPRINT`.
+
+    Only the feature that the selection does not look at is missing from some rows.  Errors are independent:
+    the background behind correlated ones costs far more than all else.
+    """
+    rng = np.random.default_rng(seed)
+    noise = rng.uniform(0.01, 0.4, (n_rows, 3))
+    values = TRUTH.draw(n_rows, rng) + np.sqrt(noise) * rng.normal(size=(n_rows, 3))
+    behind = rng.random(n_rows) < 0.1
+    values[behind] = rng.uniform(*FOOTPRINT, (behind.sum(), 3))
+    kept = SELECTION.answer(values[:, :2])
+    values, noise = values[kept], noise[kept]
+    values[rng.random(len(values)) < 0.2, 2] = np.nan
+    return dgmmis.ingest(values, path, features=("a", "b", "c"), noise=noise, chunk_rows=chunk_rows)
+
+
+def whole_model() -> dict[str, object]:
+    """Settings of a fit of `write_selected_catalog` that uses every part of the observation model."""
+    return {
+        "n_components": 3,
+        "selection": SELECTION,
+        "background": Background(FOOTPRINT, amplitude=0.2),
+        "floor": 0.1,
+    }
+
+
 def bits_of(result: dgmmis.FitResult) -> str:
-    """Hash of every bit of the fitted mixture and its log-likelihood."""
-    mixture = result.mixture
+    """Hash of every bit of the fitted population and its log-likelihood."""
+    mixture, behind = result.mixture, result.population.background_amplitudes
     digest = hashlib.sha256()
-    for array in (mixture.amplitudes, mixture.means, mixture.covariances, np.array(result.log_likelihood)):
+    for array in (
+        mixture.amplitudes,
+        mixture.means,
+        mixture.covariances,
+        behind,
+        np.array(result.log_likelihood),
+    ):
         digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()

@@ -21,7 +21,8 @@ from dgmmis.cluster.supervisor import Supervisor
 from dgmmis.cluster.worker_side import SampleCache
 from dgmmis.errors import ClusterLost, CorruptCatalog, InvalidData
 from dgmmis.local_pass import local_summarize
-from simulated import TRUTH, bits_of, noisy_rows, write_catalog
+from dgmmis.population import Population
+from simulated import TRUTH, bits_of, noisy_rows, whole_model, write_catalog, write_selected_catalog
 
 pytestmark = pytest.mark.cluster
 
@@ -84,6 +85,18 @@ def test_an_array_on_a_cluster_gives_the_bits_of_the_array_alone_and_of_its_cata
     assert bits_of(dgmmis.fit(values, client=client, **settings)) == bits_of(alone)
     ingested = dgmmis.ingest(values, tmp_path / "same.zarr", features=("a", "b", "c"), noise=noise)
     assert bits_of(fit(ingested, client, max_passes=3)) == bits_of(alone)
+
+
+def test_a_selection_and_a_background_give_the_same_bits_on_two_workers(
+    client: Client, tmp_path: Path
+) -> None:
+    cut = write_selected_catalog(tmp_path / "cut.zarr", n_rows=800, chunk_rows=100)
+    settings = {**whole_model(), "initial": VAGUE, "tolerance": 0, "max_passes": 6}
+    alone, spread = dgmmis.fit(cut, **settings), dgmmis.fit(cut, client=client, **settings)
+    assert alone.completion.reference.refresh > 0
+    assert bits_of(spread) == bits_of(alone)
+    assert spread.history == alone.history
+    assert spread.completeness == alone.completeness
 
 
 @contextmanager
@@ -210,7 +223,8 @@ def test_the_cache_keeps_chunks_until_its_budget_and_never_beyond(catalog: dgmmi
 
 
 def test_a_pass_on_the_cluster_equals_a_pass_here(catalog: dgmmis.Catalog, client: Client) -> None:
-    here, there = local_summarize(catalog)(VAGUE), cluster_summarize(catalog, client)(VAGUE)
+    population = Population(VAGUE)
+    here, there = local_summarize(catalog)(population), cluster_summarize(catalog, client)(population)
     assert here.log_likelihood == there.log_likelihood
     np.testing.assert_array_equal(here.second, there.second)
 

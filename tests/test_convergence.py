@@ -10,27 +10,32 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dgmmis.chunk import ArrayChunks
+from dgmmis.constraints import Constraints
 from dgmmis.convergence import passes_left, predicted_gain
 from dgmmis.expectation import summarize_samples
-from dgmmis.frozen import Frozen
-from dgmmis.iterate import Limits, Pass, iterate
+from dgmmis.iterate import Limits, Pass, Problem, Summarize, iterate
 from dgmmis.local_pass import local_summarize
-from dgmmis.mixture import Mixture
+from dgmmis.population import Population
 from dgmmis.starts import choose_start
+from dgmmis.task import Task
 from strategies import random_scene
 
-NOTHING_FROZEN = Frozen.of(None, 3)
+UNCONSTRAINED = Constraints.of(3, 2)
+
+
+def problem_of(summarize: Summarize) -> Problem:
+    return Problem(summarize, UNCONSTRAINED)
 
 
 def passes_of(
-    scene, limits: Limits, *, mixture: Mixture | None = None, after: Pass | None = None
+    scene, limits: Limits, *, population: Population | None = None, after: Pass | None = None
 ) -> list[Pass]:
     samples = scene.samples
 
-    def summarize(m: Mixture):
-        return summarize_samples(m, samples)
+    def summarize(p: Population):
+        return summarize_samples(p, samples)
 
-    return list(iterate(mixture or scene.mixture, summarize, NOTHING_FROZEN, limits, after=after))
+    return list(iterate(population or Population(scene.mixture), problem_of(summarize), limits, after=after))
 
 
 def geometric(rate: float, n: int, first: float = 1.0) -> list[float]:
@@ -82,8 +87,8 @@ def remaining_gain(seed: int, kind: str, spread: float) -> tuple[float, float]:
     """Predicted at the stop, and found by going on to the optimum."""
     scene = random_scene(seed, n=400, d=2, k=3, kind=kind, missing=0.1, spread=spread)
     chunks = ArrayChunks.from_arrays(scene.values, scene.noise)
-    start = choose_start(chunks.rows, 3, seed=0, whole=True).mixture
-    stopped = passes_of(scene, Limits(0.1, 2000), mixture=start)[-1]
+    start = choose_start(chunks.rows, Task(3, UNCONSTRAINED), whole=True).population
+    stopped = passes_of(scene, Limits(0.1, 2000), population=start)[-1]
     assert stopped.reason == "converged"
     optimum = passes_of(scene, Limits(1e-3, 1500), after=stopped)[-1]
     return stopped.predicted_gain, optimum.log_likelihoods[-1] - stopped.log_likelihoods[-1]
@@ -134,6 +139,7 @@ def test_the_gain_of_a_pass_is_over_the_pass_before():
 
 def assert_same_pass(left: Pass, right: Pass) -> None:
     assert left.log_likelihoods == right.log_likelihoods
+    assert left.objectives == right.objectives
     assert (left.predicted_gain, left.reason, left.events) == (
         right.predicted_gain,
         right.reason,
@@ -167,10 +173,10 @@ def test_a_fit_resumed_after_its_end_scans_nothing():
     scene = random_scene(4, k=3, kind="diagonal")
     last = passes_of(scene, Limits(0, 5))[-1]
 
-    def no_scan(mixture):
+    def no_scan(population):
         raise AssertionError("the data were scanned")
 
-    resumed = list(iterate(scene.mixture, no_scan, NOTHING_FROZEN, Limits(0, 5), after=last))
+    resumed = list(iterate(Population(scene.mixture), problem_of(no_scan), Limits(0, 5), after=last))
     assert len(resumed) == 1
     assert_same_pass(resumed[0], last)
 
@@ -180,11 +186,11 @@ def test_a_pass_is_one_scan_of_the_data():
     chunks = ArrayChunks.from_arrays(scene.values)
     summarize, scans = local_summarize(chunks), []
 
-    def counted(mixture):
-        scans.append(mixture)
-        return summarize(mixture)
+    def counted(population):
+        scans.append(population)
+        return summarize(population)
 
-    passes = list(iterate(scene.mixture, counted, NOTHING_FROZEN, Limits(0, 6)))
+    passes = list(iterate(Population(scene.mixture), problem_of(counted), Limits(0, 6)))
     assert len(scans) == len(passes) == 7
 
 

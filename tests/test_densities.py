@@ -16,6 +16,7 @@ from dgmmis.expectation import summarize_samples
 from dgmmis.mixture import Mixture
 from dgmmis.noise import Noise
 from dgmmis.packed import pack
+from dgmmis.population import Population
 from dgmmis.samples import Samples
 from dgmmis.score_statistics import Statistics
 from strategies import KINDS, Scene, random_scene, scenes
@@ -132,7 +133,7 @@ def test_components_of_very_different_sizes_keep_their_statistics(seed, kind):
         oracle.log_density(x, S, parameters) for x, S in zip(values, scene.oracle_rows[1], strict=True)
     ]
     assert told == pytest.approx(np.array(expected), rel=1e-9)
-    statistics = summarize_samples(mixture, Samples.from_arrays(values, scene.noise))
+    statistics = summarize_samples(Population(mixture), Samples.from_arrays(values, scene.noise))
     assert statistics.log_likelihood == pytest.approx(np.sum(expected), rel=1e-9)
 
 
@@ -148,7 +149,7 @@ def test_a_row_beyond_any_density_is_named(noise):
     mixture = Mixture([1.0], [[0.0]], [[[1.0]]])
     samples = Samples.from_arrays([[0.0], [1e200], [np.nan]], noise)
     with pytest.raises(InvalidData, match="row 101 ") as caught:
-        summarize_samples(mixture, samples, first_row=100)
+        summarize_samples(Population(mixture), samples, first_row=100)
     assert (caught.value.array, caught.value.row) == ("values", 101)
 
 
@@ -156,9 +157,9 @@ def test_a_singular_component_without_noise_is_refused_and_with_noise_is_not():
     mixture = Mixture([0.5, 0.5], [[0.0, 0.0]] * 2, [np.eye(2), np.ones((2, 2))])
     values = np.array([[0.0, 1.0], [1.0, 1.0], [2.0, 0.5]])
     with pytest.raises(InvalidData, match="singular"):
-        summarize_samples(mixture, Samples.from_arrays(values))
+        summarize_samples(Population(mixture), Samples.from_arrays(values))
     noise = np.full((3, 2), 0.1)
-    statistics = summarize_samples(mixture, Samples.from_arrays(values, noise))
+    statistics = summarize_samples(Population(mixture), Samples.from_arrays(values, noise))
     parameters = oracle.Parameters(mixture.amplitudes, mixture.means, mixture.covariances)
     expected = oracle.score_statistics(values, np.stack([np.diag(v) for v in noise]), np.ones(3), parameters)
     assert statistics.zeroth == pytest.approx(expected.zeroth, rel=1e-12)

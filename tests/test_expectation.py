@@ -17,6 +17,7 @@ from dgmmis.local_pass import local_summarize
 from dgmmis.mixture import Mixture
 from dgmmis.noise import Noise
 from dgmmis.packed import unpack
+from dgmmis.population import Population
 from dgmmis.score_statistics import Statistics
 from dgmmis.tree import Tree, sum_leaves
 from strategies import BLOCK_EDGES, KINDS, Scene, random_scene, scenes
@@ -53,7 +54,8 @@ def test_statistics_of_a_whole_are_the_sum_of_its_parts(scene, data):
     n_rows = len(scene.values)
     cut = data.draw(st.integers(1, n_rows))
     chunks = ArrayChunks.from_arrays(scene.values, scene.noise, scene.weights, chunk_rows=cut)
-    parts = [summarize_samples(scene.mixture, chunks.read_samples(c)) for c in range(chunks.n_chunks)]
+    population = Population(scene.mixture)
+    parts = [summarize_samples(population, chunks.read_samples(c)) for c in range(chunks.n_chunks)]
     assert chunks.n_chunks == -(-n_rows // cut)
     assert_agree(scene, sum(parts[1:], parts[0]), summarize(scene))
 
@@ -63,19 +65,21 @@ def test_statistics_of_a_whole_are_the_sum_of_its_parts(scene, data):
 def test_any_split_of_chunks_in_any_order_gives_the_same_bits(scene, data):
     chunks = ArrayChunks.from_arrays(scene.values, scene.noise, scene.weights, chunk_rows=13)
     cuts = sorted(data.draw(st.sets(st.integers(1, chunks.n_chunks))) | {0, chunks.n_chunks})
+    population = Population(scene.mixture)
     tree: Tree[Statistics] = Tree()
     for start, stop in data.draw(st.permutations(list(pairwise(cuts)))):
-        tree.add(sum_leaves(start, stop, lambda c: summarize_samples(scene.mixture, chunks.read_samples(c))))
-    assert_same_bits(tree.total(), local_summarize(chunks, threads=1)(scene.mixture))
+        tree.add(sum_leaves(start, stop, lambda c: summarize_samples(population, chunks.read_samples(c))))
+    assert_same_bits(tree.total(), local_summarize(chunks, threads=1)(population))
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_any_number_of_threads_gives_the_same_bits(kind):
     scene = random_scene(1, n=1000, d=3, kind=kind, missing=0.2, weighted=True)
     chunks = ArrayChunks.from_arrays(scene.values, scene.noise, scene.weights, chunk_rows=37)
-    alone = local_summarize(chunks, threads=1)(scene.mixture)
+    population = Population(scene.mixture)
+    alone = local_summarize(chunks, threads=1)(population)
     for threads in (2, 3, 16):
-        assert_same_bits(local_summarize(chunks, threads=threads)(scene.mixture), alone)
+        assert_same_bits(local_summarize(chunks, threads=threads)(population), alone)
 
 
 @given(scenes(), st.randoms(use_true_random=False))

@@ -10,8 +10,10 @@ import pytest
 import zarr
 
 import dgmmis
+from dgmmis.background import Background
 from dgmmis.errors import AlreadyExists, FeatureMismatch, InvalidData, InvalidSetting, UnitMismatch
-from dgmmis.packed import lower_indices
+from dgmmis.packed import lower_indices, unpack
+from dgmmis.selection import Box
 from simulated import TRUTH, noisy_rows
 
 N_ROWS = 1_300
@@ -86,6 +88,43 @@ def test_parquet_products_equal_zarr_products(catalog: dgmmis.Catalog, tmp_path:
     np.testing.assert_array_equal(table["component_1"], as_zarr["component"][:, 0])
     np.testing.assert_array_equal(table["posterior_mean_b"], as_zarr["posterior_mean"][:, 1])
     np.testing.assert_array_equal(table["posterior_covariance_c_b"], as_zarr["posterior_covariance"][:, 4])
+
+
+BACKGROUNDS = (
+    Background(([-8.0] * 3, [9.0] * 3), amplitude=0.2),
+    Background(([-1.0, -2.0, 0.0], [1.0, 2.0, 5.0]), amplitude=0.1),
+)
+
+
+def test_products_of_a_model_with_backgrounds_equal_what_it_says_row_by_row(
+    rows: tuple[np.ndarray, np.ndarray], catalog: dgmmis.Catalog, tmp_path: Path
+) -> None:
+    model = dgmmis.Model(TRUTH, ("a", "b", "c"), backgrounds=BACKGROUNDS)
+    out = zarr.open_group(dgmmis.apply(model, catalog, tmp_path / "out.zarr", order="source"), mode="r")
+    np.testing.assert_allclose(out["log_density"][:], model.log_density(*rows), rtol=1e-12, atol=1e-12)
+    behind = out["background_probability"][:]
+    np.testing.assert_allclose(behind, model.background_probability(*rows), rtol=1e-10, atol=1e-14)
+    assert behind[5] == pytest.approx(0.3)  # nothing observed: the amplitudes themselves
+    assert behind.min() < 0.1
+    assert behind.max() > 0.8
+    by_component = np.empty((N_ROWS, 3))
+    np.put_along_axis(by_component, out["component"][:], out["responsibility"][:], axis=1)
+    np.testing.assert_allclose(by_component, model.responsibilities(*rows), rtol=1e-10, atol=1e-14)
+    np.testing.assert_allclose(by_component.sum(axis=1), 1 - behind, rtol=1e-10, atol=1e-14)
+    means, covariances = model.posterior(*rows)
+    np.testing.assert_array_equal(out["posterior_mean"][:], means)
+    np.testing.assert_array_equal(unpack(out["posterior_covariance"][:]), covariances)
+    table = pq.read_table(dgmmis.apply(model, catalog, tmp_path / "out.parquet", order="source"))
+    np.testing.assert_array_equal(table["background_probability"], behind)
+
+
+def test_a_selection_changes_no_product_and_without_backgrounds_there_is_no_column_for_them(
+    catalog: dgmmis.Catalog, tmp_path: Path
+) -> None:
+    selected = dgmmis.Model(TRUTH, ("a", "b", "c"), selection=Box.of(a=(0, None)))
+    with_it = pq.read_table(dgmmis.apply(selected, catalog, tmp_path / "selected.parquet"))
+    assert with_it.equals(pq.read_table(dgmmis.apply(MODEL, catalog, tmp_path / "plain.parquet")))
+    assert "background_probability" not in with_it.column_names
 
 
 def test_text_ids_are_written_as_text(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The same numbers as trusted programs: extreme-deconvolution, scikit-learn, mclust and XDGMM."""
+"""The same numbers as trusted programs: extreme-deconvolution, scikit-learn, mclust, XDGMM and pyGMMis."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from dgmmis import Mixture, fit
+from dgmmis.background import Background
 from references import load_reference
 
 EXACT = 1e-10
@@ -49,6 +50,26 @@ def test_updates_are_those_of_the_trusted_program(name, updates):
     assert result.mean_log_likelihood * per_row == pytest.approx(
         float(case[f"llfinal_n{updates}"]), abs=EXACT, rel=0
     )
+
+
+def test_an_update_with_a_background_is_that_of_pygmmis():
+    """Its start need not sum to 1, and its covariances are about the means before the update."""
+    case = load_reference("pygmmis_background")
+    result = fit(
+        case["X"],
+        n_components=len(case["amp0"]),
+        initial=Mixture(case["amp0"] / case["amp0"].sum(), case["mean0"], case["covar0"]),
+        background=Background(tuple(case["footprint"]), amplitude=float(case["bg_amp0"])),
+        tolerance=0,
+        max_passes=1,
+    )
+    steps = result.mixture.means - case["mean0"]
+    about_old_means = result.mixture.covariances + steps[:, :, None] * steps[:, None, :]
+    assert result.population.amplitudes == pytest.approx(case["amp_n1"], abs=EXACT, rel=0)
+    assert result.background.amplitude == pytest.approx(float(case["bg_amp_n1"]), abs=EXACT, rel=0)
+    assert result.mixture.means == pytest.approx(case["mean_n1"], abs=EXACT, rel=0)
+    assert about_old_means == pytest.approx(case["covar_n1"], abs=EXACT, rel=0)
+    assert result.history[0].mean_log_likelihood == pytest.approx(float(case["ll_n1"]), abs=EXACT, rel=0)
 
 
 def from_responsibilities(values: np.ndarray, shares: np.ndarray) -> Mixture:

@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dgmmis.constraints import Constraints
 from dgmmis.driver import drive, prepare_run
 from dgmmis.errors import AlreadyExists, RunConflict
-from dgmmis.frozen import Frozen
 from dgmmis.html_report import write_report
 from dgmmis.html_report.catalog_facts import consult
 from dgmmis.html_report.number_text import aligned, duration, percent, significant
@@ -24,9 +24,10 @@ from dgmmis.html_report.run_facts import gather
 from dgmmis.html_report.wording import how_to_go_on, outcome
 from dgmmis.ingestion import ingest
 from dgmmis.iterate import Limits
-from dgmmis.local_pass import local_summarize
+from dgmmis.local_pass import LocalPasses
 from dgmmis.runs import RunFolder, open_run
 from dgmmis.store import Catalog, open_catalog
+from dgmmis.task import Task
 
 HOSTILE = ('<script>alert("1")</script>', "$\\frac{a_b", '"><img src=http://evil.example/x.png>')
 UNIT = "<i>km</i>/s"
@@ -87,9 +88,10 @@ def make_catalog(folder: Path, seed: int = 0) -> Catalog:
 
 
 def make_run(folder: Path, catalog: Catalog, *budgets: Limits) -> RunFolder:
-    run = prepare_run(folder, catalog, n_components=2, seed=5, frozen=Frozen.of(None, 2), initial=None)
+    task = Task(2, Constraints.of(2, 3), seed=5)
+    run = prepare_run(folder, catalog, task, initial=None)
     for limits in budgets:
-        drive(run, catalog, lambda: local_summarize(catalog), limits)
+        drive(run, catalog, task, lambda: LocalPasses(catalog), limits)
     return run
 
 

@@ -8,26 +8,35 @@ import numpy as np
 import pytest
 
 from dgmmis.chunk import ArrayChunks
+from dgmmis.constraints import Constraints
 from dgmmis.errors import CollapsedComponent, InvalidData
 from dgmmis.expectation import summarize_samples
-from dgmmis.frozen import Frozen
-from dgmmis.iterate import Limits, iterate
+from dgmmis.iterate import Limits, Problem, iterate
 from dgmmis.mixture import Mixture
 from dgmmis.noise import Noise
+from dgmmis.population import Population
 from dgmmis.rows import Rows
-from dgmmis.starts import Start, choose_start, n_parameters, pilot_rows, seeded_mixture
+from dgmmis.seeding import seeded_mixture
+from dgmmis.starts import Start, choose_start, n_parameters, pilot_rows
+from dgmmis.task import Task
 from strategies import Scene, disturb, random_mixture, random_scene
 
 
+def start_on(pilot: Rows, n_components: int, seed: int = 0, **settings) -> Start:
+    task = Task(n_components, Constraints.of(n_components, pilot.values.shape[1]), seed=seed)
+    return choose_start(pilot, task, **settings)
+
+
 def start_of(scene: Scene, n_components: int, seed: int = 0, *, whole: bool = True) -> Start:
-    return choose_start(Rows(scene.values, scene.noise, scene.weights), n_components, seed, whole=whole)
+    return start_on(Rows(scene.values, scene.noise, scene.weights), n_components, seed, whole=whole)
 
 
 def fitted(scene: Scene, mixture: Mixture, updates: int) -> tuple[Mixture, float]:
     """The mixture after some updates, and its mean log-likelihood."""
     samples = scene.samples
-    frozen = Frozen.of(None, mixture.n_components)
-    *_, last = iterate(mixture, lambda m: summarize_samples(m, samples), frozen, Limits(0, updates))
+    constraints = Constraints.of(mixture.n_components, mixture.n_features)
+    problem = Problem(lambda p: summarize_samples(p, samples), constraints)
+    *_, last = iterate(Population(mixture), problem, Limits(0, updates))
     return last.mixture, last.statistics.mean_log_likelihood
 
 
@@ -39,7 +48,7 @@ def assert_same(left: Mixture, right: Mixture) -> None:
 def test_the_same_seed_gives_the_same_bits_and_another_seed_other_starts():
     scene = random_scene(1, n=600, d=3, k=4, kind="diagonal", missing=0.2)
     first, again, other = (start_of(scene, 4, seed) for seed in (5, 5, 6))
-    assert_same(first.mixture, again.mixture)
+    assert_same(first.population.mixture, again.population.mixture)
     assert first.mean_log_likelihoods == again.mean_log_likelihoods
     assert set(first.mean_log_likelihoods).isdisjoint(other.mean_log_likelihoods)
 
@@ -50,7 +59,7 @@ def test_the_start_is_the_best_of_the_short_fits():
     scores = np.array(start.mean_log_likelihoods)
     assert start.chosen == scores.argmax()
     assert len(np.unique(scores)) > 1
-    told = summarize_samples(start.mixture, scene.samples).mean_log_likelihood
+    told = summarize_samples(start.population, scene.samples).mean_log_likelihood
     assert told == pytest.approx(scores.max(), rel=1e-12)
 
 
@@ -78,15 +87,15 @@ def test_a_start_from_a_sample_is_converged_there():
     start = start_of(scene, 2, whole=False)
     assert start.pilot_passes > 0
     assert start.pilot_rows == 6000
-    before = summarize_samples(start.mixture, scene.samples).log_likelihood
-    after, _ = fitted(scene, start.mixture, 50)
-    assert summarize_samples(after, scene.samples).log_likelihood - before < 0.5
+    before = summarize_samples(start.population, scene.samples).log_likelihood
+    after, _ = fitted(scene, start.population.mixture, 50)
+    assert summarize_samples(Population(after), scene.samples).log_likelihood - before < 0.5
 
 
 def test_every_pass_over_the_sample_is_reported():
     scene = random_scene(3, n=500, d=1, k=2, kind="diagonal", spread=5)
     seen = []
-    start = choose_start(Rows(scene.values, scene.noise), 2, 0, whole=False, report=seen.append)
+    start = start_on(Rows(scene.values, scene.noise), 2, whole=False, report=seen.append)
     assert [scan.number for scan in seen] == list(range(start.pilot_passes + 1))
 
 
@@ -109,21 +118,21 @@ def test_seeds_are_the_same_in_any_unit_and_from_any_origin(unit):
 def test_rows_that_repeat_can_seed_more_components_than_there_are_places(n_distinct):
     values = np.repeat(np.arange(float(n_distinct))[:, None], 20, axis=0) * np.ones(2)
     noise = Noise.shared(np.eye(2))
-    start = choose_start(Rows(values, noise), 3, 0, whole=True)
+    start = start_on(Rows(values, noise), 3, whole=True)
     assert np.isfinite(start.mean_log_likelihoods).any()
 
 
 def test_more_components_than_rows_with_a_value_are_refused():
     values = np.array([[1.0, 2.0], [2.0, np.nan], [np.nan, np.nan]])
     with pytest.raises(InvalidData, match="3 components were asked of 2 rows") as caught:
-        choose_start(Rows(values, Noise.shared(np.eye(2))), 3, 0, whole=True)
+        start_on(Rows(values, Noise.shared(np.eye(2))), 3, whole=True)
     assert caught.value.value == 2
 
 
 def test_a_feature_that_no_row_has_is_named():
     values = np.array([[1.0, np.nan], [2.0, np.nan], [4.0, np.nan]])
     with pytest.raises(InvalidData, match="feature 1") as caught:
-        choose_start(Rows(values, Noise.none()), 1, 0, whole=True)
+        start_on(Rows(values, Noise.none()), 1, whole=True)
     assert caught.value.column == 1
 
 
@@ -131,7 +140,7 @@ def test_starts_that_all_collapse_say_so():
     """Without noise, two places for all rows leave no covariance."""
     values = np.repeat([[0.0, 0.0], [1.0, 3.0]], 20, axis=0)
     with pytest.raises((CollapsedComponent, InvalidData)):
-        choose_start(Rows(values, Noise.none()), 2, 0, whole=True)
+        start_on(Rows(values, Noise.none()), 2, whole=True)
 
 
 TRUTH = Mixture(
@@ -152,7 +161,7 @@ def observed(seed: int) -> Scene:
 
 def recovered(scene: Scene) -> np.ndarray:
     """All parameters found without knowing the truth, in the truth's order of components."""
-    mixture, _ = fitted(scene, start_of(scene, 3).mixture, 20)
+    mixture, _ = fitted(scene, start_of(scene, 3).population.mixture, 20)
     order = [np.linalg.norm(mixture.means - mean, axis=1).argmin() for mean in TRUTH.means]
     assert sorted(order) == [0, 1, 2]
     return np.concatenate(
@@ -181,7 +190,7 @@ def test_starts_from_chunks_do_not_depend_on_the_chunks():
         ArrayChunks.from_arrays(scene.values, scene.noise, chunk_rows=rows).read_pilot(200)
         for rows in (7, 500)
     ]
-    left, right = (choose_start(pilot, 3, 0, whole=False).mixture for pilot in pilots)
+    left, right = (start_on(pilot, 3, whole=False).population.mixture for pilot in pilots)
     assert_same(left, right)
 
 

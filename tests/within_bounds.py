@@ -10,6 +10,7 @@ import pytest
 import oracle
 from dgmmis.expectation import summarize_samples
 from dgmmis.packed import unpack
+from dgmmis.population import Population
 from dgmmis.score_statistics import Statistics
 from strategies import Scene
 
@@ -17,7 +18,7 @@ AGREEMENT = 1e-12
 
 
 def summarize(scene: Scene) -> Statistics:
-    return summarize_samples(scene.mixture, scene.samples)
+    return summarize_samples(Population(scene.mixture), scene.samples)
 
 
 def magnitudes(scene: Scene) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

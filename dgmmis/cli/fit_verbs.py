@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from dgmmis.cli.observation_text import observation_lines, observation_summary
 from dgmmis.cli.printing import print_json
 from dgmmis.errors import InvalidSetting
 
@@ -70,6 +71,33 @@ def fit_verb(
     max_passes: Annotated[int, typer.Option(help="Parameter updates at most.")] = 1000,
     seed: Annotated[int, typer.Option(help="Of the starts.")] = 0,
     initial: Annotated[Path | None, typer.Option(help="Saved model (.npz) to start from.")] = None,
+    selection: Annotated[
+        str | None,
+        typer.Option(
+            help="MODULE:FUNCTION, importable from here: the chance (N,) that rows (N, D) were kept; or a dgmmis.selection."
+        ),
+    ] = None,
+    keep: Annotated[
+        list[str] | None,
+        typer.Option(help='Rows were kept inside, e.g. "parallax=0:0.5"; ":0.5" and "0:" are open.'),
+    ] = None,
+    before_noise: Annotated[
+        bool, typer.Option("--before-noise", help="The selection acted on the noise-free values.")
+    ] = False,
+    background: Annotated[
+        float | None, typer.Option(help="Share of the rows behind the mixture, uniform in a box; fitted from there.")
+    ] = None,
+    footprint: Annotated[
+        list[str] | None,
+        typer.Option(help="Its box: FEATURE=LOW:HIGH; data: the rows' range where none is given."),
+    ] = None,
+    floor: Annotated[
+        list[str] | None, typer.Option(help="Least dispersion: one number, or FEATURE=NUMBER for each feature.")
+    ] = None,
+    covariance_type: Annotated[str, typer.Option(help="full, diagonal, tied or spherical.")] = "full",
+    prior: Annotated[
+        str, typer.Option(help="auto, none (maximum likelihood), or bovy=W (Bovy et al. 2011, eq. 38).")
+    ] = "auto",
     cluster: Cluster = None,
     workers: Workers = None,
     threads: Threads = 1,
@@ -78,11 +106,25 @@ def fit_verb(
 ) -> None:
     """Fit a mixture to a catalogue; kill it at any moment and `resume`."""
     from dgmmis.api import fit
+    from dgmmis.cli.observation_options import ObservationOptions, fit_arguments
     from dgmmis.model import Model
     from dgmmis.progress import fit_display
     from dgmmis.store import open_catalog
 
     opened = open_catalog(catalog)
+    observation = fit_arguments(
+        ObservationOptions(
+            selection,
+            keep or [],
+            before_noise,
+            background,
+            footprint or [],
+            floor or [],
+            covariance_type,
+            prior,
+        ),
+        opened,
+    )
     start = None
     if initial is not None:
         model = Model.load(initial)
@@ -96,6 +138,7 @@ def fit_verb(
         result = fit(
             opened,
             n_components=n_components,
+            **observation,
             initial=start,
             tolerance=tolerance,
             max_passes=max_passes,
@@ -151,6 +194,9 @@ def _finish(run: Path, result: FitResult, as_json: bool) -> None:
         "means": result.mixture.means.tolist(),
         "covariances": result.mixture.covariances.tolist(),
     }
+    prior = None if result.prior is None else result.prior.describe()
+    observation = observation_summary(result.population, result.completion, prior)
+    summary |= observation
     if as_json:
         print_json(summary)
         return
@@ -158,4 +204,6 @@ def _finish(run: Path, result: FitResult, as_json: bool) -> None:
     typer.echo(
         f"ln L = {result.log_likelihood:.3f}, {result.mean_log_likelihood:.6f} per row, after {result.n_passes} passes"
     )
+    for name, value in observation_lines(observation).items():
+        typer.echo(f"{name.replace('_', ' ')}: {value}")
     typer.echo(f"model: {model_path}")

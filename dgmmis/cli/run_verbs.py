@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from dgmmis.cli.observation_text import observation_lines, observation_summary
 from dgmmis.cli.printing import print_json, print_pairs, print_table
 
 if TYPE_CHECKING:
@@ -23,11 +24,12 @@ def status_verb(
     """Show a run's state, computed from what lies in its folder and from its lock."""
     from dgmmis.runs import open_run
 
-    summary = _summary(open_run(run))
+    opened = open_run(run)
+    summary, observation = _summary(opened), _observation(opened)
     if as_json:
-        print_json(summary)
+        print_json({**summary, **observation})
     else:
-        print_pairs(summary)
+        print_pairs({**summary, **(observation_lines(observation) if observation else {})})
 
 
 def list_verb(
@@ -43,6 +45,13 @@ def list_verb(
         return
     columns = ["run", "state", "components", "rows", "updates", "mean_log_likelihood"]
     print_table(columns, [[summary[column] for column in columns] for summary in summaries])
+
+
+def _observation(run: RunFolder) -> dict[str, Any]:
+    latest = run.latest()
+    if latest is None:
+        return {}
+    return observation_summary(latest.scan.population, latest.scan.completion, run.config.get("prior"))
 
 
 def _summary(run: RunFolder) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from dgmmis.imputation import ClassSums, Imputed, combine, leaves
 from dgmmis.observation import Observation, Reference
 from dgmmis.population import Population
 from dgmmis.score_statistics import Statistics
+from dgmmis.selected_rows import Cut
 from dgmmis.store import Catalog
 from dgmmis.survey import Survey, Surveyor
 from dgmmis.tree import Tree
@@ -56,6 +57,8 @@ class ClusterPasses:
         Seconds without a finished segment after which the cluster counts as lost.
     on_segment : callable, optional
         Called with (segments done, segments in all) while a pass runs.
+    cut : Cut, optional
+        The selection that the rows passed.
 
     Raises
     ------
@@ -70,8 +73,10 @@ class ClusterPasses:
         *,
         progress_deadline: float = PROGRESS_DEADLINE,
         on_segment: Callable[[int, int], None] | None = None,
+        cut: Cut | None = None,
     ) -> None:
-        self._chunks, self._client = chunks, client
+        self._chunks = chunks if cut is None else chunks.keeping_noise(cut.noise_columns)
+        self._client, self._cut = client, cut
         self._supervisor = Supervisor(client, progress_deadline, on_segment)
         self._imputing = Supervisor(client, progress_deadline, None)
         self._segments = segment_bounds(chunks.n_chunks, self._supervisor.n_threads())
@@ -80,11 +85,13 @@ class ClusterPasses:
 
     def summarize(self, population: Population) -> Statistics:
         """Statistics of all rows under a population."""
-        return self._sum(SUMMARIZE, population)
+        total: Statistics = self._sum(SUMMARIZE, population, self._cut)
+        return total
 
     def survey(self, surveyor: Surveyor) -> Survey:
         """Survey all rows."""
-        return self._sum(SURVEY, surveyor)
+        total: Survey = self._sum(SURVEY, surveyor)
+        return total
 
     def impute(self, observation: Observation) -> Callable[[Population, Reference], Imputed]:
         """Make the `impute` whose points the workers draw."""
@@ -106,15 +113,19 @@ class ClusterPasses:
 
         return impute
 
-    def _sum(self, work: Work, parameters: Population | Surveyor) -> Any:
+    def _sum(self, work: Work, parameters: Population | Surveyor, *settings: Cut | None) -> Any:
         tree: Tree[Any] = Tree()
 
         def submit(bounds: Bounds, what: Any, worker: str | None) -> Future[Any]:
             if isinstance(self._chunks, ArrayChunks):
                 place = (self._send(bounds), self._token, bounds[0], self._chunks.chunk_rows)
-                return self._client.submit(work.of_sent, *place, what, pure=False, **_preferring(worker))
+                return self._client.submit(
+                    work.of_sent, *place, what, *settings, pure=False, **_preferring(worker)
+                )
             where = (str(self._chunks.path), self._chunks.fingerprint, self._token, *bounds)
-            return self._client.submit(work.of_catalog, *where, what, pure=False, **_preferring(worker))
+            return self._client.submit(
+                work.of_catalog, *where, what, *settings, pure=False, **_preferring(worker)
+            )
 
         for nodes in self._supervisor.run(self._segments, submit, parameters):
             tree.add(nodes)
@@ -138,9 +149,7 @@ def cluster_summarize(
     on_segment: Callable[[int, int], None] | None = None,
 ) -> Callable[[Population], Statistics]:
     """Make the `summarize` of data that the workers of `client` read; parameters as of `ClusterPasses`."""
-    return ClusterPasses(
-        chunks, client, progress_deadline=progress_deadline, on_segment=on_segment
-    ).summarize
+    return ClusterPasses(chunks, client, progress_deadline=progress_deadline, on_segment=on_segment).summarize
 
 
 def _numbered(

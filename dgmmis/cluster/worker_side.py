@@ -15,11 +15,13 @@ from dgmmis.imputation import ClassSums, Leaf, impute_leaf
 from dgmmis.imputation_points import Points, draw_points
 from dgmmis.observation import Observation, Reference
 from dgmmis.packed import Array
-from dgmmis.population import Population, background_densities
+from dgmmis.population import Population
 from dgmmis.samples import Samples
 from dgmmis.score_statistics import Statistics
+from dgmmis.selected_rows import Cut
 from dgmmis.store import Catalog, open_catalog
 from dgmmis.survey import Survey, Surveyor
+from dgmmis.tilted_background import kept_background_densities
 from dgmmis.tree import Node, sum_leaves
 
 __all__ = [
@@ -34,6 +36,8 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+Key = tuple[str, tuple[int, ...], int]
+"""Fingerprint of a catalogue, columns whose noise is kept, and chunk."""
 
 CACHE_SHARE = 0.4
 RESERVED = 160 * 2**20
@@ -51,14 +55,14 @@ class SampleCache:
     def __init__(self, budget: int) -> None:
         self.budget = budget
         self.nbytes = 0
-        self._kept: dict[tuple[str, int], Samples] = {}
+        self._kept: dict[Key, Samples] = {}
         self._lock = threading.Lock()
 
-    def get(self, key: tuple[str, int]) -> Samples | None:
+    def get(self, key: Key) -> Samples | None:
         """Return a kept chunk, or None."""
         return self._kept.get(key)
 
-    def offer(self, key: tuple[str, int], samples: Samples) -> None:
+    def offer(self, key: Key, samples: Samples) -> None:
         """Keep a chunk if it fits."""
         with self._lock:
             if key not in self._kept and self.nbytes + samples.nbytes <= self.budget:
@@ -89,7 +93,7 @@ def opened_catalog(path: str, fingerprint: str) -> Catalog:
 
 def read_cached(catalog: Catalog, chunk: int) -> Samples:
     """One chunk, from memory if it is there."""
-    kept, key = sample_cache(), (catalog.fingerprint, chunk)
+    kept, key = sample_cache(), (catalog.fingerprint, catalog.kept_noise, chunk)
     samples = kept.get(key)
     if samples is None:
         samples = catalog.read_samples(chunk)
@@ -124,35 +128,50 @@ DENSITIES: LatestOnly[Array] = LatestOnly()
 POINTS: LatestOnly[Points] = LatestOnly()
 
 
-def with_densities(population: Population, samples: Samples, token: str, chunk: int) -> Samples:
+def with_densities(
+    population: Population, samples: Samples, token: str, chunk: int, cut: Cut | None
+) -> Samples:
     """Rows with their background densities, computed once per fit."""
     if not population.backgrounds:
         return samples
-    densities = DENSITIES.get(token, chunk, lambda: background_densities(population.backgrounds, samples))
+    densities = DENSITIES.get(
+        token, chunk, lambda: kept_background_densities(population.backgrounds, samples, cut)
+    )
     return samples.with_densities(densities)
 
 
 def summarize_segment(
-    path: str, fingerprint: str, token: str, start: int, stop: int, population: Population
+    path: str,
+    fingerprint: str,
+    token: str,
+    start: int,
+    stop: int,
+    population: Population,
+    cut: Cut | None = None,
 ) -> list[Node[Statistics]]:
     """Sum the statistics of chunks `start` to `stop - 1` of a catalogue into whole subtrees."""
-    catalog = opened_catalog(path, fingerprint)
+    catalog = opened_catalog(path, fingerprint).keeping_noise(cut.noise_columns if cut else ())
 
     def leaf(chunk: int) -> Statistics:
-        samples = with_densities(population, read_cached(catalog, chunk), token, chunk)
-        return summarize_samples(population, samples, first_row=catalog.row_range(chunk)[0])
+        samples = with_densities(population, read_cached(catalog, chunk), token, chunk, cut)
+        return summarize_samples(population, samples, first_row=catalog.row_range(chunk)[0], cut=cut)
 
     return sum_leaves(start, stop, leaf)
 
 
 def summarize_scattered(
-    samples: Sequence[Samples], token: str, start: int, chunk_rows: int, population: Population
+    samples: Sequence[Samples],
+    token: str,
+    start: int,
+    chunk_rows: int,
+    population: Population,
+    cut: Cut | None = None,
 ) -> list[Node[Statistics]]:
     """Sum the statistics of chunks that were sent here, the first being chunk `start`."""
 
     def leaf(chunk: int) -> Statistics:
-        rows = with_densities(population, samples[chunk - start], token, chunk)
-        return summarize_samples(population, rows, first_row=chunk * chunk_rows)
+        rows = with_densities(population, samples[chunk - start], token, chunk, cut)
+        return summarize_samples(population, rows, first_row=chunk * chunk_rows, cut=cut)
 
     return sum_leaves(start, start + len(samples), leaf)
 
@@ -161,7 +180,7 @@ def survey_segment(
     path: str, fingerprint: str, token: str, start: int, stop: int, surveyor: Surveyor
 ) -> list[Node[Survey]]:
     """Survey chunks `start` to `stop - 1` of a catalogue."""
-    catalog = opened_catalog(path, fingerprint)
+    catalog = opened_catalog(path, fingerprint).keeping_noise(surveyor.cut.noise_columns)
 
     def leaf(chunk: int) -> Survey:
         return surveyor.survey(read_cached(catalog, chunk), first_row=catalog.row_range(chunk)[0])
@@ -184,7 +203,5 @@ def impute_points(
     observation: Observation, token: str, leaf: Leaf, population: Population, reference: Reference
 ) -> ClassSums:
     """Sum the statistics of one leaf's points, which are drawn once per reference."""
-    points = POINTS.get(
-        (token, reference.refresh), leaf, lambda: draw_points(observation, reference, *leaf)
-    )
+    points = POINTS.get((token, reference.refresh), leaf, lambda: draw_points(observation, reference, *leaf))
     return impute_leaf(population, observation, points)

@@ -71,7 +71,8 @@ def component_rows(model: Model, effective_rows: Array) -> list[ComponentRow]:
         resolution = _resolution(dispersions[:, j])
         means.append(aligned(mixture.means[:, j].tolist(), resolution))
         spreads.append(aligned(dispersions[:, j].tolist(), resolution))
-    amplitudes = aligned(mixture.amplitudes.tolist(), float(np.clip(mixture.amplitudes.min(), 1e-6, 1e-2)))
+    whole = model.population.amplitudes
+    amplitudes = aligned(whole.tolist(), float(np.clip(whole.min(), 1e-6, 1e-2)))
     colors = component_colors(mixture.amplitudes)
     return [
         ComponentRow(

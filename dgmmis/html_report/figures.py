@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dgmmis.html_report.catalog_facts import CatalogFacts
-from dgmmis.html_report.number_text import count, percent
+from dgmmis.html_report.number_text import count, percent, significant
 from dgmmis.html_report.run_facts import RunFacts
 from dgmmis.model import Model
 from dgmmis.packed import Array
@@ -18,11 +18,11 @@ from dgmmis.plots import (
     as_svg,
     draw_amplitudes,
     draw_convergence,
-    draw_corner,
     draw_missing_patterns,
     draw_starts,
 )
 from dgmmis.plots.corner_content import Corner, prepare_corner
+from dgmmis.plots.corner_plot import draw_prepared
 from dgmmis.plots.ellipses import MANY
 from dgmmis.plots.library import Figure
 
@@ -58,9 +58,15 @@ def make_figures(facts: RunFacts, catalog: CatalogFacts) -> dict[str, Image]:
     """Draw what can be drawn: of corner, convergence, starts, amplitudes and patterns."""
     figures = {}
     if facts.model is not None:
-        figures["corner"] = _corner(facts.model, catalog, int(facts.run.data["rows"]))
+        figures["corner"] = _corner(facts, facts.model, catalog)
         figures["convergence"] = _vector(
-            draw_convergence(facts.history, facts.tolerance, resumed=facts.resumed, per=facts.per),
+            draw_convergence(
+                facts.history,
+                facts.tolerance,
+                resumed=facts.resumed,
+                redrawn=facts.redrawn,
+                per=facts.per,
+            ),
             "Log-likelihood of each pass, its gain and the predicted remaining gain",
             _convergence_caption(facts),
         )
@@ -105,13 +111,18 @@ def _convergence_caption(facts: RunFacts) -> list[str]:
     caption = ["Pass 0 evaluates the start; every update is followed by one pass over all rows."]
     if facts.resumed:
         caption.append("Dotted lines: the run was resumed there.")
+    if facts.redrawn:
+        caption.append(
+            "Where the lines are broken the unobserved rows were imputed by other points: the log-likelihood jumps by "
+            "the error that they make, and only what lies between two breaks is comparable."
+        )
     return caption
 
 
-def _corner(model: Model, catalog: CatalogFacts, n_rows: int) -> Image:
-    corner = prepare_corner(model, catalog.pilot)
-    caption = _row_sentences(corner, n_rows) + _mark_sentences(corner, model)
-    figure = draw_corner(model, catalog.pilot)
+def _corner(facts: RunFacts, model: Model, catalog: CatalogFacts) -> Image:
+    corner = prepare_corner(model, catalog.pilot, facts.observing)
+    caption = [*_row_sentences(corner, int(facts.run.data["rows"])), *_mark_sentences(corner, model)]
+    figure = draw_prepared(corner)
     return _image(figure, as_png, "png", "Corner plot of the rows and the fitted mixture", caption)
 
 
@@ -139,9 +150,28 @@ def _row_sentences(corner: Corner, n_rows: int) -> list[str]:
     return sentences
 
 
+def _selection_sentences(corner: Corner) -> list[str]:
+    observed = corner.observed
+    assert observed is not None
+    how = "with the noise of the very rows in the histogram, and behind the selection"
+    sentences = [
+        "On the diagonal the solid curve is the complete population without noise, the rows that were not "
+        "observed included: the area below it is the number of rows in the complete sample for each one observed "
+        f"({significant(1 / observed.completeness, 3)}).",
+        f"The dashed line is what the fit expects of the histogram, {how}"
+        + (", drawn at random and therefore a little rough in some panels" if observed.drawn else "")
+        + "; where it fails to match the histogram the model, or what is said of the selection, is inadequate.",
+    ]
+    if observed.problem:
+        sentences.append(f"It could not be drawn in every panel: {observed.problem}")
+    return sentences
+
+
 def _mark_sentences(corner: Corner, model: Model) -> list[str]:
     sentences = []
-    if corner.noise is not None:
+    if corner.observed is not None:
+        sentences.extend(_selection_sentences(corner))
+    elif corner.noise is not None:
         sentences.append(
             "On the diagonal the solid curve is the density that the fit infers without noise; the dashed "
             "one is "

@@ -14,6 +14,7 @@ from dgmmis.html_report.catalog_facts import CatalogFacts, consult
 from dgmmis.html_report.component_table import component_rows, correlations, feature_blocks
 from dgmmis.html_report.figures import make_figures
 from dgmmis.html_report.number_text import count, duration, significant
+from dgmmis.html_report.observation_facts import observation_facts, selection_text
 from dgmmis.html_report.run_facts import RunFacts, gather
 from dgmmis.html_report.wording import caveats, how_to_go_on, outcome, title
 from dgmmis.runs import RunFolder
@@ -32,6 +33,8 @@ __all__ = ["write_report"]
 
 MOST_IN_SIGHT = 30
 """Components listed at once; the others unfold."""
+MOST_NOTES = 12
+"""Remarks on earlier passes that are shown, the latest ones."""
 
 
 def write_report(
@@ -111,16 +114,19 @@ def _content(facts: RunFacts, catalog: CatalogFacts) -> dict[str, Any]:
         "events": facts.latest.scan.events if facts.latest else (),
         "weighted": facts.per != "row",
         "components": _components(facts),
+        "observation": observation_facts(facts),
+        "selected": facts.run.config.get("selection") is not None,
         "most_in_sight": MOST_IN_SIGHT,
         "figures": make_figures(facts, catalog),
         "start": _start(facts),
+        "notes": facts.notes[-MOST_NOTES:],
         "catalog": catalog,
         "counts": _counts(catalog),
-        "caveats": caveats(catalog),
+        "caveats": caveats(facts, catalog),
         "provenance": _provenance(facts, catalog),
         "attempts": facts.attempt_rows(),
         "options": _as_lines(dict(catalog.provenance.get("options", {}))),
-        "config": _as_lines(facts.run.config),
+        "config": _as_lines(_settings(facts)),
         "written": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "version": version("dgmmis"),
     }
@@ -163,7 +169,7 @@ def _start(facts: RunFacts) -> str:
         return "The start is not known yet."
     if not start.mean_log_likelihoods:
         return "The fit began with a mixture that was given."
-    scored = min(start.pilot_rows, pilot_rows(start.mixture.n_components, start.mixture.n_features))
+    scored = min(start.pilot_rows, pilot_rows(start.population.n_components, start.population.n_features))
     best = significant(start.mean_log_likelihoods[start.chosen], 6)
     text = (
         f"Of {len(start.mean_log_likelihoods)} short fits to {count(scored)} random rows, start "
@@ -209,6 +215,15 @@ def _provenance(facts: RunFacts, catalog: CatalogFacts) -> list[tuple[str, str]]
         ("Last checkpoint", facts.latest.digest if facts.latest else "none yet"),
     ]
     return [(label, text) for label, text in entries if text]
+
+
+def _settings(facts: RunFacts) -> dict[str, Any]:
+    """Return the configuration; of what has its own section only what identifies it."""
+    settings = facts.run.config
+    if settings.get("selection") is not None:
+        settings["selection"] = f"{selection_text(facts)}; digest {settings['selection']['digest'][:16]}"
+    settings["backgrounds"] = len(settings.get("backgrounds", ()))
+    return settings
 
 
 def _as_lines(settings: dict[str, Any]) -> list[tuple[str, str]]:

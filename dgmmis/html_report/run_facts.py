@@ -5,16 +5,20 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from dgmmis.driver import history_of
+from dgmmis.errors import SelectionError
 from dgmmis.fit_result import Scan
 from dgmmis.model import Model
 from dgmmis.packed import Array
+from dgmmis.plots import Observing
 from dgmmis.runs import RunFolder
 from dgmmis.runs.checkpoint import Checkpoint
+from dgmmis.selection import Selection
 from dgmmis.starts import Start
 
 __all__ = ["RunFacts", "gather"]
@@ -49,7 +53,25 @@ class RunFacts:
         """The model of the last pass."""
         if self.latest is None:
             return None
-        return Model(self.latest.scan.mixture, tuple(self.features), tuple(self.units))
+        population = self.latest.scan.population
+        names, units = tuple(self.features), tuple(self.units)
+        return Model(population.mixture, names, units, population.backgrounds, self.selection[0])
+
+    @cached_property
+    def selection(self) -> tuple[Selection | None, str]:
+        """The selection, if there is one and it can be had here; else why not."""
+        try:
+            return self.run.selection, ""
+        except SelectionError as error:
+            return None, str(error)
+
+    @property
+    def observing(self) -> Observing | None:
+        """How the rows of the last pass were selected, if they were."""
+        completion = None if self.latest is None else self.latest.scan.completion
+        if completion is None:
+            return None
+        return Observing(completion.completeness, bool(self.run.config["selection"]["before_noise"]))
 
     @property
     def features(self) -> list[str]:
@@ -61,10 +83,10 @@ class RunFacts:
         """Their units, "" where unknown."""
         return [str(unit) for unit in self.run.data["units"]]
 
-    @property
+    @cached_property
     def history(self) -> list[Scan]:
         """All passes up to the last checkpoint."""
-        return history_of(self.latest)
+        return history_of(self.run, self.latest)
 
     @property
     def tolerance(self) -> float | None:
@@ -85,8 +107,11 @@ class RunFacts:
 
     @property
     def amplitudes(self) -> dict[int, Array]:
-        """Amplitudes by pass, as logged; a pass whose line was lost in a crash is absent."""
-        return {int(event["number"]): np.array(event["amplitudes"]) for event in self.passes}
+        """Amplitudes in the whole by pass, as logged; a pass whose line was lost in a crash is absent."""
+        return {
+            int(event["number"]): (1 - sum(event.get("background", ()))) * np.array(event["amplitudes"])
+            for event in self.passes
+        }
 
     @property
     def seconds(self) -> float:
@@ -107,6 +132,21 @@ class RunFacts:
         for event in self.passes:
             first.setdefault(int(event["attempt"]), int(event["number"]))
         return [number for number in first.values() if number > 0]
+
+    @property
+    def redrawn(self) -> list[int]:
+        """Passes whose unobserved rows were imputed by other points than those of the pass before."""
+        refreshes = {int(event["number"]): event.get("refresh") for event in self.passes}
+        return [
+            number
+            for number, refresh in refreshes.items()
+            if number > 0 and refreshes.get(number - 1, refresh) != refresh
+        ]
+
+    @property
+    def notes(self) -> list[str]:
+        """What a person should know of passes before the last one, the latest of them last."""
+        return [f"pass {scan.number}: {event}" for scan in self.history[:-1] for event in scan.events]
 
     def attempt_rows(self) -> list[dict[str, str]]:
         """Write the attempts as a table: when each began, its means, its passes, its end."""

@@ -7,6 +7,7 @@ import shlex
 
 from dgmmis.html_report.catalog_facts import CatalogFacts
 from dgmmis.html_report.number_text import count, significant
+from dgmmis.html_report.observation_facts import selection_text
 from dgmmis.html_report.run_facts import RunFacts
 
 __all__ = ["caveats", "how_to_go_on", "outcome", "title"]
@@ -82,18 +83,10 @@ def how_to_go_on(facts: RunFacts) -> str:
     return command
 
 
-def caveats(catalog: CatalogFacts) -> list[tuple[str, str]]:
+def caveats(facts: RunFacts, catalog: CatalogFacts) -> list[tuple[str, str]]:
     """Say what the fit takes for granted: headings and sentences."""
     items = [
-        (
-            "No selection is modelled",
-            "This version describes the rows that are in the catalogue, not the population that they were "
-            "selected from. Where the rows were cut on something that is fitted, for instance by parallax > "
-            "0 or "
-            "by a limit on the errors, the fit describes the cut data: components near the cut are displaced "
-            "and "
-            f"their dispersions come out too small.{_cut(catalog)}",
-        ),
+        _selection_caveat(facts, catalog),
         (
             "The noise is Gaussian, and known",
             "Each row's error is taken as the true standard deviation of Gaussian noise. If the errors are "
@@ -118,6 +111,24 @@ def caveats(catalog: CatalogFacts) -> list[tuple[str, str]]:
     if notes:
         items.append(("Assumed when the catalogue was made", "; ".join(notes) + "."))
     return items
+
+
+def _selection_caveat(facts: RunFacts, catalog: CatalogFacts) -> tuple[str, str]:
+    text = selection_text(facts)
+    if text:
+        return (
+            "The selection is what was said",
+            f"The fit describes the population that the rows were taken from by: {text}. What lies beyond is "
+            "extrapolated from the shape of what was kept, as Gaussians; a selection that was not said, or another "
+            f"one, displaces components and their dispersions.{_cut(catalog)}",
+        )
+    return (
+        "No selection is modelled",
+        "The fit describes the rows that are in the catalogue, not the population that they were selected from. "
+        "Where the rows were cut on something that is fitted, for instance by parallax > 0 or by a limit on the "
+        "errors, the fit describes the cut data: components near the cut are displaced and their dispersions come "
+        f"out too small. Say what the cut was when fitting, for instance with --keep.{_cut(catalog)}",
+    )
 
 
 def _cut(catalog: CatalogFacts) -> str:

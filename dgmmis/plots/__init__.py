@@ -2,11 +2,13 @@
 
 from dgmmis.plots.corner_plot import draw_corner
 from dgmmis.plots.drawing import as_png, as_svg
+from dgmmis.plots.observed_rows import Observing
 from dgmmis.plots.palette import component_colors
 from dgmmis.plots.pass_history import draw_amplitudes, draw_convergence, draw_starts
 from dgmmis.plots.pattern_chart import draw_missing_patterns
 
 __all__ = [
+    "Observing",
     "as_png",
     "as_svg",
     "component_colors",

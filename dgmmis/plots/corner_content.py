@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dgmmis.mixture import Mixture
 from dgmmis.model import Model
 from dgmmis.noise import Noise
 from dgmmis.packed import Array, sub_positions
 from dgmmis.plots.marginals import median_noise
+from dgmmis.plots.observed_rows import ObservedRows, Observing, observe
 from dgmmis.plots.palette import component_colors
 from dgmmis.plots.scales import Span, spans_of
 from dgmmis.rows import Rows
@@ -35,6 +35,8 @@ class Corner:
     spans : list of (low, high)
     colors : list of str
         One per component.
+    observed : ObservedRows or None
+        How the model expects the rows to look, if they were selected.
     """
 
     model: Model
@@ -42,6 +44,12 @@ class Corner:
     noise: Array | None
     spans: list[Span]
     colors: list[str]
+    observed: ObservedRows | None = None
+
+    @property
+    def completeness(self) -> float:
+        """Share of the complete sample that was observed; 1 without a selection."""
+        return 1.0 if self.observed is None else self.observed.completeness
 
     @property
     def n_features(self) -> int:
@@ -76,24 +84,41 @@ def corner_features(model: Model, rows: Rows | None) -> list[int]:
     return sorted(int(j) for j in np.argsort(-apart, kind="stable")[:MOST_FEATURES])
 
 
-def prepare_corner(model: Model, rows: Rows | None) -> Corner:
-    """Settle which features are drawn, their ranges, the typical noise and the colours."""
+def prepare_corner(model: Model, rows: Rows | None, observing: Observing | None = None) -> Corner:
+    """Settle which features are drawn, their ranges, the typical noise and the colours.
+
+    Parameters
+    ----------
+    model : Model
+    rows : Rows or None
+    observing : Observing, optional
+        How the rows were selected, by the model's selection; default: not at all.
+    """
+    observed = None
+    if observing is not None and model.selection is not None and rows is not None:
+        observed = observe(model, rows, observing)
     features = np.array(corner_features(model, rows), dtype=np.intp)
     if len(features) < model.mixture.n_features:
-        model = _restricted(model, features)
-        if rows is not None:
-            rows = Rows(rows.values[:, features], _noise_of(rows.noise, features), rows.weights)
+        model = model.marginal(features.tolist())
+        rows = None if rows is None else _columns(rows, features)
+        observed = None if observed is None else _columns_observed(observed, features)
     noise = None if rows is None else median_noise(rows)
-    return Corner(
-        model, rows, noise, spans_of(model.mixture, rows), component_colors(model.mixture.amplitudes)
-    )
+    spans = spans_of(model.mixture, rows, beyond=observed is not None)
+    return Corner(model, rows, noise, spans, component_colors(model.mixture.amplitudes), observed)
 
 
-def _restricted(model: Model, features: NDArray[np.intp]) -> Model:
-    mixture = model.mixture
-    block = mixture.covariances[:, features[:, None], features]
-    part = Mixture(mixture.amplitudes, mixture.means[:, features], block)
-    return Model(part, tuple(model.features[j] for j in features), tuple(model.units[j] for j in features))
+def _columns(rows: Rows, features: NDArray[np.intp]) -> Rows:
+    return Rows(rows.values[:, features], _noise_of(rows.noise, features), rows.weights)
+
+
+def _columns_observed(observed: ObservedRows, features: NDArray[np.intp]) -> ObservedRows:
+    cut = {
+        place: observed.cut[feature]
+        for place, feature in enumerate(features.tolist())
+        if feature in observed.cut
+    }
+    drawn = None if observed.drawn is None else _columns(observed.drawn, features)
+    return replace(observed, cut=cut, drawn=drawn)
 
 
 def _noise_of(noise: Noise, features: NDArray[np.intp]) -> Noise:

@@ -39,9 +39,14 @@ def _marks(corner: Corner) -> tuple[list[Line2D | Patch], list[str]]:
     entries: list[tuple[Line2D | Patch, str]] = []
     if corner.rows is not None:
         entries.append((Patch(color=HISTOGRAM), "rows of the sample, as observed"))
-    entries.append((Line2D([], [], color=INK), "model without noise" if noisy else "model"))
-    if noisy:
-        entries.append((Line2D([], [], color=INK, linestyle=DASHED), "model blurred by these rows' noise"))
+    selected = corner.observed is not None
+    kind = "complete model" if selected else "model"
+    entries.append((Line2D([], [], color=INK), f"{kind} without noise" if noisy else kind))
+    if noisy or selected:
+        how = "as these rows were observed" if selected else "blurred by these rows' noise"
+        entries.append((Line2D([], [], color=INK, linestyle=DASHED), f"model {how}"))
+    if corner.model.backgrounds:
+        entries.append((Line2D([], [], color=MUTED, linewidth=0.9), _behind(corner)))
     if corner.n_features > 1:
         color = corner.colors[int(corner.model.mixture.amplitudes.argmax())]
         sigmas = "1 sigma" if many else "1 and 2 sigma"
@@ -53,6 +58,11 @@ def _marks(corner: Corner) -> tuple[list[Line2D | Patch], list[str]]:
                 (Line2D([], [], color=color, linewidth=0.8, linestyle=DASHED), "… with the median noise")
             )
     return [handle for handle, _ in entries], [label for _, label in entries]
+
+
+def _behind(corner: Corner) -> str:
+    amplitudes = corner.model.population.background_amplitudes
+    return f"background: {100 * amplitudes.sum():.1f} %"
 
 
 def _draw_scale(axes: Axes, norm: LogNorm, corner: Corner) -> None:
@@ -79,7 +89,7 @@ def _decades(norm: LogNorm) -> LogLocator:
 
 def _list_components(axes: Axes, corner: Corner) -> Legend:
     """Make a legend of the components, largest first."""
-    amplitudes = corner.model.mixture.amplitudes
+    amplitudes = corner.model.population.amplitudes
     order = sorted(range(len(amplitudes)), key=lambda k: -amplitudes[k])
     handles = [Line2D([], [], color=corner.colors[k], linewidth=3) for k in order]
     labels = [f"{k}:  {100 * amplitudes[k]:.1f} %" for k in order]

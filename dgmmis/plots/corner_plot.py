@@ -12,11 +12,12 @@ from dgmmis.plots.drawing import look
 from dgmmis.plots.ellipses import draw_ellipses
 from dgmmis.plots.library import Axes, Figure, GridSpec, LogNorm
 from dgmmis.plots.marginal_panel import draw_marginal
+from dgmmis.plots.observed_rows import Observing
 from dgmmis.plots.palette import counts_map
 from dgmmis.plots.scales import format_axis, label_axis
 from dgmmis.rows import Rows
 
-__all__ = ["draw_corner"]
+__all__ = ["draw_corner", "draw_prepared"]
 
 WIDTHS = {1: 9.6, 2: 8.4}
 WIDEST = 10.6
@@ -25,12 +26,13 @@ FINEST = 90
 Counts = dict[tuple[int, int], Array]
 
 
-def draw_corner(model: Model, rows: Rows | None = None) -> Figure:
+def draw_corner(model: Model, rows: Rows | None = None, observing: Observing | None = None) -> Figure:
     """Draw a model over a sample of its rows.
 
     On the diagonal: the histogram of each feature, the model's density without noise, and that density
     blurred by the noise of the very rows in the histogram, which it must match.  Below: counts of the rows,
-    and each component's ellipses at 1 and 2 sigma, without noise and with the median noise.
+    and each component's ellipses at 1 and 2 sigma, without noise and with the median noise.  Of selected rows
+    the second density also goes through the selection, and the first is that of the complete sample.
 
     Parameters
     ----------
@@ -38,8 +40,14 @@ def draw_corner(model: Model, rows: Rows | None = None) -> Figure:
         With more than six features, the six of `corner_features` are drawn.
     rows : Rows, optional
         A random sample of the rows; without, the model alone is drawn.
+    observing : Observing, optional
+        How the rows were selected, by the model's selection; default: not at all.
     """
-    corner = prepare_corner(model, rows)
+    return draw_prepared(prepare_corner(model, rows, observing))
+
+
+def draw_prepared(corner: Corner) -> Figure:
+    """Draw what `prepare_corner` settled."""
     n_features = corner.n_features
     width = WIDTHS.get(n_features, WIDEST)
     counts = _count_cells(corner)

@@ -24,7 +24,12 @@ WIDE_RATIO = 30
 
 
 def draw_convergence(
-    history: Sequence[Scan], tolerance: float | None, *, resumed: Sequence[int] = (), per: str = "row"
+    history: Sequence[Scan],
+    tolerance: float | None,
+    *,
+    resumed: Sequence[int] = (),
+    redrawn: Sequence[int] = (),
+    per: str = "row",
 ) -> Figure:
     """Draw the log-likelihood of each pass, and what it gained and was predicted still to gain.
 
@@ -35,6 +40,9 @@ def draw_convergence(
         The gain [total nats] that counts as converged; None or 0 draws no line.
     resumed : sequence of int
         Passes that were the first of another attempt.
+    redrawn : sequence of int
+        Passes whose unobserved rows were imputed anew: their log-likelihood has another error, so that lines
+        are broken before them.
     per : str
         What the mean log-likelihood is a mean over: "row", or "unit of weight".
     """
@@ -43,11 +51,18 @@ def draw_convergence(
         left, right = figure.subplots(1, 2)
         figure.get_layout_engine().set(wspace=0.06)  # type: ignore[union-attr,call-arg]
         numbers = [scan.number for scan in history]
-        left.plot(numbers, [scan.mean_log_likelihood for scan in history], color=BLUE, **_marks(len(history)))
+        means = np.array([scan.mean_log_likelihood for scan in history])
+        breaks = np.searchsorted(numbers, [number for number in redrawn if number > numbers[0]])
+        left.plot(
+            np.insert(np.array(numbers, dtype=float), breaks, np.nan),
+            np.insert(means, breaks, np.nan),
+            color=BLUE,
+            **_marks(len(history)),
+        )
         left.set(title="Mean log-likelihood", xlabel="updates", ylabel=f"nats per {per}")
         left.yaxis.set_major_locator(MaxNLocator(6))
         left.yaxis.set_major_formatter(plain_numbers())
-        _draw_gains(right, history, tolerance)
+        _draw_gains(right, history, tolerance, redrawn)
         for axes in (left, right):
             _open(axes)
             axes.set_xlim(-0.02 * numbers[-1] - 0.5, 1.02 * numbers[-1] + 0.5)
@@ -56,10 +71,12 @@ def draw_convergence(
     return figure
 
 
-def _draw_gains(axes: Axes, history: Sequence[Scan], tolerance: float | None) -> None:
+def _draw_gains(
+    axes: Axes, history: Sequence[Scan], tolerance: float | None, redrawn: Sequence[int]
+) -> None:
     numbers = [scan.number for scan in history]
     for values, label, color in (
-        ([scan.gain for scan in history], "gain of a pass", BLUE),
+        ([math.nan if scan.number in redrawn else scan.gain for scan in history], "gain of a pass", BLUE),
         ([scan.predicted_gain for scan in history], "predicted remaining gain", ORANGE),
     ):
         # What is not known yet, or no gain, leaves a gap.

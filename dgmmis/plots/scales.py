@@ -27,23 +27,26 @@ EDGE = 0.035
 """Share of the range without ticks at either end, so that labels of neighbouring panels stay apart."""
 
 
-def spans_of(mixture: Mixture, rows: Rows | None) -> list[Span]:
+def spans_of(mixture: Mixture, rows: Rows | None, *, beyond: bool = False) -> list[Span]:
     """Choose each feature's range: the bulk of the rows and the notable components, no lone outlier.
 
     The components widen the range of the bulk (99 % of the rows), but never beyond 99.9 % of the rows: a
-    broad component that soaks up outliers must not shrink everything else to a dot.
+    broad component that soaks up outliers must not shrink everything else to a dot.  With `beyond`, where
+    a selection hides rows, they may double that range.
     """
-    return [_span(mixture, rows, j) for j in range(mixture.n_features)]
+    return [_span(mixture, rows, j, beyond) for j in range(mixture.n_features)]
 
 
-def _span(mixture: Mixture, rows: Rows | None, feature: int) -> Span:
+def _span(mixture: Mixture, rows: Rows | None, feature: int, beyond: bool) -> Span:
     notable = mixture.amplitudes >= min(NOTABLE, mixture.amplitudes.max())
     center = mixture.means[notable, feature]
-    reach = 2 * np.sqrt(mixture.covariances[notable, feature, feature])
+    reach = (3 if beyond else 2) * np.sqrt(mixture.covariances[notable, feature, feature])
     low, high = float((center - reach).min()), float((center + reach).max())
     present = np.empty(0) if rows is None else _present(rows.values[:, feature])
     if len(present):
         inner, outer = np.quantile(present, QUANTILES), np.quantile(present, OUTER_QUANTILES)
+        if beyond:
+            outer = outer + 0.5 * (outer[1] - outer[0]) * np.array([-1, 1])
         low = float(min(inner[0], max(low, outer[0])))
         high = float(max(inner[1], min(high, outer[1])))
     if not high > low:

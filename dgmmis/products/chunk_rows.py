@@ -30,12 +30,4 @@ class ChunkRows:
 
     def take(self, rows: NDArray[np.intp]) -> ChunkRows:
         """Return the same rows in another order."""
-        p = self.posterior
-        posterior = Posterior(
-            p.components[rows],
-            p.responsibilities[rows],
-            p.log_density[rows],
-            p.means[rows],
-            p.covariances[rows],
-        )
-        return ChunkRows(posterior, self.ids[rows], self.source_rows[rows])
+        return ChunkRows(self.posterior.take(rows), self.ids[rows], self.source_rows[rows])

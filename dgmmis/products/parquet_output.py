@@ -46,6 +46,8 @@ def write_parquet(rows: ChunkRows, features: tuple[str, ...], path: Path) -> Non
         "source_row": rows.source_rows,
         "log_density": posterior.log_density,
     }
+    if posterior.background_probability is not None:
+        columns["background_probability"] = posterior.background_probability
     for rank in range(posterior.components.shape[1]):
         columns[f"component_{rank + 1}"] = posterior.components[:, rank]
         columns[f"responsibility_{rank + 1}"] = posterior.responsibilities[:, rank]

@@ -39,6 +39,11 @@ def apply(
 ) -> Path:
     """Write responsibilities, log-density and deconvolved posterior of every row.
 
+    The numbers are those of `Model.log_density`, `responsibilities`, `background_probability` and `posterior`:
+    densities are those of the whole population before any selection, backgrounds included and seen through
+    the row's noise; responsibilities sum to 1 less the background's probability; the posterior holds if the
+    mixture made the row.
+
     Parameters
     ----------
     model : Model
@@ -48,7 +53,8 @@ def apply(
         `*.parquet` becomes a folder with one Parquet file per chunk, anything else a Zarr group.  Its
         columns: `row_id`, `source_row`, `log_density` [nats], `component` and `responsibility` of the `top`
         most responsible components, mean and covariance of the noise-free row (`posterior_mean`,
-        `posterior_covariance`, packed in Zarr; one column each in Parquet).
+        `posterior_covariance`, packed in Zarr; one column each in Parquet), and, if the model has
+        backgrounds, `background_probability`.
     top : int
         Components per row, at most K.
     order : {"storage", "source"}
@@ -152,7 +158,11 @@ def apply_chunk(job: Job, model: Model, chunk: int) -> None:
     """Write one chunk's rows; doing it twice writes the same."""
     catalog = opened_catalog(job.catalog, job.fingerprint)
     posterior = infer(
-        model.mixture, catalog.read_samples(chunk), job.top, first_row=catalog.row_range(chunk)[0]
+        model.mixture,
+        catalog.read_samples(chunk),
+        job.top,
+        backgrounds=model.backgrounds,
+        first_row=catalog.row_range(chunk)[0],
     )
     ids, source_rows = catalog.read_ids(chunk)
     rows = ChunkRows(posterior, ids, source_rows)

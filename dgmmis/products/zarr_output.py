@@ -33,6 +33,8 @@ def create_arrays(folder: Path, model: Model, catalog: Catalog, top: int) -> Non
         "posterior_mean": ((d,), "<f8"),
         "posterior_covariance": ((packed_size(d),), "<f8"),
     }
+    if model.backgrounds:
+        layout["background_probability"] = ((), "<f8")
     group = zarr.create_group(folder, zarr_format=3, overwrite=True)
     for name, (columns, dtype) in layout.items():
         group.create_array(
@@ -66,6 +68,8 @@ def write_zarr(rows: ChunkRows, folder: str, row_range: tuple[int, int]) -> None
         "posterior_mean": rows.posterior.means,
         "posterior_covariance": rows.posterior.covariances,
     }
+    if rows.posterior.background_probability is not None:
+        columns["background_probability"] = rows.posterior.background_probability
     for name, column in columns.items():
         array = group[name]
         assert isinstance(array, zarr.Array)

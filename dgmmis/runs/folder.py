@@ -39,7 +39,7 @@ from dgmmis.starts import Start
 
 __all__ = ["RunFolder", "create_run", "open_run"]
 
-FORMAT = "dgmmis run 1"
+FORMAT = "dgmmis run 2"
 FOLDERS = ("ckpt", "attempts", "log")
 
 

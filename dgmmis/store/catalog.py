@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
@@ -85,6 +85,8 @@ class Catalog:
     pilot_rows : int
     n_quarantined : int
         Rows of the source that could not be used.
+    kept_noise : tuple of int
+        Columns whose noise `read_samples` keeps even for rows that lack them.
     """
 
     path: Path
@@ -95,9 +97,10 @@ class Catalog:
     pilot_rows: int = field(compare=False)
     n_quarantined: int = field(compare=False)
     _arrays: VerifiedArrays = field(compare=False, repr=False)
+    kept_noise: tuple[int, ...] = field(default=(), compare=False, repr=False)
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _reopen, (str(self.path), self.fingerprint)
+        return _reopen, (str(self.path), self.fingerprint, self.kept_noise)
 
     @property
     def features(self) -> tuple[str, ...]:
@@ -161,7 +164,14 @@ class Catalog:
     def read_samples(self, chunk: int) -> Samples:
         """Read the rows of a chunk as the kernels want them; raises as `read_rows` does."""
         rows = self.read_rows(chunk)
-        return rows.samples(names=self.features, first_row=self.row_range(chunk)[0], checked=True)
+        first_row = self.row_range(chunk)[0]
+        return rows.samples(
+            names=self.features, first_row=first_row, checked=True, keep_noise=self.kept_noise
+        )
+
+    def keeping_noise(self, columns: Sequence[int]) -> Catalog:
+        """Return this catalogue, its samples keeping their noise in `columns` where they lack these features."""
+        return replace(self, kept_noise=tuple(columns))
 
     def read_ids(self, chunk: int) -> tuple[NDArray[Any], NDArray[np.int64]]:
         """Read the ids of a chunk's rows, as int64 or str, and their numbers in the source."""
@@ -259,11 +269,11 @@ class Catalog:
 
 
 @lru_cache(maxsize=16)
-def _reopen(path: str, fingerprint: str) -> Catalog:
+def _reopen(path: str, fingerprint: str, kept_noise: tuple[int, ...]) -> Catalog:
     """Open a catalogue that travelled to this process, once; its fingerprint must still be the same."""
     catalog = open_catalog(path)
     if catalog.fingerprint != fingerprint:
         raise CorruptCatalog(
             MANIFEST, 0, (0, catalog.n_rows), f"fingerprint is {catalog.fingerprint}, was {fingerprint}"
         )
-    return catalog
+    return catalog.keeping_noise(kept_noise)

@@ -1,0 +1,7 @@
+"""`GaussianMixture` with the interface of scikit-learn: pipelines, searches over parameters, cloning."""
+
+from __future__ import annotations
+
+from dgmmis.estimator.gaussian_mixture import GaussianMixture
+
+__all__ = ["GaussianMixture"]

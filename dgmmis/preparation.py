@@ -1,0 +1,124 @@
+"""What a caller of `fit` gives, checked and understood before anything is computed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from numpy.typing import ArrayLike
+
+from dgmmis.automatic_prior import automatic_prior
+from dgmmis.chunk import ArrayChunks
+from dgmmis.errors import InvalidSetting
+from dgmmis.fit_settings import check_settings
+from dgmmis.iterate import Limits
+from dgmmis.mixture import Mixture
+from dgmmis.noise import NoiseLike
+from dgmmis.population import Population
+from dgmmis.prior import Prior
+from dgmmis.store import Catalog, open_catalog
+from dgmmis.task import Task
+from dgmmis.task_settings import NoiseModel, build_selecting, build_task, initial_population
+
+__all__ = ["Prepared", "prepare_fit"]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A fit that can begin.
+
+    Attributes
+    ----------
+    chunks : ArrayChunks or Catalog
+    task : Task
+    initial : Population or None
+        None: to be found.
+    limits : Limits
+    """
+
+    chunks: ArrayChunks | Catalog
+    task: Task
+    initial: Population | None
+    limits: Limits
+
+
+def prepare_fit(
+    values: ArrayLike | Catalog | str | Path,
+    *,
+    n_components: int,
+    limits: Limits,
+    noise: NoiseLike = None,
+    weights: ArrayLike | None = None,
+    projection: ArrayLike | None = None,
+    selection: object = None,
+    before_noise: bool = False,
+    noise_model: NoiseModel = None,
+    background: object = None,
+    floor: ArrayLike | None = None,
+    prior: Prior | str | None = "auto",
+    covariance_type: str = "full",
+    oversampling: float | None = None,
+    initial: Mixture | Population | None = None,
+    frozen: Mapping[str, ArrayLike] | None = None,
+    method: str = "auto",
+    seed: int = 0,
+    features: tuple[str, ...] = (),
+    units: tuple[str, ...] = (),
+) -> Prepared:
+    """Check the arguments of `fit`, which documents them.
+
+    Raises
+    ------
+    InvalidData, InvalidSetting, SelectionError
+    """
+    chunks = _as_chunks(values, noise, weights, projection, features, units)
+    n_features = chunks.latent_features
+    check_settings(
+        n_components, n_features, initial=initial, frozen=frozen, method=method, limits=limits, seed=seed
+    )
+    selecting = build_selecting(
+        selection,
+        chunks.features,
+        before_noise=before_noise,
+        noise_model=noise_model,
+        projection=chunks.projection,
+        oversampling=oversampling,
+        seed=seed,
+    )
+    task = build_task(
+        n_components,
+        n_features,
+        frozen=frozen,
+        covariance_type=covariance_type,
+        floor=floor,
+        prior=prior,
+        background=background,
+        selecting=selecting,
+        seed=seed,
+    )
+    if prior == "auto":
+        task = automatic_prior(task, chunks)
+    return Prepared(chunks, task, initial_population(initial, task), limits)
+
+
+def _as_chunks(
+    values: ArrayLike | Catalog | str | Path,
+    noise: NoiseLike,
+    weights: ArrayLike | None,
+    projection: ArrayLike | None,
+    features: tuple[str, ...],
+    units: tuple[str, ...],
+) -> ArrayChunks | Catalog:
+    if isinstance(values, str | Path):
+        values = open_catalog(values)
+    if not isinstance(values, Catalog):
+        return ArrayChunks.from_arrays(
+            values, noise, weights, projection=projection, features=features, units=units
+        )
+    if noise is not None or weights is not None or projection is not None or features or units:
+        raise InvalidSetting(
+            "a catalogue carries its own noise, weights, features and units, and no projection: leave these arguments out, or ingest the "
+            "source again with the ones you want."
+        )
+    return values

@@ -1,0 +1,229 @@
+"""pyGMMis' fit."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from dgmmis import api
+from dgmmis.driver import SilentObserver
+from dgmmis.errors import CollapsedComponent, ImputationLimit, InvalidData
+from dgmmis.fit_result import FitResult, Scan
+from dgmmis.frozen import Frozen
+from dgmmis.packed import Array
+from dgmmis.population import Population
+from dgmmis.projection import as_projection
+from dgmmis.pygmmis.gmm import GMM, as_mixture, as_noise
+from dgmmis.pygmmis.neighborhoods import neighborhoods
+from dgmmis.pygmmis.random_streams import as_generator
+from dgmmis.pygmmis.request import covariance_prior, frozen_masks, initialize, parent_noise
+from dgmmis.pygmmis.uniform_background import Background
+from dgmmis.rows import Rows
+from dgmmis.samples import as_values
+from dgmmis.split_merge import proposals
+
+__all__ = ["fit"]
+
+ROWS_OF_TOL = 100
+"""More rows than these do not loosen the tolerance: what is left to gain is judged in total nats."""
+
+FREE_UPDATES = 1
+"""No fit converges before it has made more updates than these, whatever the tolerance."""
+
+GOES_ON = (CollapsedComponent, ImputationLimit, InvalidData)
+"""What may happen to one proposal of split and merge while others serve."""
+
+logger = logging.getLogger("dgmmis.pygmmis")
+
+
+def fit(
+    gmm: GMM,
+    data: ArrayLike,
+    covar: ArrayLike | None = None,
+    R: ArrayLike | None = None,
+    init_method: str = "random",
+    w: float = 0.0,
+    cutoff: float | None = None,
+    sel_callback: Callable[[Array], Any] | None = None,
+    oversampling: float | None = None,
+    covar_callback: Callable[[Array], Any] | None = None,
+    background: Background | None = None,
+    tol: float = 1e-3,
+    miniter: int = 1,
+    maxiter: int = 1000,
+    frozen: Iterable[int] | Mapping[str, ArrayLike] | None = None,
+    split_n_merge: int = False,
+    rng: Any = np.random,
+) -> tuple[float, list[NDArray[np.intp]]]:
+    """Fit a mixture to rows by exact expectation maximization; `gmm` and `background` are changed in place.
+
+    Parameters
+    ----------
+    gmm : GMM
+    data : (N, D)
+        NaN means not observed (missing at random), marginalised exactly.
+    covar : (N, D, D) or (D, D), optional
+        Noise covariance of the rows.
+    R : (N, d, D) or (d, D), optional
+        Projections: x_i = R_i t_i + noise.
+    init_method : {"random", "minmax", "kmeans", "none"}
+        None keeps the components as they are; frozen parameters that were set are always kept.
+    w : float
+        Minimum dispersion in the features' units, see `covariance_prior`.
+    cutoff : float, optional
+        Size of the neighbourhoods that are returned [sigma].  Every row counts for every component regardless.
+    sel_callback : callable (N, D) -> (N,), optional
+        Chance that a row with these noisy values is observed.
+    oversampling : float, optional
+        Impute by this many fresh random points per row in every pass.  Default: fixed Sobol points, as many as keep
+        their error below 0.1 standard errors of the parameters.
+    covar_callback : callable (N, D) -> (N, D, D) or (D, D), optional
+        Noise of the parent population, where it differs from a `covar` that all rows share; else it is not needed.
+    background : Background, optional
+    tol : float
+        Stop when further passes are predicted to add less than this to the mean log-likelihood, and less than
+        100 tol nats to the total.
+    miniter, maxiter : int
+        Parameter updates at least and at most.
+    frozen : list, or dict with any of "amp", "mean", "covar", optional
+        Components whose parameter stays.  A list is for mean and covariance.
+    split_n_merge : int
+        Attempts to leave a local optimum by splitting a component and merging two others.
+    rng
+        Any kind that `as_generator` takes.
+
+    Returns
+    -------
+    logL : float
+        Mean log-likelihood of the rows under the returned model [nats]; under a selection the conditional one.
+    U : list of K arrays
+        Numbers of the rows within `cutoff` of each component.
+
+    Raises
+    ------
+    InvalidData, InvalidSetting, SelectionError, CollapsedComponent, ImputationLimit
+        As `dgmmis.fit`.
+    """
+    values, noise, generator = as_values(data), as_noise(covar), as_generator(rng)
+    rows = Rows(values, noise, None, as_projection(R, *values.shape))
+    masks = frozen_masks(frozen, gmm.K)
+    initialize(gmm, rows, init_method, masks, generator)
+    selected = (
+        {}
+        if sel_callback is None
+        else {
+            "selection": sel_callback,
+            "noise_model": parent_noise(values, noise, covar_callback),
+            "oversampling": oversampling,
+        }
+    )
+    settings = {
+        "n_components": gmm.K,
+        "noise": noise,
+        "projection": R,
+        "background": None if background is None else background.adjustable(),
+        "prior": covariance_prior(w, len(values), gmm.K),
+        "frozen": masks.as_indices(),
+        "seed": int(generator.integers(2**32)),
+        **selected,
+    }
+    run = _Run(values, settings, tol * min(len(values), ROWS_OF_TOL), miniter, maxiter)
+    start = Population(as_mixture(gmm), () if background is None else (background.adjustable(),))
+    best = _rearranged(run, run.from_start(start), rows, masks, int(split_n_merge))
+    _write(best, gmm, background)
+    return best.mean_log_likelihood, neighborhoods(best.mixture, rows.samples(checked=True), cutoff)
+
+
+@dataclass(frozen=True)
+class _Run:
+    """A fit that can be started from several populations."""
+
+    values: Array
+    settings: Mapping[str, Any]
+    tolerance: float
+    miniter: int
+    maxiter: int
+
+    def from_start(self, population: Population) -> FitResult:
+        """Fit from one of them."""
+        least = min(self.miniter, self.maxiter)
+        if least > FREE_UPDATES:
+            population = self._leg(population, 0.0, least).population
+        else:
+            least = 0
+        return self._leg(population, self.tolerance, self.maxiter - least)
+
+    def _leg(self, population: Population, tolerance: float, updates: int) -> FitResult:
+        return api.fit(
+            self.values,
+            initial=population,
+            tolerance=tolerance,
+            max_passes=updates,
+            observer=_Log(),
+            **self.settings,
+        )
+
+
+def _rearranged(run: _Run, best: FitResult, rows: Rows, frozen: Frozen, attempts: int) -> FitResult:
+    """Split a component and merge two others, as long as the objective grows."""
+    movable = ~(frozen.amplitudes | frozen.means | frozen.covariances)
+    for _ in range(attempts):
+        better = None
+        for population in proposals(best.population, rows, movable):
+            trial = _attempt(run, population)
+            if trial is not None and _objective(trial) > _objective(best) + run.tolerance:
+                better = trial
+                break
+        if better is None:
+            break
+        logger.info("split and merge: %.4f nats gained", _objective(better) - _objective(best))
+        best = better
+    return best
+
+
+def _attempt(run: _Run, population: Population) -> FitResult | None:
+    try:
+        return run.from_start(population)
+    except GOES_ON as error:
+        logger.info("split and merge: a proposal was dropped: %s", error)
+        return None
+
+
+def _objective(result: FitResult) -> float:
+    prior = 0.0 if result.prior is None else result.prior.log_density(result.population)
+    return result.log_likelihood + prior
+
+
+def _write(result: FitResult, gmm: GMM, background: Background | None) -> None:
+    """Bring the result home."""
+    population = result.population
+    gmm.amp[:], gmm.mean[:] = population.amplitudes, population.mixture.means
+    gmm.covar[:] = population.mixture.covariances
+    logger.info(result.reason)
+    if background is not None and result.background is not None:
+        background.amp = result.background.amplitude
+        logger.info("background amplitude %.4f", background.amp)
+    if result.completion is not None:
+        logger.info(
+            "completeness %.4f +- %.4f by %d imputed points",
+            result.completeness,
+            result.completeness_error,
+            result.completion.n_points,
+        )
+
+
+class _Log(SilentObserver):
+    """Log a line per pass, as pyGMMis does."""
+
+    def on_pass(self, scan: Scan, log_likelihoods: tuple[float, ...], rows: int) -> None:
+        """Log pass number, rows, mean log-likelihood and what is left to gain."""
+        if scan.number == 0:
+            logger.info("ITER\tSAMPLES\tLOG_L\tTO_GAIN")
+        logger.info("%d\t%d\t%.6f\t%.3g", scan.number, rows, scan.mean_log_likelihood, scan.predicted_gain)
+        for event in scan.events:
+            logger.info(event)
