@@ -27,7 +27,7 @@ from dgmmis.runs import open_run
 from dgmmis.runs.task_record import stored_task
 from dgmmis.starts import GOES_ON, PILOT_ROWS, choose_start, short_fits
 from dgmmis.store import Catalog, open_catalog
-from dgmmis.task import Passes, Task, information_sample, set_up
+from dgmmis.task import Passes, Task, information_sample, look, set_up
 from dgmmis.task_settings import NoiseModel
 
 if TYPE_CHECKING:
@@ -319,13 +319,14 @@ def _passes(chunks: ArrayChunks | Catalog, client: Client | None, observer: Obse
 
 def _fit_in_memory(prepared: Prepared, client: Client | None, observer: Observer) -> FitResult:
     chunks, task, initial, start = prepared.chunks, prepared.task, prepared.initial, None
+    passes, sample = _passes(chunks, client, observer, task), information_sample(chunks, task)
+    survey = look(passes, sample, task)
     if initial is None:
         pilot = chunks.read_pilot(PILOT_ROWS)
         whole = len(pilot) == chunks.n_rows
         start = choose_start(pilot, task, whole=whole, report=observer.on_start_pass)
         initial = start.population
-    passes = _passes(chunks, client, observer, task)
-    problem = set_up(passes, information_sample(chunks, task), task, initial)
+    problem = set_up(passes, sample, task, initial, survey)
     history: list[Scan] = []
     last: Pass | None = None
     for last in iterate(initial, problem, prepared.limits):

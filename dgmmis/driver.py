@@ -15,7 +15,7 @@ from dgmmis.convergence import predicted_gain
 from dgmmis.errors import CollapsedComponent, CorruptCheckpoint, ImputationLimit, InvalidData
 from dgmmis.fit_result import FitResult, Scan
 from dgmmis.imputed_passes import Completion
-from dgmmis.iterate import Limits, Pass, iterate, stopping_reason
+from dgmmis.iterate import Limits, Pass, Problem, iterate, stopping_reason
 from dgmmis.model import Model
 from dgmmis.population import Population
 from dgmmis.runs import RunFolder, create_run, numerics_fingerprint
@@ -25,7 +25,7 @@ from dgmmis.runs.task_record import describe_task, task_arrays
 from dgmmis.runs.trace import Trace
 from dgmmis.starts import Start, choose_start, pilot_rows
 from dgmmis.store import Catalog
-from dgmmis.task import Passes, Task, information_sample, set_up
+from dgmmis.task import Passes, Task, information_sample, look, set_up
 
 __all__ = ["Observer", "SilentObserver", "drive", "history_of", "model_of", "prepare_run"]
 
@@ -140,7 +140,7 @@ def drive(
     task : Task
         The one the run was made for.
     passes : callable
-        Makes the passes over the data; called once the start is known.
+        Makes the passes over the data.
     limits : Limits
     budget : dict, optional
         What to record of this attempt's means (workers, memory).
@@ -166,8 +166,11 @@ def drive(
         if not _is_over(run, limits):
             run.reopen(number)
         try:
+            ready, sample = passes(), information_sample(catalog, task)
+            survey = look(ready, sample, task)
             start = _start(attempt)
-            return _drive_passes(attempt, start, passes(), limits)
+            problem = set_up(ready, sample, task, start.population, survey)
+            return _drive_passes(attempt, start, problem, limits)
         except (CollapsedComponent, ImputationLimit, InvalidData) as error:
             run.write_final({"state": "FAILED", "reason": f"{type(error).__name__}: {error}"})
             raise
@@ -232,14 +235,12 @@ def _start(attempt: _Attempt) -> Start:
     return start
 
 
-def _drive_passes(attempt: _Attempt, start: Start, passes: Passes, limits: Limits) -> FitResult:
+def _drive_passes(attempt: _Attempt, start: Start, problem: Problem, limits: Limits) -> FitResult:
     run, catalog = attempt.run, attempt.catalog
     latest = run.latest(at_most=limits.max_passes)
     parent = latest.digest if latest else run.digest_of_start()
     after = latest.scan if latest else None
     history = history_of(run, latest)
-    sample = information_sample(catalog, attempt.task)
-    problem = set_up(passes, sample, attempt.task, start.population)
     attempt.observer.on_stage(f"fitting {catalog.n_rows:,} rows")
     last, began = after, time.perf_counter()
     for last in iterate(start.population, problem, limits, after=after):

@@ -14,7 +14,7 @@ from dgmmis.observation import Observation
 from dgmmis.packed import Array, pack, packed_size
 from dgmmis.population import Population
 from dgmmis.samples import Samples
-from dgmmis.selected_rows import Cut
+from dgmmis.selected_rows import Cut, column_values
 from dgmmis.selection import BoundSelection
 from dgmmis.survey import Survey, Surveyor, surveyor_of
 
@@ -55,6 +55,13 @@ class Selecting:
         """What single rows need of it."""
         model = None if callable(self.noise_model) else self.noise_model
         return Cut(self.selection, self.before_noise, model, self.seed)
+
+    def require_fixed(self, pilot: Samples) -> None:
+        """Refuse a selection whose answers about the same rows change; raises `SelectionError`."""
+        for group in pilot.groups:
+            if np.isin(self.selection.columns, group.observed).all():
+                self.selection.require_deterministic(column_values(group, pilot.n_features))
+                return
 
     def surveyor(self, pilot: Samples) -> Surveyor:
         """Make what looks at all rows once, its noise classes defined on a random sample."""

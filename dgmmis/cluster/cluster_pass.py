@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import cloudpickle
 from distributed import Client, Future
 
 from dgmmis.chunk import ArrayChunks
@@ -14,16 +15,19 @@ from dgmmis.cluster.segments import segment_bounds
 from dgmmis.cluster.supervisor import PROGRESS_DEADLINE, Supervisor
 from dgmmis.cluster.worker_side import (
     impute_points,
+    read_selection,
     summarize_scattered,
     summarize_segment,
     survey_scattered,
     survey_segment,
 )
+from dgmmis.errors import SelectionError
 from dgmmis.imputation import ClassSums, Imputed, combine, leaves
 from dgmmis.observation import Observation, Reference
 from dgmmis.population import Population
 from dgmmis.score_statistics import Statistics
 from dgmmis.selected_rows import Cut
+from dgmmis.selection import BoundSelection
 from dgmmis.store import Catalog
 from dgmmis.survey import Survey, Surveyor
 from dgmmis.tree import Tree
@@ -31,6 +35,11 @@ from dgmmis.tree import Tree
 __all__ = ["ClusterPasses", "cluster_summarize"]
 
 Bounds = tuple[int, int]
+
+IMPORTABLE = (
+    "Put its function in a module that is installed on every worker and name it 'module:function', or use the parts "
+    "of dgmmis.selection."
+)
 
 
 @dataclass(frozen=True)
@@ -89,7 +98,8 @@ class ClusterPasses:
         return total
 
     def survey(self, surveyor: Surveyor) -> Survey:
-        """Survey all rows."""
+        """Survey all rows, once every worker has shown that it understands the selection."""
+        self._require_understood(surveyor.cut.selection)
         total: Survey = self._sum(SURVEY, surveyor)
         return total
 
@@ -112,6 +122,18 @@ class ClusterPasses:
             return combine(population, observation, [arrived[i] for i in range(len(work))])
 
         return impute
+
+    def _require_understood(self, selection: BoundSelection) -> None:
+        try:
+            content = cloudpickle.dumps(selection)
+        except Exception as error:
+            raise SelectionError(f"the selection cannot be sent to workers: {error!r}. {IMPORTABLE}") from error
+        answers = self._client.run(read_selection, content, on_error="ignore")
+        for worker, trouble in sorted((answers or {}).items()):
+            if trouble:
+                raise SelectionError(
+                    f"worker {worker} cannot read the selection: {trouble}. {IMPORTABLE}", array="selection"
+                )
 
     def _sum(self, work: Work, parameters: Population | Surveyor, *settings: Cut | None) -> Any:
         tree: Tree[Any] = Tree()

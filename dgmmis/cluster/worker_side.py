@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Generic, TypeVar
 
+import cloudpickle
 from distributed import get_worker
 
 from dgmmis.errors import InvalidData
@@ -28,6 +29,7 @@ __all__ = [
     "SampleCache",
     "impute_points",
     "opened_catalog",
+    "read_selection",
     "sample_cache",
     "summarize_scattered",
     "summarize_segment",
@@ -197,6 +199,15 @@ def survey_scattered(
         return surveyor.survey(samples[chunk - start], first_row=chunk * chunk_rows)
 
     return sum_leaves(start, start + len(samples), leaf)
+
+
+def read_selection(content: bytes) -> str:
+    """Try to read a pickled selection; what went wrong in words, empty if nothing."""
+    try:
+        cloudpickle.loads(content)
+    except Exception as error:
+        return repr(error)
+    return ""
 
 
 def impute_points(

@@ -17,8 +17,8 @@ from dgmmis.selection.binding import Leaf
 __all__ = ["ObservedRows", "Observing", "Side", "observe"]
 
 DRAWN = 50_000
-"""Rows drawn at least: a bin of a histogram is then known to a few per cent."""
-TRIES = 200
+"""Rows drawn: a bin of a histogram is then known to a few per cent."""
+TRIES = 60
 """Rows tried for each that is kept, at most: for a nearly blind selection drawing would take forever."""
 
 Side = tuple[float, float]
@@ -91,7 +91,9 @@ def _only_side(model: Model) -> dict[int, Side]:
 
 
 def _drawn(model: Model, rows: Rows, observing: Observing) -> Rows:
-    which = np.resize(np.arange(len(rows)), max(len(rows), DRAWN))
+    which = np.resize(np.arange(len(rows)), DRAWN)
+    if len(rows) > DRAWN:
+        which = np.linspace(0, len(rows) - 1, DRAWN).round().astype(np.intp)
     noise = rows.noise.take(which)
     if noise.array is not None:  # what a row lacks may have no noise
         noise = Noise(noise.kind, np.nan_to_num(noise.array))
