@@ -49,6 +49,7 @@ def fit(
     selection: object = None,
     before_noise: bool = False,
     noise_model: NoiseModel = None,
+    covariates: Mapping[str, ArrayLike] | None = None,
     background: object = None,
     floor: ArrayLike | None = None,
     prior: Prior | str | None = "auto",
@@ -88,6 +89,9 @@ def fit(
     noise_model : (D, D) or callable (N, D) -> (N, D, D), optional
         Noise of the parent population, if known.  Default: the likelihood is conditional on each row's own
         noise.  A callable is an approximation: noise that depends on the position makes no mixture.
+    covariates : dict of (N,), optional
+        Columns of an array that the selection looks at by name and the mixture does not describe, such as the
+        position on the sky; the likelihood is conditional on them.
     background : Background, or several, optional
         Densities behind the mixture.
     floor : float or (D,), optional
@@ -153,6 +157,7 @@ def fit(
         selection=selection,
         before_noise=before_noise,
         noise_model=noise_model,
+        covariates=covariates,
         background=background,
         floor=floor,
         prior=prior,
@@ -320,13 +325,13 @@ def _passes(chunks: ArrayChunks | Catalog, client: Client | None, observer: Obse
 def _fit_in_memory(prepared: Prepared, client: Client | None, observer: Observer) -> FitResult:
     chunks, task, initial, start = prepared.chunks, prepared.task, prepared.initial, None
     passes, sample = _passes(chunks, client, observer, task), information_sample(chunks, task)
-    survey = look(passes, sample, task)
+    seen = look(passes, sample, task)
     if initial is None:
         pilot = chunks.read_pilot(PILOT_ROWS)
         whole = len(pilot) == chunks.n_rows
         start = choose_start(pilot, task, whole=whole, report=observer.on_start_pass)
         initial = start.population
-    problem = set_up(passes, sample, task, initial, survey)
+    problem = set_up(passes, sample, task, initial, seen)
     history: list[Scan] = []
     last: Pass | None = None
     for last in iterate(initial, problem, prepared.limits):

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike
 
+from dgmmis.covariates import require_rows
 from dgmmis.model import named_features
 from dgmmis.noise import Noise, NoiseLike
 from dgmmis.packed import Array
@@ -51,6 +52,7 @@ class ArrayChunks:
         weights: ArrayLike | None = None,
         *,
         projection: ArrayLike | None = None,
+        covariates: Array | None = None,
         features: tuple[str, ...] = (),
         units: tuple[str, ...] = (),
         chunk_rows: int = CHUNK_ROWS,
@@ -61,7 +63,8 @@ class ArrayChunks:
         features, units = named_features(features, units, values.shape[1])
         noise = Noise.of(noise, *values.shape)
         weights = None if weights is None else as_weights(weights, len(values))
-        rows = Rows(values, noise, weights, as_projection(projection, *values.shape))
+        require_rows(covariates, len(values))
+        rows = Rows(values, noise, weights, as_projection(projection, *values.shape), covariates)
         samples = tuple(
             rows.take(slice(first, first + chunk_rows)).samples(
                 names=features, first_row=first, checked=checked
@@ -89,6 +92,11 @@ class ArrayChunks:
     def projection(self) -> Array | None:
         """How the rows see the mixture's features: None, (d, D) or (N, d, D)."""
         return self.rows.projection
+
+    @property
+    def covariates(self) -> Array | None:
+        """What else a selection looked at, (N, C)."""
+        return self.rows.covariates
 
     @property
     def n_chunks(self) -> int:

@@ -167,9 +167,9 @@ def drive(
             run.reopen(number)
         try:
             ready, sample = passes(), information_sample(catalog, task)
-            survey = look(ready, sample, task)
+            seen = look(ready, sample, task)
             start = _start(attempt)
-            problem = set_up(ready, sample, task, start.population, survey)
+            problem = set_up(ready, sample, task, start.population, seen)
             return _drive_passes(attempt, start, problem, limits)
         except (CollapsedComponent, ImputationLimit, InvalidData) as error:
             run.write_final({"state": "FAILED", "reason": f"{type(error).__name__}: {error}"})

@@ -236,7 +236,9 @@ def _replicate(
         one.first + mean.first * excess[:, None, None],
         one.second + mean.second * excess[:, None, None],
     )
-    return _spread(population, observation, sums, factors, float(np.sum(observation.classes.weights * excess)))
+    return _spread(
+        population, observation, sums, factors, float(np.sum(observation.classes.weights * excess))
+    )
 
 
 def _spread(

@@ -67,7 +67,7 @@ def draw_points(observation: Observation, reference: Reference, replicate: int, 
     n_classes, n_per_class, f = values.shape
     flat = values.reshape(-1, f)
     classes = np.repeat(np.arange(n_classes), n_per_class)
-    chance = _omega(observation, flat, reference.population.n_features)
+    chance = _omega(observation, flat, classes)
     keep = np.flatnonzero(chance < 1)
     if observation.oversampling is not None:
         stream = _stream(observation, reference, replicate, part, -1)
@@ -105,7 +105,7 @@ def _positions(observation: Observation, reference: Reference, replicate: int, p
 
 
 def _marginal(background: BackgroundLike, observation: Observation) -> BackgroundLike:
-    return background.marginal(observation.columns)
+    return background.marginal(observation.columns.tolist())
 
 
 def _roots(covariances: Array) -> Array:
@@ -143,12 +143,17 @@ def _stream(
     return np.random.Generator(np.random.Philox(np.random.SeedSequence(key)))
 
 
-def _omega(observation: Observation, values: Array, n_features: int) -> Array:
-    """Omega at points given in the selection's columns."""
-    n_columns = n_features if observation.projection is None else int(observation.columns.max()) + 1
-    whole = np.full((len(values), n_columns), np.nan)
+def _omega(observation: Observation, values: Array, classes: NDArray[np.intp]) -> Array:
+    """Omega at points given in the selection's columns; its mean over the covariates of their classes."""
+    selection, covariates = observation.selection, observation.classes.covariates
+    whole = np.full((len(values), len(selection.names.features)), np.nan)
     whole[:, observation.columns] = values
-    return observation.selection.evaluate(whole)
+    if covariates is None:
+        return selection.evaluate(whole)
+    total = np.zeros(len(values))
+    for q in range(covariates.shape[1]):
+        total += selection.evaluate(whole, covariates[classes, q])
+    return np.asarray(total / covariates.shape[1])
 
 
 def _proposal(

@@ -17,7 +17,7 @@ from dgmmis.samples import Samples
 from dgmmis.score_statistics import Statistics
 from dgmmis.selected_rows import Cut
 
-__all__ = ["POINTS", "Completion", "Impute", "Imputation"]
+__all__ = ["POINTS", "Completion", "Imputation", "Impute"]
 
 Impute = Callable[[Population, Reference], Imputed]
 """The statistics of the unobserved rows under a population, by points drawn at a reference."""

@@ -148,7 +148,8 @@ def prior_score(population: Population, constraints: Constraints) -> Statistics:
 def _free_amplitudes(population: Population, constraints: Constraints) -> NDArray[np.bool_]:
     """Amplitudes (K + J,) that may move: not frozen, not fixed, not at a limit."""
     held = [
-        one.fixed or not one.amplitude_min < one.amplitude < one.amplitude_max for one in population.backgrounds
+        one.fixed or not one.amplitude_min < one.amplitude < one.amplitude_max
+        for one in population.backgrounds
     ]
     return ~np.concatenate((constraints.frozen.amplitudes, np.array(held, dtype=bool)))
 
@@ -182,9 +183,7 @@ def _coordinates(
     return np.concatenate(parts, axis=-1)
 
 
-def _of_covariances(
-    population: Population, constraints: Constraints, second: Array, scale: Array
-) -> Array:
+def _of_covariances(population: Population, constraints: Constraints, second: Array, scale: Array) -> Array:
     """Scores of the covariances' free numbers, by type."""
     rows, columns = lower_indices(scale.shape[1])
     scores = second * scale[:, rows] * scale[:, columns] * np.where(rows == columns, 0.5, 1.0)

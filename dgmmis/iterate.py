@@ -201,7 +201,11 @@ def _concluded(scan: Pass, problem: Problem, limits: Limits, imputed: Imputed | 
     reason, completion = stopping_reason(scan, limits), scan.completion
     stands = imputed is not None and scan.predicted_gain <= JUDGED_AT
     unknown = completion is not None and isnan(completion.score_error)
-    if problem.imputation is None or completion is None or not (stands or (reason == "converged" and unknown)):
+    if (
+        problem.imputation is None
+        or completion is None
+        or not (stands or (reason == "converged" and unknown))
+    ):
         return replace(scan, reason=reason)
     if imputed is None:
         imputed = problem.imputation.impute(scan.population, completion.reference)

@@ -253,7 +253,19 @@ def _store(block, first, out):  # type: ignore[no-untyped-def]
 
 @_compile
 def noisy_statistics(  # type: ignore[no-untyped-def]
-    values, noise, weights, extra, proposal, constants, means, covariances, reference, zeroth, first, second, log_density
+    values,
+    noise,
+    weights,
+    extra,
+    proposal,
+    constants,
+    means,
+    covariances,
+    reference,
+    zeroth,
+    first,
+    second,
+    log_density,
 ):
     """Add the score statistics of rows that each have their own noise.
 

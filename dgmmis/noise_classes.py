@@ -25,10 +25,13 @@ class NoiseClasses:
         Packed noise covariance of each class: the mean of its rows.
     weights : (B,)
         Sum of the weights of its rows.
+    covariates : (B, Q, C), optional
+        Of Q rows drawn from each class, where the selection looks at covariates.
     """
 
     noise: Array
     weights: Array
+    covariates: Array | None = None
 
     @property
     def n_classes(self) -> int:
@@ -42,22 +45,16 @@ class ClassCenters:
 
     Attributes
     ----------
-    centers : (B, P)
-        In the coordinates of `coordinates`.
-    variances : (d,)
-        Typical variances of the features, which set the scale on which noise matters.
+    centers : (B, M)
+        Positions; `coordinates` of the noise, followed by what the selection answers about the covariates.
     """
 
     centers: Array
-    variances: Array
 
-    def assign(self, noise: Array) -> NDArray[np.intp]:
-        """Class (n,) of rows with packed noise (n, P)."""
-        if len(self.centers) == 1:
-            return np.zeros(len(noise), dtype=np.intp)
-        position = coordinates(noise, self.variances)
-        best = np.full(len(noise), np.inf)
-        nearest = np.zeros(len(noise), dtype=np.intp)
+    def assign(self, position: Array) -> NDArray[np.intp]:
+        """Class (n,) of rows at these positions (n, M)."""
+        best = np.full(len(position), np.inf)
+        nearest = np.zeros(len(position), dtype=np.intp)
         for b, center in enumerate(self.centers):
             distance = ((position - center) ** 2).sum(axis=1)
             closer = distance < best
@@ -78,20 +75,19 @@ def coordinates(noise: Array, variances: Array) -> Array:
     return np.asarray(position)
 
 
-def define_classes(noise: Array, variances: Array, most: int = MOST_CLASSES) -> ClassCenters:
-    """Choose classes for packed noise (n, P): its distinct values if they are few, else bins.
+def define_classes(position: Array, most: int = MOST_CLASSES) -> ClassCenters:
+    """Choose classes for rows at positions (n, M): the distinct ones if they are few, else bins.
 
     Bins are made by halving, again and again, the one with the largest scatter along its longest axis.
     """
-    position = coordinates(noise, variances)
     distinct = np.unique(position, axis=0)
     if len(distinct) <= most:
-        return ClassCenters(distinct, variances)
+        return ClassCenters(distinct)
     bins = [position]
     while len(bins) < most:
         widest = int(np.argmax([_scatter(members).max() for members in bins]))
         bins += _halves(bins.pop(widest))
-    return ClassCenters(np.array([members.mean(axis=0) for members in bins]), variances)
+    return ClassCenters(np.array([members.mean(axis=0) for members in bins]))
 
 
 def _scatter(members: Array) -> Array:

@@ -10,11 +10,13 @@ from numpy.typing import ArrayLike
 
 from dgmmis.automatic_prior import automatic_prior
 from dgmmis.chunk import ArrayChunks
+from dgmmis.covariates import as_covariates
 from dgmmis.errors import InvalidSetting
 from dgmmis.fit_settings import check_settings
 from dgmmis.iterate import Limits
 from dgmmis.mixture import Mixture
 from dgmmis.noise import NoiseLike
+from dgmmis.packed import Array
 from dgmmis.population import Population
 from dgmmis.prior import Prior
 from dgmmis.store import Catalog, open_catalog
@@ -54,6 +56,7 @@ def prepare_fit(
     selection: object = None,
     before_noise: bool = False,
     noise_model: NoiseModel = None,
+    covariates: Mapping[str, ArrayLike] | None = None,
     background: object = None,
     floor: ArrayLike | None = None,
     prior: Prior | str | None = "auto",
@@ -72,7 +75,8 @@ def prepare_fit(
     ------
     InvalidData, InvalidSetting, SelectionError
     """
-    chunks = _as_chunks(values, noise, weights, projection, features, units)
+    others = as_covariates(covariates)
+    chunks = _as_chunks(values, noise, weights, projection, features, units, others)
     n_features = chunks.latent_features
     check_settings(
         n_components, n_features, initial=initial, frozen=frozen, method=method, limits=limits, seed=seed
@@ -80,6 +84,7 @@ def prepare_fit(
     selecting = build_selecting(
         selection,
         chunks.features,
+        covariate_names=tuple(covariates or ()),
         before_noise=before_noise,
         noise_model=noise_model,
         projection=chunks.projection,
@@ -109,12 +114,23 @@ def _as_chunks(
     projection: ArrayLike | None,
     features: tuple[str, ...],
     units: tuple[str, ...],
+    covariates: Array | None,
 ) -> ArrayChunks | Catalog:
     if isinstance(values, str | Path):
         values = open_catalog(values)
     if not isinstance(values, Catalog):
         return ArrayChunks.from_arrays(
-            values, noise, weights, projection=projection, features=features, units=units
+            values,
+            noise,
+            weights,
+            projection=projection,
+            covariates=covariates,
+            features=features,
+            units=units,
+        )
+    if covariates is not None:
+        raise InvalidSetting(
+            "a catalogue keeps no covariates: ingest them as features that the selection names, or fit an array."
         )
     if noise is not None or weights is not None or projection is not None or features or units:
         raise InvalidSetting(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,12 +31,15 @@ class Rows:
     projection : None, (d, D) or (N, d, D)
         How these rows see the D features of the mixture, as `as_projection` returns it; `values` then has
         d columns.
+    covariates : (N, C) or None
+        What else a selection looked at.
     """
 
     values: Array
     noise: Noise
     weights: Array | None = None
     projection: Array | None = None
+    covariates: Array | None = None
 
     def __len__(self) -> int:
         return len(self.values)
@@ -55,7 +58,8 @@ class Rows:
         """Return some of these rows."""
         weights = None if self.weights is None else self.weights[which]
         projection = take_projection(self.projection, which)
-        return Rows(self.values[which], self.noise.take(which), weights, projection)
+        covariates = None if self.covariates is None else self.covariates[which]
+        return Rows(self.values[which], self.noise.take(which), weights, projection, covariates)
 
     def samples(
         self,
@@ -66,7 +70,7 @@ class Rows:
         keep_noise: Sequence[int] = (),
     ) -> Samples:
         """Group these rows for the kernels; parameters as in `Samples.from_arrays`."""
-        return Samples.from_arrays(
+        samples = Samples.from_arrays(
             self.values,
             self.noise,
             self.weights,
@@ -76,3 +80,4 @@ class Rows:
             checked=checked,
             keep_noise=keep_noise,
         )
+        return samples if self.covariates is None else replace(samples, covariates=self.covariates)

@@ -74,6 +74,8 @@ class Samples:
     noise_kind : {"none", "shared", "diagonal", "full"}
     groups : tuple of PatternGroup
         Complete rows first, then by the bits of the missing features; source order inside a group.
+    covariates : (n_rows, C), optional
+        What else a selection looked at, in the order of the rows.
     """
 
     n_rows: int
@@ -81,6 +83,7 @@ class Samples:
     latent_features: int
     noise_kind: NoiseKind
     groups: tuple[PatternGroup, ...]
+    covariates: Array | None = None
 
     @classmethod
     def from_arrays(

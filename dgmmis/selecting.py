@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -60,27 +60,30 @@ class Selecting:
         """Refuse a selection whose answers about the same rows change; raises `SelectionError`."""
         for group in pilot.groups:
             if np.isin(self.selection.columns, group.observed).all():
-                self.selection.require_deterministic(column_values(group, pilot.n_features))
+                others = None if pilot.covariates is None else pilot.covariates[group.rows]
+                self.selection.require_deterministic(column_values(group, pilot.n_features), others)
                 return
 
     def surveyor(self, pilot: Samples) -> Surveyor:
         """Make what looks at all rows once, its noise classes defined on a random sample."""
-        return surveyor_of(pilot, self.cut, one_class=self.noise_model is not None)
+        return surveyor_of(pilot, self.cut, one_noise=self.noise_model is not None)
 
-    def observation(self, survey: Survey, population: Population) -> Observation:
+    def observation(self, survey: Survey, surveyor: Surveyor, population: Population) -> Observation:
         """Complete the observation model by what the survey found.
 
         Parameters
         ----------
         survey : Survey
             Of all rows.
+        surveyor : Surveyor
+            That made it.
         population : Population
             Where the fit starts: a noise model that depends on position is asked for its means.
         """
         columns = self.selection.columns
-        classes = survey.classes()
+        classes = survey.classes(None if surveyor.classes is None else surveyor.classes.covariates)
         if self.before_noise:
-            classes = NoiseClasses(np.zeros((1, packed_size(len(columns)))), classes.weights.sum()[None])
+            classes = replace(classes, noise=np.zeros((classes.n_classes, packed_size(len(columns)))))
         elif callable(self.noise_model):
             typical = np.asarray(self.noise_model(population.mixture.means)).mean(axis=0)
             classes = self._one_class(typical, classes)
@@ -101,7 +104,7 @@ class Selecting:
 
     def _one_class(self, noise: Array, classes: NoiseClasses) -> NoiseClasses:
         block = noise[np.ix_(self.selection.columns, self.selection.columns)]
-        return NoiseClasses(pack(block)[None], classes.weights.sum()[None])
+        return replace(classes, noise=np.repeat(pack(block)[None], classes.n_classes, axis=0))
 
     def imputation(
         self,

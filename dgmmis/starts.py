@@ -172,6 +172,7 @@ def chunks_of(rows: Rows, *, chunk_rows: int) -> ArrayChunks:
         rows.noise,
         rows.weights,
         projection=rows.projection,
+        covariates=rows.covariates,
         chunk_rows=chunk_rows,
         checked=True,
     )

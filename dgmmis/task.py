@@ -74,7 +74,21 @@ def information_sample(chunks: Sampled, task: Task) -> Samples:
     return chunks.read_pilot(INFORMATION_ROWS).samples(checked=True, keep_noise=keep_noise)
 
 
-def look(passes: Passes, sample: Samples, task: Task) -> Survey | None:
+@dataclass(frozen=True)
+class Seen:
+    """What one look at all rows showed, and through what.
+
+    Attributes
+    ----------
+    surveyor : Surveyor
+    survey : Survey
+    """
+
+    surveyor: Surveyor
+    survey: Survey
+
+
+def look(passes: Passes, sample: Samples, task: Task) -> Seen | None:
     """Look at all rows once, before anything is fitted; None without a selection.
 
     Raises
@@ -85,12 +99,11 @@ def look(passes: Passes, sample: Samples, task: Task) -> Survey | None:
     if task.selecting is None:
         return None
     task.selecting.require_fixed(sample)
-    return passes.survey(task.selecting.surveyor(sample))
+    surveyor = task.selecting.surveyor(sample)
+    return Seen(surveyor, passes.survey(surveyor))
 
 
-def set_up(
-    passes: Passes, sample: Samples, task: Task, population: Population, survey: Survey | None
-) -> Problem:
+def set_up(passes: Passes, sample: Samples, task: Task, population: Population, seen: Seen | None) -> Problem:
     """Set up a fit.
 
     Parameters
@@ -101,14 +114,14 @@ def set_up(
     task : Task
     population : Population
         Where the fit starts.
-    survey : Survey or None
+    seen : Seen or None
         What `look` returned.
     """
-    if task.selecting is None or survey is None:
+    if task.selecting is None or seen is None:
         return Problem(passes.summarize, task.constraints)
-    observation = task.selecting.observation(survey, population)
+    observation = task.selecting.observation(seen.survey, seen.surveyor, population)
     imputation = task.selecting.imputation(
-        survey,
+        seen.survey,
         observation,
         passes.impute(observation),
         prepare(population, sample, task.cut),

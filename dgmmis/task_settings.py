@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+import numpy as np
 from numpy.typing import ArrayLike
 
 from dgmmis.background import as_backgrounds
@@ -60,6 +61,7 @@ def build_selecting(
     selection: object,
     names: Sequence[str],
     *,
+    covariate_names: Sequence[str] = (),
     before_noise: bool,
     noise_model: NoiseModel,
     projection: Array | None,
@@ -82,15 +84,22 @@ def build_selecting(
         )
     if oversampling is not None and not oversampling > 0:
         raise InvalidSetting(f"oversampling is {oversampling!r}; expected points per observed row > 0.")
-    bound = as_selection(selection).bind(tuple(names))
+    bound = as_selection(selection).bind(tuple(names), tuple(covariate_names))
     if before_noise and noise_model is not None:
         raise InvalidSetting(
             "noise_model says with which noise the parent population was selected; with before_noise=True the "
             "selection acts on noise-free values. Leave one of the two out."
         )
-    if noise_model is not None and not callable(noise_model):
-        noise_model = Noise.shared(noise_model).covariances(1, len(names))[0]
-    return Selecting(bound, before_noise, noise_model, projection, seed, oversampling)
+    parent = noise_model if callable(noise_model) else _shared_noise(noise_model, len(names))
+    return Selecting(bound, before_noise, parent, projection, seed, oversampling)
+
+
+def _shared_noise(noise: ArrayLike | None, n_columns: int) -> Array | None:
+    if noise is None:
+        return None
+    shared = Noise.shared(noise)
+    shared.require_rows(1, n_columns)
+    return np.asarray(shared.covariances(1, n_columns)[0])
 
 
 def _require_unset(**settings: object) -> None:
@@ -108,4 +117,3 @@ def initial_population(initial: Mixture | Population | None, task: Task) -> Popu
             f"initial has {len(initial.backgrounds)} backgrounds, the fit {len(task.backgrounds)}: give the same."
         )
     return initial
-

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -138,8 +139,7 @@ def axis(law, S, keeping, j):
         width = min(width, 2.0 * np.sqrt(S[j, j]))
     stops = np.unique([min(ends), *(jump for jump in jumps if min(ends) < jump < max(ends)), max(ends)])
     edges = [
-        np.linspace(left, right, 1 + int(np.ceil((right - left) / width)))
-        for left, right in zip(stops[:-1], stops[1:], strict=True)
+        np.linspace(left, right, 1 + int(np.ceil((right - left) / width))) for left, right in pairwise(stops)
     ]
     edges = np.unique(np.concatenate(edges))
     half = np.diff(edges)[:, None] / 2
@@ -149,7 +149,9 @@ def axis(law, S, keeping, j):
 def grid(law, S, keeping):
     """Points (n, D) and their weights (n,)."""
     axes = [axis(law, S, keeping, j) for j in range(law.means.shape[1])]
-    points = np.stack([mesh.ravel() for mesh in np.meshgrid(*(nodes for nodes, _ in axes), indexing="ij")], axis=1)
+    points = np.stack(
+        [mesh.ravel() for mesh in np.meshgrid(*(nodes for nodes, _ in axes), indexing="ij")], axis=1
+    )
     weights = axes[0][1] if len(axes) == 1 else np.outer(axes[0][1], axes[1][1]).ravel()
     return points, weights
 
@@ -195,12 +197,14 @@ def complete_log_likelihood(law, values, noise, keeping):
     total = 0.0
     for x, S in zip(values, noise, strict=True):
         components, background = terms(law, x, S, np.arange(x.shape[1]))
-        total += np.log(components.sum(axis=1) + background).sum() - len(x) * np.log(hidden(law, S, keeping)[0])
+        total += np.log(components.sum(axis=1) + background).sum() - len(x) * np.log(
+            hidden(law, S, keeping)[0]
+        )
     return total
 
 
 def standard_errors(function, parameters, steps):
-    """Square roots of the diagonal of the inverse of minus the Hessian, by differences, of a function at its maximum."""
+    """Standard errors at the maximum of a log-likelihood, from its Hessian by differences of these steps."""
     parameters, n = np.asarray(parameters, dtype=float), len(parameters)
     moves = np.diag(np.broadcast_to(steps, n))
     hessian = np.empty((n, n))

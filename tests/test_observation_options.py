@@ -165,11 +165,24 @@ def test_errors_have_the_documented_exit_codes(
 
 
 def test_a_fit_by_options_is_that_of_the_same_arguments_and_its_run_needs_none_of_them(
-    folder: Path, catalog: dgmmis.Catalog, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path
+    folder: Path,
+    catalog: dgmmis.Catalog,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    tmp_path: Path,
 ) -> None:
     run = tmp_path / "run"
     options = ["--selection", "own_cuts:gentle", "--keep", "a=-5:5", "--keep", "b=-4:6", "--floor", "0.1"]
-    options += ["--background", "0.2", "--footprint", "data", "--footprint", "a=-10:10", "--prior", "bovy=0.1"]
+    options += [
+        "--background",
+        "0.2",
+        "--footprint",
+        "data",
+        "--footprint",
+        "a=-10:10",
+        "--prior",
+        "bovy=0.1",
+    ]
     means = ["-K", 3, "--initial", "start.npz", "--run", run, "--workers", 0, "--tolerance", 0]
     assert run_here(monkeypatch, folder, "fit", "stars.zarr", *means, "--max-passes", 1, *options) == 0
     text = capfd.readouterr().out
@@ -215,9 +228,11 @@ def test_a_plain_fit_reports_complete_rows_in_json_and_says_nothing_of_them_to_a
     assert observation_lines(there) == {}
 
 
-def test_the_progress_line_tells_the_completeness_where_it_is_known(capfd: pytest.CaptureFixture[str]) -> None:
+def test_the_progress_line_tells_the_completeness_where_it_is_known(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
     with fit_display(0.1) as display:
-        display.on_pass(Scan(0, -10.0, -1.0, 1.0, 2.0, (), 0.73215), (-10.0,), 10)
+        display.on_pass(Scan(0, -10.0, -1.0, 1.0, 2.0, (), 0.73218), (-10.0,), 10)
         display.on_pass(Scan(1, -9.0, -0.9, 1.0, 2.0, ()), (-10.0, -9.0), 10)
     first, second = capfd.readouterr().err.splitlines()
     assert "completeness 0.7322" in first

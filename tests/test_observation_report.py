@@ -58,7 +58,9 @@ def page_of(catalog: dgmmis.Catalog, folder: Path, **settings: object) -> str:
     return Page.of(write_report(dgmmis.open_run(folder / "run"), folder / "report.html")).words
 
 
-def test_the_page_tells_of_every_part_of_the_observation_model(catalog: dgmmis.Catalog, tmp_path: Path) -> None:
+def test_the_page_tells_of_every_part_of_the_observation_model(
+    catalog: dgmmis.Catalog, tmp_path: Path
+) -> None:
     prior = Prior(covariances=InverseWishart(0.25, pseudo_rows=2))
     page = page_of(catalog, tmp_path, **whole_model(), prior=prior, covariance_type="diagonal")
     scan = dgmmis.open_run(tmp_path / "run").latest().scan
@@ -67,9 +69,9 @@ def test_the_page_tells_of_every_part_of_the_observation_model(catalog: dgmmis.C
     assert f"{scan.completion.completeness:.2f}" in page
     assert f"imputed by {scan.completion.n_points:,} weighted points" in page
     assert f"{100 * scan.population.background_amplitudes[0]:.1f} % of the complete sample" in page
-    assert "a – \N{MINUS SIGN}10 10" in page
+    assert "a \N{EN DASH} \N{MINUS SIGN}10 10" in page
     assert "Least dispersion of a component a 0.1, b 0.1, c 0.1" in page
-    assert "inverse Wishart on the covariances (scale 0.25, pseudo rows 2)" in page
+    assert "inverse Wishart on the covariances (pseudo rows 2, scale 0.25)" in page
     assert "Covariances diagonal" in page
     for amplitude in scan.population.amplitudes:
         assert f" {amplitude:.4f} " in page

@@ -29,7 +29,9 @@ def bump(values: np.ndarray, covariances: np.ndarray) -> np.ndarray:
     return np.exp(np.nansum(norm.logpdf(values, [1.0, 0.0], widths), axis=1))
 
 
-def sample(selection: dgmmis.selection.Selection, n_rows: int = 3_000, **more: object) -> tuple[dgmmis.Model, Rows]:
+def sample(
+    selection: dgmmis.selection.Selection, n_rows: int = 3_000, **more: object
+) -> tuple[dgmmis.Model, Rows]:
     """A model and rows of it, each with noise of its own, as the selection leaves them."""
     rng = np.random.default_rng(5)
     model = dgmmis.Model(MIXTURE, NAMES, selection=selection, **more)
@@ -120,8 +122,12 @@ def test_the_range_reaches_beyond_the_cut_and_the_figure_is_drawn(selection: obj
     assert corner.spans[0][0] < min(-0.5, np.nanmin(rows.values[:, 0]))
     assert prepare_corner(model, rows).observed is None
     figure = draw_corner(model, rows, Observing(0.5))
-    words = [text.get_text() for axes in figure.axes if axes.get_legend() for text in axes.get_legend().get_texts()]
-    assert {"complete model without noise", "model as these rows were observed", "background: 30.0 %"} <= set(words)
+    words = [
+        text.get_text() for axes in figure.axes if axes.get_legend() for text in axes.get_legend().get_texts()
+    ]
+    assert {"complete model without noise", "model as these rows were observed", "background: 30.0 %"} <= set(
+        words
+    )
 
 
 def test_of_many_features_the_drawn_ones_keep_their_selection() -> None:

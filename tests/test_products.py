@@ -99,12 +99,12 @@ BACKGROUNDS = (
 def test_products_of_a_model_with_backgrounds_equal_what_it_says_row_by_row(tmp_path: Path) -> None:
     values, noise = noisy_rows(90, seed=4)
     values[5], values[6:9] = np.nan, [[7.0, -6.0, 8.0]] * 3
-    catalog = dgmmis.ingest(
-        values, tmp_path / "r.zarr", features=("a", "b", "c"), noise=noise, chunk_rows=40
-    )
+    catalog = dgmmis.ingest(values, tmp_path / "r.zarr", features=("a", "b", "c"), noise=noise, chunk_rows=40)
     model = dgmmis.Model(TRUTH, ("a", "b", "c"), backgrounds=BACKGROUNDS)
     out = zarr.open_group(dgmmis.apply(model, catalog, tmp_path / "out.zarr", order="source"), mode="r")
-    np.testing.assert_allclose(out["log_density"][:], model.log_density(values, noise), rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(
+        out["log_density"][:], model.log_density(values, noise), rtol=1e-12, atol=1e-12
+    )
     behind = out["background_probability"][:]
     np.testing.assert_allclose(behind, model.background_probability(values, noise), rtol=1e-10, atol=1e-14)
     assert behind[5] == pytest.approx(0.3)  # nothing observed: the amplitudes themselves

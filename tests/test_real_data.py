@@ -9,8 +9,11 @@ import numpy as np
 import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
+from scipy.special import ndtr
 
 import dgmmis
+from dgmmis.rows import Rows
+from dgmmis.selection import Box
 from test_command_line import run_cli
 
 DATA = Path(__file__).resolve().parents[1].parent / "shared" / "data"
@@ -49,6 +52,49 @@ def test_a_field_of_gaia_stars_with_full_covariances(tmp_path: Path) -> None:
     assert len(page) > 100_000
     two = dgmmis.fit(tmp_path / "stars.zarr", n_components=2)
     assert status["log_likelihood"] > two.log_likelihood + 100
+
+
+def beyond(mixture: dgmmis.Mixture, parallax: float) -> float:
+    """Share of a mixture's noise-free parallaxes above a value."""
+    widths = np.sqrt(mixture.covariances[:, 0, 0])
+    return float(mixture.amplitudes @ ndtr((mixture.means[:, 0] - parallax) / widths))
+
+
+def log_likelihood_behind_the_cut(model: dgmmis.Model, rows: Rows) -> float:
+    """ln L of rows that were kept for 0 <= parallax <= 0.5, each with its own noise, in closed form."""
+    covariances = rows.noise.covariances(len(rows), rows.n_features)
+    mixture = model.mixture
+    widths = np.sqrt(mixture.covariances[:, 0, 0] + covariances[:, 0, :1])
+    low, high = ((face - mixture.means[:, 0]) / widths for face in (0.0, 0.5))
+    kept = (mixture.amplitudes * (ndtr(high) - ndtr(low))).sum(axis=1)
+    return float((model.log_density(rows.values, rows.noise) - np.log(kept)).sum())
+
+
+@pytest.mark.skipif(not FIELD.exists(), reason="the Gaia EDR3 field is not beside this checkout")
+def test_the_field_reaches_beyond_its_parallax_cut_once_the_cut_is_told(tmp_path: Path) -> None:
+    features = ("parallax", "pmra", "pmdec")
+    stars = dgmmis.ingest(
+        FIELD, tmp_path / "stars.zarr", features=features, error=["{}_error"], corr="{}_{}_corr"
+    )
+    cut = dgmmis.fit(stars, n_components=2, tolerance=5)
+    result = dgmmis.fit(
+        stars, n_components=2, selection=Box.of(parallax=(0, 0.5)), initial=cut.mixture, tolerance=1
+    )
+    assert result.converged
+    # Of the cut data next to nothing lies beyond the cut; of the population it was taken from several per cent.
+    assert beyond(cut.mixture, 0.5) < 0.01
+    assert 0.02 < beyond(result.mixture, 0.5) < 0.15
+    assert 0.6 < result.completeness < 0.85
+    near, near_cut = (np.argmax(mixture.means[:, 0]) for mixture in (result.mixture, cut.mixture))
+    spread = np.sqrt(result.mixture.covariances[near, 0, 0])
+    assert spread > 1.2 * np.sqrt(cut.mixture.covariances[near_cut, 0, 0])
+    # The log-likelihood is the closed form's to its stated error, and the fit that ignores the cut falls far behind.
+    rows = stars.read_pilot()
+    exact = log_likelihood_behind_the_cut(result.model, rows)
+    assert len(rows) == stars.n_rows
+    assert result.log_likelihood == pytest.approx(exact, abs=3 * result.log_likelihood_error)
+    assert result.log_likelihood_error < 30
+    assert log_likelihood_behind_the_cut(cut.model, rows) < exact - 100
 
 
 @pytest.mark.skipif(not SAMPLE.exists(), reason="the Gaia DR3 sample is not beside this checkout")

@@ -13,13 +13,13 @@ from dgmmis.background import Background
 from dgmmis.imputation import Imputed, combine, impute_leaf, leaves
 from dgmmis.imputation_points import draw_points
 from dgmmis.iterate import Problem
-from dgmmis.local_pass import LocalPasses
 from dgmmis.mixture import Mixture
 from dgmmis.noise import Noise
-from dgmmis.noise_classes import define_classes
+from dgmmis.noise_classes import NoiseClasses, coordinates, define_classes
 from dgmmis.observation import REPLICATES, Observation, Reference
 from dgmmis.packed import pack, unpack
 from dgmmis.population import Population
+from dgmmis.row_classes import RowClasses
 from dgmmis.samples import Samples
 from dgmmis.selection import Callback, as_selection
 from dgmmis.survey import Surveyor
@@ -129,7 +129,9 @@ def all_numbers(sums: Sums) -> np.ndarray:
     """As `numbers_of` orders them."""
     background = [sums.background] if sums.background else []
     second = pack(sums.second)
-    return np.concatenate((sums.zeroth, background, sums.first.ravel(), second.ravel(), [sums.log_likelihood]))
+    return np.concatenate(
+        (sums.zeroth, background, sums.first.ravel(), second.ravel(), [sums.log_likelihood])
+    )
 
 
 @pytest.mark.parametrize("case", ONE_FEATURE + TWO_FEATURES, ids=named)
@@ -137,7 +139,7 @@ def test_value_and_gradient_are_those_of_the_quadrature(case):
     """What involves no points to 1e-8; the imputed parts within 4 of their own standard errors, by 6 seeds."""
     scene = scene_of(*case)
     costly = case == (2, case[1], case[2], False, True) and case[2] in ("shared", "full")
-    problem = scene.problem(points=256 if costly else 4096)
+    problem = scene.problem(points=128 if costly else 2048)
     seen = all_numbers(observed_sums(scene.law, scene.values, scene.noise, scene.weights))
     np.testing.assert_allclose(numbers_of(problem.summarize(scene.population)), seen, rtol=1e-8, atol=1e-8)
     expected = log_omega(scene.values, scene.weights, scene.keeping)
@@ -153,7 +155,7 @@ def test_value_and_gradient_are_those_of_the_quadrature(case):
     assert_within(found.mean() - completeness, np.array([each.completeness_error for each in imputed]))
     stated = [each.log_likelihood_error for each in imputed]
     np.testing.assert_allclose(stated, errors[:, -1], rtol=1e-10)
-    assert np.max(stated) < (0.05 if costly else 0.01) * abs(sums.log_likelihood)
+    assert np.max(stated) < (0.1 if costly else 0.02) * abs(sums.log_likelihood)
 
 
 def assert_within(offset: np.ndarray, errors: np.ndarray) -> None:
@@ -162,7 +164,9 @@ def assert_within(offset: np.ndarray, errors: np.ndarray) -> None:
     assert (np.abs(offset) <= 4 * own + ROUNDING).all(), np.abs(offset) / (own + ROUNDING)
 
 
-@pytest.mark.parametrize("case", [(1, "stepped", "diagonal", False, True), (2, "smooth", "shared", True, True)])
+@pytest.mark.parametrize(
+    "case", [(1, "stepped", "diagonal", False, True), (2, "smooth", "shared", True, True)]
+)
 def test_the_quadratures_statistics_are_the_gradient_of_its_likelihood(case):
     scene = scene_of(*case)
     seen = observed_sums(scene.law, scene.values, scene.noise, scene.weights)
@@ -213,7 +217,10 @@ def test_the_quadratures_statistics_are_the_gradient_of_its_likelihood(case):
 )
 def test_on_fixed_points_no_pass_lowers_the_objective(case):
     scene = scene_of(*case)
-    start = replace(scene.population, mixture=Mixture(AMPLITUDES[::-1], 0.5 * MEANS[:, : case[0]], 2 * scene.law.covariances))
+    start = replace(
+        scene.population,
+        mixture=Mixture(AMPLITUDES[::-1], 0.5 * MEANS[:, : case[0]], 2 * scene.law.covariances),
+    )
     objectives = np.array(climbed(scene.problem(points=1024), start, 30))
     rounding = 1e-13 * scene.weights.sum() * 30
     assert (np.diff(objectives) >= -rounding).all()
@@ -319,7 +326,10 @@ def hidden_observation(seed: int = 0, n_classes: int = 2) -> Observation:
     scene = replace(scene, selection=Callback(lambda x: np.full(len(x), 0.25)))
     observation = scene.problem(seed=seed).imputation.observation
     classes = observation.classes
-    return replace(observation, classes=replace(classes, noise=classes.noise[:n_classes], weights=classes.weights[:n_classes]))
+    return replace(
+        observation,
+        classes=replace(classes, noise=classes.noise[:n_classes], weights=classes.weights[:n_classes]),
+    )
 
 
 def drawn(observation: Observation, reference: Reference, replicate: int = 0, part: int = 0) -> np.ndarray:
@@ -392,19 +402,21 @@ def test_threads_change_no_bit_of_a_fit(monkeypatch):
     assert np.array_equal(after(1), after(3))
 
 
-def classes_of(variances: np.ndarray, most: int):
-    """Noise classes of one-feature rows, as a survey finds them."""
-    samples = Samples.from_arrays(np.full_like(variances, 1.0), Noise.diagonal(variances))
-    problem = problem_of(np.ones((2, 1)), Population(Mixture(np.ones(1), np.zeros((1, 1)), np.ones((1, 1, 1)))), ones)
-    centers = define_classes(variances, np.ones(1), most)
-    return Surveyor(problem.imputation.cut, centers).survey(samples).classes()
+def classes_of(noise: np.ndarray, scale: np.ndarray, most: int) -> NoiseClasses:
+    """Classes of rows with packed noise (n, P) in features with variances `scale`, as a survey finds them."""
+    d = len(scale)
+    samples = Samples.from_arrays(np.ones((len(noise), d)), Noise.packed(noise))
+    start = Population(Mixture(np.ones(1), np.zeros((1, d)), np.eye(d)[None]))
+    cut = problem_of(np.ones((2, d)), start, ones).imputation.cut
+    classes = RowClasses(define_classes(coordinates(noise, scale), most), scale, None)
+    return Surveyor(cut, classes).survey(samples).classes()
 
 
 def test_few_distinct_noises_are_classes_of_their_own():
     rng = np.random.default_rng(3)
     distinct = rng.lognormal(-1, 1.5, 64)
     chosen = np.concatenate((distinct, rng.choice(distinct, 500)))[:, None]
-    classes = classes_of(chosen, 64)
+    classes = classes_of(chosen, np.ones(1), 64)
     order = np.argsort(classes.noise[:, 0])
     known, counts = np.unique(chosen, return_counts=True)
     np.testing.assert_allclose(classes.noise[order, 0], known, rtol=1e-14)
@@ -422,7 +434,7 @@ def test_binning_continuous_noise_costs_less_than_a_thousandth_and_less_with_mor
     exact = log_chance(variances).sum()
     errors = []
     for most in (16, 32, 64, 128):
-        classes = classes_of(variances, most)
+        classes = classes_of(variances, np.ones(1), most)
         assert classes.n_classes == most
         errors.append(abs(np.sum(classes.weights * log_chance(classes.noise[:, 0])) / exact - 1))
     assert errors[2] < 1e-3
@@ -436,8 +448,6 @@ def test_binning_correlated_noise_costs_less_than_a_thousandth_and_less_with_mor
     errors = np.exp(rng.uniform(np.log(0.05), 0.0, (n, 2)))
     noise = pack(errors[:, :, None] * errors[:, None, :])
     noise[:, 1] *= rng.uniform(-0.5, 0.5, n)
-    samples = Samples.from_arrays(np.ones((n, 2)), Noise.packed(noise))
-    cut = scene_of(2, "smooth", "full", False, False).problem().imputation.cut
 
     def log_chance(packed: np.ndarray) -> np.ndarray:
         return np.log(ndtr(-1.5 / np.sqrt((COVARIANCES[0] + unpack(packed)).sum(axis=(1, 2)))))
@@ -445,8 +455,7 @@ def test_binning_correlated_noise_costs_less_than_a_thousandth_and_less_with_mor
     exact = log_chance(noise).sum()
     offsets = []
     for most in (16, 32, 64, 128):
-        centers = define_classes(noise, COVARIANCES[0].diagonal(), most)
-        classes = Surveyor(cut, centers).survey(samples).classes()
+        classes = classes_of(noise, COVARIANCES[0].diagonal(), most)
         offsets.append(abs(np.sum(classes.weights * log_chance(classes.noise)) / exact - 1))
     assert offsets[2] < 1e-3
     assert offsets == sorted(offsets, reverse=True)

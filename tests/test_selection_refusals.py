@@ -72,7 +72,9 @@ def test_wrong_answers_at_an_observed_row_are_refused_by_number_values_and_way_o
     assert what in str(error)
     assert error.row == 41
     assert "row 41 (ra = 2.5, dec = 7)" in str(error)
-    assert any(way in str(error) for way in ("must return N finite probabilities from 0 to 1", "Leave such rows out"))
+    assert any(
+        way in str(error) for way in ("must return N finite probabilities from 0 to 1", "Leave such rows out")
+    )
 
 
 def test_a_row_of_a_catalogue_is_named_by_its_number_there(tmp_path: Path):
@@ -161,5 +163,6 @@ def test_workers_that_cannot_import_the_selection_are_told_of_before_the_first_p
         (tmp_path / "only_here.py").write_text(text)
         monkeypatch.syspath_prepend(tmp_path)
         error = refused("only_here:omega", catalog, features=(), client=client)
-    assert "only_here:omega" in str(error)
-    assert "PYTHONPATH" in str(error)
+    assert "worker tcp://" in str(error)
+    assert "only_here" in str(error)
+    assert "installed on every worker and name it 'module:function'" in str(error)

@@ -39,16 +39,22 @@ def test_noise_that_differs_from_row_to_row_gives_back_the_truth_where_a_single_
     """N(0, 1), seen with errors of 0.1 or 3 and kept above 1: noisy rows are kept more often."""
     rng = np.random.default_rng(1)
     values, variances = kept_rows(
-        rng, STANDARD, lambda x: x[:, 0] > 1, 40_000, dispersions=np.array([[0.1], [3.0]])
+        rng, STANDARD, lambda x: x[:, 0] > 1, 20_000, dispersions=np.array([[0.1], [3.0]])
     )
-    settings = {"n_components": 1, "selection": HalfSpace([1.0], 1.0), "noise": variances, "tolerance": 0.01, "prior": None}
+    settings = {
+        "n_components": 1,
+        "selection": HalfSpace([1.0], 1.0),
+        "noise": variances,
+        "tolerance": 0.01,
+        "prior": None,
+    }
     settings["initial"] = STANDARD
     result = dgmmis.fit(values, **settings)
     assert result.converged
     keeping = Keeping(lambda x: 1.0 * (x[:, 0] > 1), [(1.0,)])
     error = errors_of_a_bell(result, values, variances, keeping)
-    assert abs(result.mixture.means.item()) < 4 * error[0] < 0.4
-    assert abs(result.mixture.covariances.item() - 1) < 4 * error[1] < 0.5
+    assert abs(result.mixture.means.item()) < 4 * error[0] < 0.6
+    assert abs(result.mixture.covariances.item() - 1) < 4 * error[1] < 0.6
     single = dgmmis.fit(values, noise_model=[[variances.mean()]], **settings)
     assert single.mixture.means.item() > 0.5
     assert single.mixture.means.item() > 4 * error[0]
@@ -66,10 +72,12 @@ def logistic(x: np.ndarray) -> np.ndarray:
 def test_a_selection_that_keeps_a_fraction_gives_back_the_truth(omega):
     rng = np.random.default_rng(2)
     values, variances = kept_rows(rng, STANDARD, omega, 1_500)
-    result = dgmmis.fit(values, n_components=1, selection=omega, initial=bell(values), tolerance=0.01, prior=None)
+    result = dgmmis.fit(
+        values, n_components=1, selection=omega, initial=bell(values), tolerance=0.01, prior=None
+    )
     assert result.converged
     error = errors_of_a_bell(result, values, variances, Keeping(omega, [()]))
-    assert abs(result.mixture.means.item()) < 4 * error[0] < 0.4
+    assert abs(result.mixture.means.item()) < 4 * error[0] < 0.6
     assert abs(result.mixture.covariances.item() - 1) < 4 * error[1] < 0.5
     assert result.completeness == pytest.approx(0.5, abs=0.1)
 
@@ -108,7 +116,14 @@ def test_fresh_draws_agree_with_fixed_points_within_their_noise():
     """Ten draws per row leave the parameters about 0.14 standard errors from the optimum."""
     rng = np.random.default_rng(4)
     values, variances = kept_rows(rng, STANDARD, logistic, 1_500)
-    settings = {"n_components": 1, "selection": logistic, "initial": STANDARD, "tolerance": 0, "max_passes": 40, "prior": None}
+    settings = {
+        "n_components": 1,
+        "selection": logistic,
+        "initial": STANDARD,
+        "tolerance": 0,
+        "max_passes": 40,
+        "prior": None,
+    }
     fixed = dgmmis.fit(values, **settings)
     fresh = dgmmis.fit(values, oversampling=10, **settings)
     error = errors_of_a_bell(fixed, values, variances, Keeping(logistic, [()]))

@@ -41,7 +41,9 @@ for name, verb in VERBS.items():
 
 def main() -> None:
     """Run the command line and exit with the documented code."""
-    if os.getcwd() not in sys.path:  # a selection's module may lie where the user works; installed ones go first
+    if (
+        os.getcwd() not in sys.path
+    ):  # a selection's module may lie where the user works; installed ones go first
         sys.path.append(os.getcwd())
     try:
         application()

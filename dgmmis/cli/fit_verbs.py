@@ -74,7 +74,7 @@ def fit_verb(
     selection: Annotated[
         str | None,
         typer.Option(
-            help="MODULE:FUNCTION, importable from here: the chance (N,) that rows (N, D) were kept; or a dgmmis.selection."
+            help="MODULE:FUNCTION, importable from here: rows (N, D) to their chances (N,) of being kept."
         ),
     ] = None,
     keep: Annotated[
@@ -85,14 +85,16 @@ def fit_verb(
         bool, typer.Option("--before-noise", help="The selection acted on the noise-free values.")
     ] = False,
     background: Annotated[
-        float | None, typer.Option(help="Share of the rows behind the mixture, uniform in a box; fitted from there.")
+        float | None,
+        typer.Option(help="Share of the rows behind the mixture, uniform in a box; fitted from there."),
     ] = None,
     footprint: Annotated[
         list[str] | None,
         typer.Option(help="Its box: FEATURE=LOW:HIGH; data: the rows' range where none is given."),
     ] = None,
     floor: Annotated[
-        list[str] | None, typer.Option(help="Least dispersion: one number, or FEATURE=NUMBER for each feature.")
+        list[str] | None,
+        typer.Option(help="Least dispersion: one number, or FEATURE=NUMBER for each feature."),
     ] = None,
     covariance_type: Annotated[str, typer.Option(help="full, diagonal, tied or spherical.")] = "full",
     prior: Annotated[

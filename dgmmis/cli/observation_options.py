@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from dgmmis.background import Background
 from dgmmis.errors import FeatureMismatch, InvalidSetting
 from dgmmis.prior import InverseWishart, Prior
@@ -105,8 +107,8 @@ def _background(options: ObservationOptions, catalog: Catalog) -> Background | N
             "or --footprint data to take the range of the rows for what is not given."
         )
     sides |= _ranges(catalog, lacking)
-    low, high = zip(*(sides[name] for name in catalog.features), strict=True)
-    return Background((low, high), amplitude=options.background)
+    box = np.array([sides[name] for name in catalog.features]).T
+    return Background((box[0], box[1]), amplitude=options.background)
 
 
 def _ranges(catalog: Catalog, names: list[str]) -> dict[str, Interval]:
@@ -116,7 +118,9 @@ def _ranges(catalog: Catalog, names: list[str]) -> dict[str, Interval]:
     ranges = {feature["name"]: (feature["min"], feature["max"]) for feature in catalog.describe()["features"]}
     for name in names:
         if None in ranges[name]:
-            raise InvalidSetting(f"no row observed {name}, so it has no range: give --footprint {name}=LOW:HIGH.")
+            raise InvalidSetting(
+                f"no row observed {name}, so it has no range: give --footprint {name}=LOW:HIGH."
+            )
     return {name: ranges[name] for name in names}
 
 

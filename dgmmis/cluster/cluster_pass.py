@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import cloudpickle
 from distributed import Client, Future
+from distributed.protocol.pickle import dumps
 
 from dgmmis.chunk import ArrayChunks
 from dgmmis.cluster.segments import segment_bounds
@@ -125,9 +125,11 @@ class ClusterPasses:
 
     def _require_understood(self, selection: BoundSelection) -> None:
         try:
-            content = cloudpickle.dumps(selection)
+            content = dumps(selection)
         except Exception as error:
-            raise SelectionError(f"the selection cannot be sent to workers: {error!r}. {IMPORTABLE}") from error
+            raise SelectionError(
+                f"the selection cannot be sent to workers: {error!r}. {IMPORTABLE}"
+            ) from error
         answers = self._client.run(read_selection, content, on_error="ignore")
         for worker, trouble in sorted((answers or {}).items()):
             if trouble:

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Generic, TypeVar
 
-import cloudpickle
 from distributed import get_worker
+from distributed.protocol.pickle import loads
 
 from dgmmis.errors import InvalidData
 from dgmmis.expectation import summarize_samples
@@ -204,7 +204,7 @@ def survey_scattered(
 def read_selection(content: bytes) -> str:
     """Try to read a pickled selection; what went wrong in words, empty if nothing."""
     try:
-        cloudpickle.loads(content)
+        loads(content)
     except Exception as error:
         return repr(error)
     return ""

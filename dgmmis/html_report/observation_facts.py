@@ -50,7 +50,9 @@ def observation_facts(facts: RunFacts) -> ObservationFacts | None:
     lines = [*_selection(facts), *_backgrounds(backgrounds), *_restrictions(config, facts)]
     if not lines:
         return None
-    return ObservationFacts(lines, [_box(one, facts) for one in backgrounds if one.footprint], facts.selection[1])
+    return ObservationFacts(
+        lines, [_box(one, facts) for one in backgrounds if one.footprint], facts.selection[1]
+    )
 
 
 def _selection(facts: RunFacts) -> list[Line]:
@@ -108,7 +110,9 @@ def _backgrounds(backgrounds: tuple[BackgroundLike, ...]) -> list[Line]:
     lines = []
     for one in backgrounds:
         kind = "uniform in the box below" if one.describe()["kind"] == "uniform" else "a given density"
-        limits = "kept fixed" if one.fixed else f"fitted between {one.amplitude_min:g} and {one.amplitude_max:g}"
+        limits = (
+            "kept fixed" if one.fixed else f"fitted between {one.amplitude_min:g} and {one.amplitude_max:g}"
+        )
         lines.append(("Background", f"{percent(one.amplitude)} of the complete sample, {kind}; {limits}"))
     return lines
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from dgmmis.packed import Array
@@ -23,7 +25,7 @@ TALLEST = 2.4
 """How many times the histogram's peak a noise-free peak may reach before it leaves the panel."""
 THINNEST = 1e-3
 """Least dispersion drawn, as a share of the range: a component without extent would be an infinite peak."""
-EXPECTED = {"color": INK, "linewidth": 1.3, "linestyle": (0, (3.5, 1.8)), "zorder": 5}
+EXPECTED: dict[str, Any] = {"color": INK, "linewidth": 1.3, "linestyle": (0, (3.5, 1.8)), "zorder": 5}
 
 
 def draw_marginal(axes: Axes, corner: Corner, feature: int) -> None:
@@ -37,7 +39,7 @@ def draw_marginal(axes: Axes, corner: Corner, feature: int) -> None:
     complete = 1 / corner.completeness
     free = complete * model.density(points)
     top = float(free.max())
-    if corner.rows is not None and (present := ~np.isnan(corner.rows.values[:, feature])).any():
+    if corner.rows is not None and not np.isnan(corner.rows.values[:, feature]).all():
         heights, edges = _histogram(corner.rows, feature, span)
         axes.stairs(heights, edges, fill=True, color=HISTOGRAM, zorder=1)
         top = max(heights.max(), min(top, TALLEST * heights.max()))

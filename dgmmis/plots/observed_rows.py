@@ -67,13 +67,15 @@ def observe(model: Model, rows: Rows, observing: Observing) -> ObservedRows:
     The density of a feature is exact where the selection is a `Box` with sides along it alone and there is no
     background; for the other features rows are drawn, the same ones every time.
     """
-    cut = {} if observing.before_noise or model.backgrounds else _only_side(model)
-    if cut and model.mixture.n_features == 1:
-        return ObservedRows(observing.completeness, cut, None)
+    cut: dict[int, Side] = {}
     try:
-        return ObservedRows(observing.completeness, cut, _drawn(model, rows, observing))
-    except (InvalidData, InvalidSetting) as error:  # hardly any row is kept, or a density without a sampler
+        if not (observing.before_noise or model.backgrounds):
+            cut = _only_side(model)
+        drawn = None if cut and model.mixture.n_features == 1 else _drawn(model, rows, observing)
+    except (InvalidData, InvalidSetting) as error:
+        # Hardly any row is kept, a density has no sampler, or the selection looks at columns that are not here.
         return ObservedRows(observing.completeness, cut, None, str(error))
+    return ObservedRows(observing.completeness, cut, drawn)
 
 
 def _only_side(model: Model) -> dict[int, Side]:

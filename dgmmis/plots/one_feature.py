@@ -49,7 +49,7 @@ class OneFeature:
         return density(points, self.amplitudes, self.means, self.variances) + self.behind(points)
 
     def behind(self, points: Array) -> Array:
-        """The backgrounds' part of `density`."""
+        """Give the backgrounds' part of `density`."""
         return self._backgrounds(points, Noise.none())
 
     def convolved(self, points: Array, noise: NoiseClasses) -> Array:

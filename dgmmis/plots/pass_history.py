@@ -71,9 +71,7 @@ def draw_convergence(
     return figure
 
 
-def _draw_gains(
-    axes: Axes, history: Sequence[Scan], tolerance: float | None, redrawn: Sequence[int]
-) -> None:
+def _draw_gains(axes: Axes, history: Sequence[Scan], tolerance: float | None, redrawn: Sequence[int]) -> None:
     numbers = [scan.number for scan in history]
     for values, label, color in (
         ([math.nan if scan.number in redrawn else scan.gain for scan in history], "gain of a pass", BLUE),

@@ -13,7 +13,7 @@ from dgmmis.packed import Array
 from dgmmis.population import Population
 from dgmmis.rows import Rows
 from dgmmis.samples import PatternGroup, Samples
-from dgmmis.selected_rows import Cut, column_noise, column_values, is_certain
+from dgmmis.selected_rows import Cut, column_values, is_certain
 from dgmmis.selecting import Selecting
 from dgmmis.survey import Surveyor
 from dgmmis.tilted_expectation import tilted_scores
@@ -46,11 +46,13 @@ def held_out_log_density(population: Population, rows: Rows, selecting: Selectin
     surveyor = selecting.surveyor(samples)
     survey = surveyor.survey(samples)
     chances = np.full(len(survey.weights), np.nan)
-    chances[survey.weights > 0] = completeness(population, selecting.observation(survey, population))
+    chances[survey.weights > 0] = completeness(
+        population, selecting.observation(survey, surveyor, population)
+    )
     scores, prepared = population.log_density(samples), prepare(population, samples, cut)
     for group in prepared.groups:
         kept = _log_kept(scores, population, prepared, group, cut)
-        scores[group.rows] = kept - np.log(chances[_classes(group, surveyor)])
+        scores[group.rows] = kept - np.log(chances[_classes(samples, group, surveyor)])
     return scores
 
 
@@ -75,8 +77,8 @@ def _log_kept(
     return np.concatenate([slab.log_density for slab in slabs])
 
 
-def _classes(group: PatternGroup, surveyor: Surveyor) -> NDArray[np.intp]:
-    """Noise class of each row, (n,) or (1,)."""
-    if surveyor.centers is None:
+def _classes(samples: Samples, group: PatternGroup, surveyor: Surveyor) -> NDArray[np.intp]:
+    """Class of each row, (n,) or (1,)."""
+    if surveyor.classes is None:
         return np.zeros(1, dtype=np.intp)
-    return surveyor.centers.assign(column_noise(group, surveyor.cut.columns))
+    return surveyor.classes.assign(samples, group, surveyor.cut)

@@ -15,7 +15,7 @@ from dgmmis.imputed_passes import Completion
 from dgmmis.iterate import Pass
 from dgmmis.observation import Reference
 from dgmmis.packed import Array
-from dgmmis.runs.parameters import arrays_of, population_of
+from dgmmis.runs.parameters import arrays_of, npz_of, population_of
 from dgmmis.score_statistics import Statistics
 
 __all__ = ["Checkpoint", "decode", "digest_of", "encode", "is_whole"]
@@ -54,25 +54,24 @@ def is_whole(content: bytes) -> bool:
 
 def encode(scan: Pass, parent: str) -> bytes:
     """Content of the checkpoint of `scan`, whose predecessor has digest `parent`."""
-    buffer = io.BytesIO()
     statistics = scan.statistics
-    np.savez(
-        buffer,
-        **arrays_of(scan.population),
-        **_completion_arrays(scan.completion),
-        zeroth=statistics.zeroth,
-        first=statistics.first,
-        second=statistics.second,
-        background_weight=statistics.background,
-        rows=np.int64(statistics.rows),
-        weight=np.float64(statistics.weight),
-        log_likelihoods=np.array(scan.log_likelihoods),
-        objectives=np.array(scan.objectives),
-        predicted_gain=np.float64(scan.predicted_gain),
-        events=np.array(scan.events, dtype="U"),
-        parent=np.array(parent),
+    payload = npz_of(
+        {
+            **arrays_of(scan.population),
+            **_completion_arrays(scan.completion),
+            "zeroth": statistics.zeroth,
+            "first": statistics.first,
+            "second": statistics.second,
+            "background_weight": statistics.background,
+            "rows": np.int64(statistics.rows),
+            "weight": np.float64(statistics.weight),
+            "log_likelihoods": np.array(scan.log_likelihoods),
+            "objectives": np.array(scan.objectives),
+            "predicted_gain": np.float64(scan.predicted_gain),
+            "events": np.array(scan.events, dtype="U"),
+            "parent": np.array(parent),
+        }
     )
-    payload = buffer.getvalue()
     return payload + hashlib.sha256(payload).digest()
 
 
@@ -141,9 +140,7 @@ def _completion_arrays(completion: Completion | None) -> dict[str, Array]:
     }
 
 
-def _completion_of(
-    stored: np.lib.npyio.NpzFile, backgrounds: Sequence[BackgroundLike]
-) -> Completion | None:
+def _completion_of(stored: np.lib.npyio.NpzFile, backgrounds: Sequence[BackgroundLike]) -> Completion | None:
     if "completion" not in stored:
         return None
     block, refresh = (int(number) for number in stored["reference"])

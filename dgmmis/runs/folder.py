@@ -12,7 +12,6 @@ lock              held by whoever drives the run
 
 from __future__ import annotations
 
-import io
 import json
 import time
 from collections.abc import Iterator, Mapping
@@ -31,6 +30,7 @@ from dgmmis.packed import Array
 from dgmmis.runs.checkpoint import Checkpoint, decode, digest_of, encode, is_whole
 from dgmmis.runs.lock import hold, is_held
 from dgmmis.runs.objects import put_if_absent
+from dgmmis.runs.parameters import npz_of
 from dgmmis.runs.start_object import decode_start, encode_start
 from dgmmis.runs.task_record import stored_backgrounds, stored_selection
 from dgmmis.runs.trace import read_trace
@@ -79,10 +79,8 @@ class RunFolder:
     def write_arrays(self, arrays: Mapping[str, Array]) -> None:
         """Store the arrays that the configuration names by their hashes."""
         if arrays:
-            buffer = io.BytesIO()
-            np.savez(buffer, **arrays)
             with suppress(FileExistsError):  # the same content: its hashes are in run.json
-                put_if_absent(self.path / "arrays.npz", buffer.getvalue())
+                put_if_absent(self.path / "arrays.npz", npz_of(arrays))
 
     def arrays(self) -> dict[str, Array]:
         """Return what `write_arrays` stored."""
@@ -120,7 +118,11 @@ class RunFolder:
     def read_start(self) -> Start | None:
         """Return where the fit starts, or None before that is known."""
         path = self.path / "start.ckpt"
-        return decode_start(path.read_bytes(), str(path), self._root, self.backgrounds) if path.exists() else None
+        return (
+            decode_start(path.read_bytes(), str(path), self._root, self.backgrounds)
+            if path.exists()
+            else None
+        )
 
     def write_start(self, start: Start) -> None:
         """Store where the fit starts."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import io
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +14,14 @@ from dgmmis.mixture import Mixture
 from dgmmis.packed import Array
 from dgmmis.population import Population
 
-__all__ = ["arrays_of", "population_of"]
+__all__ = ["arrays_of", "npz_of", "population_of"]
+
+
+def npz_of(arrays: Mapping[str, Any]) -> bytes:
+    """Content of an npz file of arrays."""
+    buffer, save = io.BytesIO(), cast("Callable[..., None]", np.savez)
+    save(buffer, **arrays)
+    return buffer.getvalue()
 
 
 def arrays_of(population: Population, prefix: str = "") -> dict[str, Array]:

@@ -12,7 +12,7 @@ import numpy as np
 from dgmmis.background import BackgroundLike
 from dgmmis.errors import CorruptCheckpoint, InvalidData, InvalidSetting
 from dgmmis.runs.checkpoint import DIGEST_BYTES, is_whole
-from dgmmis.runs.parameters import arrays_of, population_of
+from dgmmis.runs.parameters import arrays_of, npz_of, population_of
 from dgmmis.starts import Start
 
 __all__ = ["decode_start", "encode_start"]
@@ -20,7 +20,6 @@ __all__ = ["decode_start", "encode_start"]
 
 def encode_start(start: Start, parent: str) -> bytes:
     """Content of the start object of the run whose run.json has digest `parent`."""
-    buffer = io.BytesIO()
     record = {
         "pilot_rows": start.pilot_rows,
         "mean_log_likelihoods": start.mean_log_likelihoods,
@@ -28,18 +27,11 @@ def encode_start(start: Start, parent: str) -> bytes:
         "pilot_passes": start.pilot_passes,
         "parent": parent,
     }
-    np.savez(
-        buffer,
-        record=np.array(json.dumps(record)),
-        **arrays_of(start.population),
-    )
-    payload = buffer.getvalue()
+    payload = npz_of({"record": np.array(json.dumps(record)), **arrays_of(start.population)})
     return payload + hashlib.sha256(payload).digest()
 
 
-def decode_start(
-    content: bytes, name: str, parent: str, backgrounds: Sequence[BackgroundLike] = ()
-) -> Start:
+def decode_start(content: bytes, name: str, parent: str, backgrounds: Sequence[BackgroundLike] = ()) -> Start:
     """Read a start object; raises `CorruptCheckpoint` if it is damaged or belongs to another run."""
     if not is_whole(content):
         raise CorruptCheckpoint(f"{name} does not match its own hash. Restore the folder from a copy.")

@@ -80,9 +80,7 @@ def stored_selection(config: Mapping[str, Any], arrays: Mapping[str, Array]) -> 
     return selection
 
 
-def stored_task(
-    config: Mapping[str, Any], arrays: Mapping[str, Array], features: tuple[str, ...]
-) -> Task:
+def stored_task(config: Mapping[str, Any], arrays: Mapping[str, Array], features: tuple[str, ...]) -> Task:
     """Read a task from a run's configuration, for data with these features."""
     prior = config.get("prior")
     constraints = Constraints.of(
@@ -108,6 +106,4 @@ def _stored_selecting(
         model: Any = imported(noise, "noise_model")
     else:
         model = None if noise is None else np.array(noise)
-    return Selecting(
-        selection.bind(features), said["before_noise"], model, None, seed, said["oversampling"]
-    )
+    return Selecting(selection.bind(features), said["before_noise"], model, None, seed, said["oversampling"])

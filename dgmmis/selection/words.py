@@ -29,9 +29,10 @@ def in_words(description: Said, names: Sequence[str]) -> str:
         return _JOINED[kind].join(_enclosed(part, names) for part in description["parts"])
     if kind == "Complement":
         return f"not ({in_words(description['parts'][0], names)})"
-    return _PARTS.get(kind, lambda said, of: f"{said.get('kind')} of {', '.join(of)}")(
-        description, _features(description, names)
-    )
+    features = _features(description, names)
+    if kind not in _PARTS:
+        return f"{kind} of {', '.join(features)}"
+    return _PARTS[kind](description, features)
 
 
 def _enclosed(part: Said, names: Sequence[str]) -> str:
