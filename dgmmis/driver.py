@@ -316,6 +316,7 @@ def _of_completion(completion: Completion | None) -> dict[str, Any]:
         "imputed_points": completion.n_points,
         "refresh": completion.reference.refresh,
         "score_error": completion.score_error,
+        "binning_error": completion.binning_error,
     }
 
 

@@ -28,10 +28,17 @@ from dgmmis.packed import Array, pack, packed_size, sub_positions, unpack
 from dgmmis.population import Population
 from dgmmis.score_statistics import Statistics
 
-__all__ = ["ClassSums", "Imputed", "Leaf", "combine", "impute_leaf", "leaves"]
+__all__ = ["ClassSums", "Imputed", "Leaf", "Unresolved", "combine", "impute_leaf", "leaves"]
+
+LEAST_RESOLVED = 3.0
+"""A chance of being observed must be this many times its Monte-Carlo error."""
 
 Leaf = tuple[int, int]
 """Replicate and part: one unit of work."""
+
+
+class Unresolved(ImputationLimit):
+    """The points are too few to tell some chance of being observed from 0."""
 
 
 @dataclass(frozen=True)
@@ -184,9 +191,15 @@ def combine(population: Population, observation: Observation, sums: Sequence[Cla
     replicates = [reduce(_add, sums[r * n_parts : (r + 1) * n_parts]) for r in range(REPLICATES)]
     mean = reduce(_add, replicates) / REPLICATES
     weights, chance = observation.classes.weights, 1 - mean.unobserved
-    _require_chance(chance, observation)
-    factors = weights / chance
-    whole = _spread(population, observation, mean, factors, -float(np.sum(weights * np.log(chance))))
+    _require_chance(chance, replicates, observation)
+    factors = weights / np.maximum(chance, np.finfo(np.float64).tiny)
+    whole = _spread(
+        population,
+        observation,
+        mean,
+        factors,
+        -float(np.sum(weights * np.log(np.where(weights > 0, chance, 1.0)))),
+    )
     each = tuple(_replicate(population, observation, mean, one, factors, chance) for one in replicates)
     completeness = float(weights.sum() / factors.sum())
     drops = [
@@ -210,13 +223,17 @@ def _standard_error(values: Sequence[float]) -> float:
     return float(np.std(values, ddof=1) / np.sqrt(len(values)))
 
 
-def _require_chance(chance: Array, observation: Observation) -> None:
-    if not (np.isfinite(chance).all() and (chance > 0).all()):
-        b = int(np.argmin(np.nan_to_num(chance, nan=-1.0)))
-        raise ImputationLimit(
+def _require_chance(chance: Array, replicates: Sequence[ClassSums], observation: Observation) -> None:
+    """Refuse chances Z (B,) of classes with rows that are not well above their own errors."""
+    each = np.array([one.unobserved for one in replicates])
+    errors = each.std(axis=0, ddof=1) / np.sqrt(len(each))
+    lost = (observation.classes.weights > 0) & ~(chance > LEAST_RESOLVED * errors)
+    if lost.any():
+        b = int(np.flatnonzero(lost)[0])
+        raise Unresolved(
             f"the model gives rows with noise covariance {unpack(observation.classes.noise)[b].tolist()} a chance of "
-            f"{chance[b]:.3g} of being observed, which the points cannot resolve. The components lie where the "
-            "selection keeps almost nothing: use fewer components, a prior, or more points."
+            f"{chance[b]:.3g} +- {errors[b]:.2g} of being observed, which the points do not resolve. The components "
+            "lie where the selection keeps almost nothing: use fewer components, or a prior."
         )
 
 

@@ -7,12 +7,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from dgmmis.binning import binning_error
 from dgmmis.constraints import Constraints
 from dgmmis.errors import ImputationLimit
 from dgmmis.imputation import Imputed
 from dgmmis.information import Information, gradient, information, prior_score
 from dgmmis.observation import REPLICATES, Observation, Reference
 from dgmmis.population import Population
+from dgmmis.row_classes import RowClasses
 from dgmmis.samples import Samples
 from dgmmis.score_statistics import Statistics
 from dgmmis.selected_rows import Cut
@@ -24,6 +26,9 @@ Impute = Callable[[Population, Reference], Imputed]
 
 POINTS = 8192
 """Points per component to begin with, over all classes and replicates."""
+
+MOST_POINTS = 2**24
+"""Points of all components, classes and replicates at most: about a gigabyte."""
 
 LEAST_BLOCK = 8
 """Points per component, class and replicate at least."""
@@ -56,6 +61,9 @@ class Completion:
         Points evaluated.
     score_error : float
         Imputation error of the score, root-mean-square in standard errors of the parameters; NaN until known.
+    binning_error : float
+        Error of the log-likelihood from rows of nearly the same noise sharing one chance of being observed
+        [total nats]; NaN until known.
     refinement : int
         The next pass draws this many times the points; 1 if they are enough.
     """
@@ -67,6 +75,7 @@ class Completion:
     log_likelihood_error: float
     n_points: int
     score_error: float = float("nan")
+    binning_error: float = float("nan")
     refinement: int = 1
 
     @classmethod
@@ -127,6 +136,8 @@ class Imputation:
     constraints : Constraints
     cut : Cut, optional
         The selection, as far as single rows are concerned.
+    classes : RowClasses, optional
+        How rows were put into classes.
     points : int
         Per component, to begin with.
     most_points : int
@@ -139,8 +150,9 @@ class Imputation:
     sample: Samples
     constraints: Constraints
     cut: Cut | None = None
+    classes: RowClasses | None = None
     points: int = POINTS
-    most_points: int = 2**27
+    most_points: int = MOST_POINTS
 
     def first_reference(self, population: Population) -> Reference:
         """Draw the first points around `population`."""
@@ -192,7 +204,12 @@ class Imputation:
             wanted = 2.0 ** np.ceil(1.5 * np.log2(error / WANTED_ERROR))
             refinement = int(min(max(wanted, 2), MOST_REFINEMENT))
             self._require_room(completion, refinement, error)
-        judged = replace(completion, score_error=error, refinement=refinement)
+        binned = (
+            0.0
+            if self.cut is None
+            else binning_error(population, self.observation, self.classes, self.sample, self.cut)
+        )
+        judged = replace(completion, score_error=error, refinement=refinement, binning_error=binned)
         return Verdict(judged, left, self._alarms(statistics, imputed))
 
     def _score_error(self, matrix: Information, imputed: Imputed) -> float:

@@ -9,7 +9,7 @@ from math import isnan
 from dgmmis.constraints import Constraints
 from dgmmis.convergence import predicted_gain
 from dgmmis.errors import InvalidData
-from dgmmis.imputation import Imputed
+from dgmmis.imputation import Imputed, Unresolved
 from dgmmis.imputed_passes import Completion, Imputation
 from dgmmis.maximization import events_of, maximize
 from dgmmis.mixture import Mixture
@@ -21,6 +21,9 @@ __all__ = ["Limits", "Pass", "Problem", "Summarize", "iterate", "stopping_reason
 
 JUDGED_AT = 0.1
 """Predicted gain [total nats] below which the imputed points are judged."""
+
+UNRESOLVED_FACTOR = 4
+"""The points grow by this factor while they leave a chance of being observed unresolved."""
 
 Summarize = Callable[[Population], Statistics]
 """The statistics of all rows under a population: one pass over the data."""
@@ -143,10 +146,24 @@ def _scan(population: Population, problem: Problem, limits: Limits, before: Pass
     completion, imputed = None, None
     if problem.imputation is not None:
         reference, since = _reference(population, problem.imputation, before, number)
-        imputed = problem.imputation.impute(population, reference)
+        reference, since, imputed = _imputed(population, problem.imputation, reference, since, number)
         completion = Completion.of(reference, since, imputed, statistics)
         statistics = problem.imputation.together(statistics, imputed)
     return _judged(population, statistics, problem, limits, before, completion, imputed)
+
+
+def _imputed(
+    population: Population, imputation: Imputation, reference: Reference, since: int, number: int
+) -> tuple[Reference, int, Imputed]:
+    """Impute with as many points as it takes to tell every chance of being observed from 0."""
+    while True:
+        try:
+            return reference, since, imputation.impute(population, reference)
+        except Unresolved:
+            grown = reference.refined(population, UNRESOLVED_FACTOR)
+            if grown.n_points(imputation.observation) > imputation.most_points:
+                raise
+            reference, since = grown, number
 
 
 def _reference(

@@ -109,10 +109,13 @@ class Selecting:
     def imputation(
         self,
         survey: Survey,
+        surveyor: Surveyor,
         observation: Observation,
         impute: Impute,
         sample: Samples,
         constraints: Constraints,
     ) -> Imputation:
         """Put together what the passes need."""
-        return Imputation(observation, impute, survey.log_selection, sample, constraints, self.cut)
+        return Imputation(
+            observation, impute, survey.log_selection, sample, constraints, self.cut, surveyor.classes
+        )

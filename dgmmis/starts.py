@@ -29,6 +29,7 @@ SELECTED_PASSES = 150
 """Of a short fit under a selection: what is not seen is learnt slowly."""
 SHORT_POINTS = 2048
 """Imputed points per component of a short fit, to begin with."""
+MOST_SHORT_POINTS = 2**20
 PILOT_LIMITS = Limits(tolerance=0.1, max_passes=500)
 """Of the sample's own fit; fixed, so that a fit's start depends on no budget."""
 PILOT_CHUNK = 25_000
@@ -149,7 +150,10 @@ def _with_own_points(problem: Problem, passes: LocalPasses) -> Problem:
     if imputation is None:
         return problem
     impute = passes.impute(imputation.observation)
-    return replace(problem, imputation=replace(imputation, impute=impute, points=SHORT_POINTS))
+    return replace(
+        problem,
+        imputation=replace(imputation, impute=impute, points=SHORT_POINTS, most_points=MOST_SHORT_POINTS),
+    )
 
 
 def _converge(pilot: Rows, task: Task, population: Population, report: Callable[[Pass], None] | None) -> Pass:

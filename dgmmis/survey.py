@@ -42,10 +42,9 @@ class Survey:
         )
 
     def classes(self, covariates: Array | None = None) -> NoiseClasses:
-        """Return the classes that hold any weight, each with its mean noise and, if given, its covariates."""
-        held = np.flatnonzero(self.weights > 0)
-        theirs = None if covariates is None else covariates[held]
-        return NoiseClasses(self.noise[held] / self.weights[held, None], self.weights[held], theirs)
+        """Return the classes, each with its mean noise (0 if it holds no rows) and, if given, its covariates."""
+        held = np.maximum(self.weights, np.finfo(np.float64).tiny)
+        return NoiseClasses(self.noise / held[:, None], self.weights, covariates)
 
 
 @dataclass(frozen=True)

@@ -122,6 +122,7 @@ def set_up(passes: Passes, sample: Samples, task: Task, population: Population, 
     observation = task.selecting.observation(seen.survey, seen.surveyor, population)
     imputation = task.selecting.imputation(
         seen.survey,
+        seen.surveyor,
         observation,
         passes.impute(observation),
         prepare(population, sample, task.cut),

@@ -9,19 +9,19 @@ from functools import partial
 import numpy as np
 
 import dgmmis
+from dgmmis.population import Population
 from dgmmis.selection import Box
 
-__all__ = ["MODES", "TRUTH", "Catalogue", "Mode", "parameters"]
+__all__ = ["MODES", "Catalogue", "Mode"]
 
 TRUTH = dgmmis.Mixture(
     np.array([0.4, 0.6]),
     np.array([[-2.0, 0.5], [2.0, -0.5]]),
     np.array([[[1.0, 0.3], [0.3, 0.8]], [[0.7, -0.2], [-0.2, 1.2]]]),
 )
-FOOTPRINT = ((-7.0, -7.0), (7.0, 7.0))
-BEHIND = 0.15
-WINDOW = Box([-2.5, -6.0], [3.0, 1.0])
-"""Half of the rows lie in it, with either component cut on two sides."""
+BEHIND = dgmmis.Background(((-7.0, -7.0), (7.0, 7.0)), amplitude=0.15)
+WINDOW = Box([-2.8, -1.5], [6.0, 6.0])
+"""Cuts the first component on the left and both from below; three quarters of the rows lie in it."""
 
 Settings = dict[str, object]
 
@@ -64,7 +64,7 @@ class Catalogue:
             n_components=2,
             initial=TRUTH,
             prior=None,
-            tolerance=0.01,
+            tolerance=0.02,
             seed=seed,
             **self.of_rows,
             **self.of_all,
@@ -81,22 +81,23 @@ class Mode:
     ----------
     draw : callable
         Draws a catalogue.
-    careless : callable
-        The same rows as one sees them who does not know how they were observed.
-    has_background : bool
+    careless : dict
+        By what is ignored: the same rows as one sees them who does not know of it.
+    backgrounds : tuple of Background
+        Behind the components.
     """
 
     draw: Callable[[np.random.Generator], Catalogue]
-    careless: Callable[[Catalogue], Catalogue]
-    has_background: bool = False
+    careless: dict[str, Callable[[Catalogue], Catalogue]]
+    backgrounds: tuple[dgmmis.Background, ...] = ()
 
     @property
     def truth(self) -> np.ndarray:
         """Parameters that the rows were drawn from."""
-        return parameters(dgmmis.Population(TRUTH, (_background(),) if self.has_background else ()))
+        return parameters(Population(TRUTH, self.backgrounds))
 
 
-def parameters(population: dgmmis.Population) -> np.ndarray:
+def parameters(population: Population) -> np.ndarray:
     """All free parameters in one row: amplitudes but the last, means, covariances, the background's amplitude."""
     mixture = population.mixture
     lower = np.tril_indices(mixture.n_features)
@@ -108,10 +109,6 @@ def parameters(population: dgmmis.Population) -> np.ndarray:
             population.background_amplitudes,
         ]
     )
-
-
-def _background() -> dgmmis.Background:
-    return dgmmis.Background(FOOTPRINT, amplitude=BEHIND)
 
 
 def _noisy(rng: np.random.Generator, n_rows: int) -> Catalogue:
@@ -146,24 +143,24 @@ def _selected(rng: np.random.Generator, n_rows: int) -> Catalogue:
 
 
 def _contaminated(rng: np.random.Generator, n_rows: int) -> Catalogue:
-    return Catalogue(_mixed(rng, n_rows), of_all={"background": _background()})
+    return Catalogue(_mixed(rng, n_rows), of_all={"background": BEHIND})
 
 
 def _everything(rng: np.random.Generator, n_rows: int) -> Catalogue:
-    """Noise in two sizes, a background, a window that saw the noisy values, and a fifth of the values lost after."""
+    """Noise in two sizes, a background, a window that saw the noisy values, and a tenth of the values lost after."""
     values = _mixed(rng, n_rows)
-    variances = rng.choice([0.05, 0.5], size=(n_rows, 1)) * np.ones(2)
+    variances = rng.choice([0.05, 0.3], size=(n_rows, 1)) * np.ones(2)
     values += np.sqrt(variances) * rng.normal(size=values.shape)
     kept = WINDOW.answer(values)
     values, variances = values[kept], variances[kept]
-    values[rng.random(values.shape) < 0.2] = np.nan
-    return Catalogue(values, {"noise": variances}, {"selection": WINDOW, "background": _background()})
+    values[rng.random(values.shape) < 0.1] = np.nan
+    return Catalogue(values, {"noise": variances}, {"selection": WINDOW, "background": BEHIND})
 
 
 def _mixed(rng: np.random.Generator, n_rows: int) -> np.ndarray:
     values = TRUTH.draw(n_rows, rng)
-    behind = rng.random(n_rows) < BEHIND
-    values[behind] = rng.uniform(*FOOTPRINT, (behind.sum(), 2))
+    behind = rng.random(n_rows) < BEHIND.amplitude
+    values[behind] = BEHIND.draw(int(behind.sum()), rng)
     return values
 
 
@@ -183,6 +180,20 @@ def _filled(catalogue: Catalogue) -> Catalogue:
     )
 
 
-MODES = {
+def _ignoring(*names: str) -> dict[str, Callable[[Catalogue], Catalogue]]:
+    return {name: lambda rows, name=name: _without(rows, name) for name in names}
 
+
+MODES = {
+    "noise": Mode(partial(_noisy, n_rows=1000), _ignoring("noise")),
+    "missing": Mode(partial(_missing, n_rows=1000), {"gaps": _filled}),
+    "projection": Mode(partial(_projected, n_rows=1000), _ignoring("projection")),
+    "selection": Mode(partial(_selected, n_rows=1800), _ignoring("selection")),
+    "background": Mode(partial(_contaminated, n_rows=1000), _ignoring("background"), (BEHIND,)),
+    "all together": Mode(
+        partial(_everything, n_rows=2500),
+        {"gaps": _filled, **_ignoring("noise", "selection", "background")},
+        (BEHIND,),
+    ),
 }
+"""About a thousand rows each are observed; the projection cannot be had with a background."""

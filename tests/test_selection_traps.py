@@ -39,7 +39,7 @@ def test_noise_that_differs_from_row_to_row_gives_back_the_truth_where_a_single_
     """N(0, 1), seen with errors of 0.1 or 3 and kept above 1: noisy rows are kept more often."""
     rng = np.random.default_rng(1)
     values, variances = kept_rows(
-        rng, STANDARD, lambda x: x[:, 0] > 1, 20_000, dispersions=np.array([[0.1], [3.0]])
+        rng, STANDARD, lambda x: x[:, 0] > 1, 10_000, dispersions=np.array([[0.1], [3.0]])
     )
     settings = {
         "n_components": 1,
@@ -53,8 +53,8 @@ def test_noise_that_differs_from_row_to_row_gives_back_the_truth_where_a_single_
     assert result.converged
     keeping = Keeping(lambda x: 1.0 * (x[:, 0] > 1), [(1.0,)])
     error = errors_of_a_bell(result, values, variances, keeping)
-    assert abs(result.mixture.means.item()) < 4 * error[0] < 0.6
-    assert abs(result.mixture.covariances.item() - 1) < 4 * error[1] < 0.6
+    assert abs(result.mixture.means.item()) < 4 * error[0] < 0.8
+    assert abs(result.mixture.covariances.item() - 1) < 4 * error[1] < 0.8
     single = dgmmis.fit(values, noise_model=[[variances.mean()]], **settings)
     assert single.mixture.means.item() > 0.5
     assert single.mixture.means.item() > 4 * error[0]
@@ -77,7 +77,7 @@ def test_a_selection_that_keeps_a_fraction_gives_back_the_truth(omega):
     )
     assert result.converged
     error = errors_of_a_bell(result, values, variances, Keeping(omega, [()]))
-    assert abs(result.mixture.means.item()) < 4 * error[0] < 0.6
+    assert abs(result.mixture.means.item()) < 4 * error[0] < 0.8
     assert abs(result.mixture.covariances.item() - 1) < 4 * error[1] < 0.5
     assert result.completeness == pytest.approx(0.5, abs=0.1)
 

@@ -45,10 +45,7 @@ def held_out_log_density(population: Population, rows: Rows, selecting: Selectin
     samples = rows.samples(checked=True, keep_noise=cut.noise_columns)
     surveyor = selecting.surveyor(samples)
     survey = surveyor.survey(samples)
-    chances = np.full(len(survey.weights), np.nan)
-    chances[survey.weights > 0] = completeness(
-        population, selecting.observation(survey, surveyor, population)
-    )
+    chances = completeness(population, selecting.observation(survey, surveyor, population))
     scores, prepared = population.log_density(samples), prepare(population, samples, cut)
     for group in prepared.groups:
         kept = _log_kept(scores, population, prepared, group, cut)

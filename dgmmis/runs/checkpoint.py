@@ -122,6 +122,7 @@ NUMBERS = (
     "log_likelihood_error",
     "n_points",
     "score_error",
+    "binning_error",
     "refinement",
 )
 """Of a completion, in the order in which they are stored."""
