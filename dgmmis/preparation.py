@@ -102,6 +102,11 @@ def prepare_fit(
         selecting=selecting,
         seed=seed,
     )
+    if task.backgrounds and chunks.projection is not None:
+        raise InvalidSetting(
+            "a background has a density of the rows as they are observed, and projected rows have none: leave out "
+            "the background or the projection."
+        )
     if prior == "auto":
         task = automatic_prior(task, chunks)
     return Prepared(chunks, task, initial_population(initial, task), limits)

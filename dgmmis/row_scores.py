@@ -41,7 +41,7 @@ class RowScores:
 
 
 def row_scores(population: Population, samples: Samples, cut: Cut | None = None) -> Iterator[RowScores]:
-    """Yield the scores of all rows that have an observed feature, some rows at a time; unprojected rows only.
+    """Yield the scores of all rows that have an observed feature, some rows at a time.
 
     Parameters
     ----------
@@ -76,14 +76,23 @@ def _in_all_features(population: Population, group: PatternGroup, scores: Tilted
 def _scores(population: Population, group: PatternGroup, rows: slice, q: Array) -> RowScores:
     mixture, observed = population.mixture, group.observed
     noise = noise_covariances(group.noise, len(observed), rows)
+    R = _projection(group, rows, mixture.n_features)
     n, (n_components, n_features) = len(q), mixture.means.shape
-    first = np.zeros((n, n_components, n_features))
-    second = np.zeros((n, n_components, packed_size(n_features)))
-    places, (i, j) = sub_positions(observed), lower_indices(len(observed))
+    first = np.empty((n, n_components, n_features))
+    second = np.empty((n, n_components, packed_size(n_features)))
+    i, j = lower_indices(n_features)
     for k in range(n_components):
-        inverse = np.linalg.inv(mixture.covariances[k][np.ix_(observed, observed)] + noise)
-        u = np.einsum("nde,ne->nd", inverse, group.values[rows] - mixture.means[k, observed])
-        scatter = (u[:, :, None] * u[:, None, :] - inverse)[:, i, j]
-        first[:, k, observed] = q[:, k, None] * u
-        second[:, k, places] = q[:, k, None] * scatter
+        inverse = np.linalg.inv(R @ mixture.covariances[k] @ R.swapaxes(1, 2) + noise)
+        back = R.swapaxes(1, 2) @ inverse
+        u = np.einsum("nDd,nd->nD", back, group.values[rows] - np.einsum("ndD,D->nd", R, mixture.means[k]))
+        scatter = (u[:, :, None] * u[:, None, :] - back @ R)[:, i, j]
+        first[:, k] = q[:, k, None] * u
+        second[:, k] = q[:, k, None] * scatter
     return RowScores(group.weights[rows], q[:, :n_components], first, second, q[:, n_components:])
+
+
+def _projection(group: PatternGroup, rows: slice, n_features: int) -> Array:
+    """R (n, d, D) of these rows, or (1, d, D) for all; rows of the identity where they are not projected."""
+    if group.projection is None:
+        return np.eye(n_features)[None, group.observed]
+    return group.projection[rows] if group.has_own_projections else group.projection[None]

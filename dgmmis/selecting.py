@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dgmmis.constraints import Constraints
 from dgmmis.imputed_passes import Imputation, Impute
@@ -56,6 +57,13 @@ class Selecting:
         model = None if callable(self.noise_model) else self.noise_model
         return Cut(self.selection, self.before_noise, model, self.seed)
 
+    @property
+    def columns(self) -> NDArray[np.intp]:
+        """Columns that unobserved rows are imputed in: the selection's, or all that a noise model is asked about."""
+        if callable(self.noise_model):
+            return np.arange(len(self.selection.names.features), dtype=np.intp)
+        return self.selection.columns
+
     def require_fixed(self, pilot: Samples) -> None:
         """Refuse a selection whose answers about the same rows change; raises `SelectionError`."""
         for group in pilot.groups:
@@ -80,7 +88,7 @@ class Selecting:
         population : Population
             Where the fit starts: a noise model that depends on position is asked for its means.
         """
-        columns = self.selection.columns
+        columns = self.columns
         classes = survey.classes(None if surveyor.classes is None else surveyor.classes.covariates)
         if self.before_noise:
             classes = replace(classes, noise=np.zeros((classes.n_classes, packed_size(len(columns)))))
@@ -103,7 +111,7 @@ class Selecting:
         )
 
     def _one_class(self, noise: Array, classes: NoiseClasses) -> NoiseClasses:
-        block = noise[np.ix_(self.selection.columns, self.selection.columns)]
+        block = noise[np.ix_(self.columns, self.columns)]
         return replace(classes, noise=np.repeat(pack(block)[None], classes.n_classes, axis=0))
 
     def imputation(
