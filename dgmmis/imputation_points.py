@@ -172,7 +172,9 @@ def _proposal(
     samples = Samples.from_arrays(values, Noise.packed(noise), checked=True)
     marginals = tuple(_marginal(background, observation) for background in population.backgrounds)
     densities = background_densities(marginals, samples)
-    uniform = background_densities(tuple(uniform_proposal(one) for one in marginals), samples)
+    proposals = tuple(uniform_proposal(one) for one in marginals)
+    same = all(one is other for one, other in zip(marginals, proposals, strict=True))
+    uniform = densities if same else background_densities(proposals, samples)
     sources = np.concatenate((terms, uniform), axis=1)
     return log_densities(sources) + np.log(reference.block), densities
 

@@ -55,7 +55,7 @@ class Information:
         return float(np.sqrt(2 * self.predicted_gain(score) / len(values)))
 
     def predicted_gain(self, score: Array) -> float:
-        """What a Newton step would add to the objective where its gradient is `score` (p,) [nats]."""
+        """Predict what a Newton step would add to the objective, its gradient being `score` (p,) [nats]."""
         values, vectors = self._spectrum
         along = np.einsum("pq,p->q", vectors, score)
         return float(0.5 * np.sum(along**2 / values))
@@ -68,7 +68,7 @@ class Information:
         return values[known], vectors[:, known]
 
     def amplitude_errors(self) -> Array:
-        """Standard errors of the amplitudes (K + J,), components first, from the inverse of the matrix."""
+        """Return standard errors of the amplitudes (K + J,), components first."""
         population = self.population
         amplitudes = np.concatenate((population.amplitudes, population.background_amplitudes))
         free = _free_amplitudes(population, self.constraints)

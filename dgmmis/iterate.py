@@ -169,7 +169,7 @@ def _imputed(
 def _reference(
     population: Population, imputation: Imputation, before: Pass | None, number: int
 ) -> tuple[Reference, int]:
-    """Reference of the imputed points, and the pass from which it has served."""
+    """Choose the reference of the imputed points; and the pass from which it has served."""
     if before is None or before.completion is None:
         return imputation.first_reference(population), number
     reference, factor = before.completion.reference, before.completion.refinement

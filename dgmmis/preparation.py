@@ -139,7 +139,7 @@ def _as_chunks(
         )
     if noise is not None or weights is not None or projection is not None or features or units:
         raise InvalidSetting(
-            "a catalogue carries its own noise, weights, features and units, and no projection: leave these arguments out, or ingest the "
-            "source again with the ones you want."
+            "a catalogue carries its own noise, weights, features and units, and no projection: leave these "
+            "arguments out, or ingest the source again with the ones you want."
         )
     return values

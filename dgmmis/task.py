@@ -7,6 +7,7 @@ from typing import Protocol
 
 from dgmmis.background import BackgroundLike
 from dgmmis.constraints import Constraints
+from dgmmis.errors import SelectionError
 from dgmmis.expectation import prepare
 from dgmmis.imputed_passes import Impute
 from dgmmis.iterate import Problem
@@ -17,6 +18,7 @@ from dgmmis.samples import Samples
 from dgmmis.score_statistics import Statistics
 from dgmmis.selected_rows import Cut
 from dgmmis.selecting import INFORMATION_ROWS, Selecting
+from dgmmis.selection import ChangingAnswers
 from dgmmis.survey import Survey, Surveyor
 
 __all__ = ["Passes", "Task", "information_sample", "look", "set_up"]
@@ -98,9 +100,18 @@ def look(passes: Passes, sample: Samples, task: Task) -> Seen | None:
     """
     if task.selecting is None:
         return None
-    task.selecting.require_fixed(sample)
+    trouble = None
+    try:
+        task.selecting.require_fixed(sample)
+    except ChangingAnswers:
+        raise
+    except SelectionError as error:  # the survey finds it too, and knows the row's number
+        trouble = error
     surveyor = task.selecting.surveyor(sample)
-    return Seen(surveyor, passes.survey(surveyor))
+    seen = Seen(surveyor, passes.survey(surveyor))
+    if trouble is not None:
+        raise trouble
+    return seen
 
 
 def set_up(passes: Passes, sample: Samples, task: Task, population: Population, seen: Seen | None) -> Problem:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import islice
 
 import numpy as np
@@ -15,10 +15,19 @@ from dgmmis.iterate import Limits, Pass, Problem, iterate
 from dgmmis.local_pass import LocalPasses
 from dgmmis.maximization import maximize
 from dgmmis.mixture import Mixture
+from dgmmis.noise import Noise
+from dgmmis.packed import pack
 from dgmmis.population import Population
 from dgmmis.score_statistics import Statistics
+from dgmmis.selection import Callback
 from dgmmis.task import information_sample, look, set_up
 from dgmmis.task_settings import build_selecting, build_task
+from quadrature import Keeping, Law, Sums
+
+AMPLITUDES = np.array([0.6, 0.4])
+MEANS = np.array([[-0.6, 0.2], [1.3, -0.7]])
+COVARIANCES = np.array([[[1.0, 0.3], [0.3, 0.8]], [[0.5, -0.1], [-0.1, 0.9]]])
+LOW, HIGH = np.array([-4.0, -3.0]), np.array([3.0, 4.0])
 
 
 def problem_of(
@@ -122,3 +131,102 @@ def kept_rows(
     values = values + errors * rng.normal(size=values.shape)
     kept = rng.random(n_rows) < omega(values)
     return values[kept], errors[kept] ** 2
+
+
+def smooth(t: np.ndarray) -> np.ndarray:
+    return 0.05 + 0.9 / (1 + np.exp(-1.5 * t))
+
+
+def stepped(x: np.ndarray) -> np.ndarray:
+    """0.9 in the quadrant above -0.5, 0.3 elsewhere."""
+    return np.where((x > -0.5).all(axis=1), 0.9, 0.3)
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Rows with weights, the population they are judged by, and the selection, each said twice."""
+
+    values: np.ndarray
+    noise: np.ndarray
+    weights: np.ndarray
+    law: Law
+    keeping: Keeping
+    population: Population
+    selection: Callback
+    given_noise: Noise
+
+    def problem(self, **settings: object) -> Problem:
+        return problem_of(
+            self.values,
+            self.population,
+            self.selection,
+            noise=self.given_noise,
+            weights=self.weights,
+            **settings,
+        )
+
+
+def scene_of(n_features: int, omega: str, kind: str, missing: bool, behind: bool) -> Scene:
+    rng = np.random.default_rng([n_features, missing, behind, len(omega), len(kind)])
+    n, d = 8, n_features
+    noise, given = noise_of(kind, n, d, rng)
+    values = rng.uniform(-1.5, 2.0, (n, d))
+    if missing:
+        values[::3, 1] = np.nan
+    looks_at = [0] if missing else list(range(d))
+
+    def function(x: np.ndarray) -> np.ndarray:
+        return smooth(x @ np.array([1.0, 0.5])[: x.shape[1]]) if omega == "smooth" else stepped(x)
+
+    jumps = [(-0.5,) if omega == "stepped" and j in looks_at else () for j in range(d)]
+    keeping = Keeping(lambda x: function(x[:, looks_at]), jumps)
+    means, covariances = MEANS[:, :d], COVARIANCES[:, :d, :d]
+    amplitude = 0.25 if behind else 0.0
+    law = Law((1 - amplitude) * AMPLITUDES, means, covariances, amplitude, LOW[:d], HIGH[:d])
+    backgrounds = (Background((LOW[:d], HIGH[:d]), amplitude=amplitude),) if behind else ()
+    population = Population(Mixture(AMPLITUDES, means, covariances), backgrounds)
+    weights = rng.uniform(0.5, 2.0, n)
+    return Scene(values, noise, weights, law, keeping, population, Callback(function, looks_at), given)
+
+
+def noise_of(kind: str, n: int, d: int, rng: np.random.Generator) -> tuple[np.ndarray, Noise]:
+    """Noise covariances (n, d, d), and what is given to the package."""
+    roots = rng.normal(size=(n, d, d)) * 0.4
+    full = roots @ roots.swapaxes(1, 2) + 0.1 * np.eye(d)
+    full = np.resize((full + full.swapaxes(1, 2))[:3] / 2, (n, d, d))
+    if kind == "none":
+        return np.zeros((n, d, d)), Noise.none()
+    if kind == "shared":
+        return np.repeat(full[:1], n, axis=0), Noise.shared(full[0])
+    if kind == "diagonal":
+        variances = np.resize([[0.1, 0.4], [1.0, 0.3]], (n, 2))[:, :d]
+        return variances[:, :, None] * np.eye(d), Noise.diagonal(variances)
+    return full, Noise.full(full)
+
+
+def named(case: tuple[int, str, str, bool, bool]) -> str:
+    n_features, omega, kind, missing, behind = case
+    return f"{n_features}d-{omega}-{kind}{'-missing' * missing}{'-background' * behind}"
+
+
+def all_numbers(sums: Sums) -> np.ndarray:
+    """As `numbers_of` orders them."""
+    background = [sums.background] if sums.background else []
+    second = pack(sums.second)
+    return np.concatenate(
+        (sums.zeroth, background, sums.first.ravel(), second.ravel(), [sums.log_likelihood])
+    )
+
+
+def ones(x: np.ndarray) -> np.ndarray:
+    return np.ones(len(x))
+
+
+APART = Mixture(AMPLITUDES, 3 * MEANS, COVARIANCES)
+
+
+def noisy_rows(n: int) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(5)
+    values = APART.draw(n, rng)
+    variances = np.resize([[0.1, 0.4], [1.0, 0.3]], values.shape)
+    return values + np.sqrt(variances) * rng.normal(size=values.shape), variances

@@ -7,8 +7,7 @@ import pytest
 
 from dgmmis.observation import REPLICATES
 from quadrature import unobserved_sums
-from selected_scenes import imputed_at, numbers_of
-from test_selection_likelihood import Scene, all_numbers, named, scene_of
+from selected_scenes import Scene, all_numbers, imputed_at, named, numbers_of, scene_of
 
 pytestmark = pytest.mark.statistical
 

@@ -33,7 +33,7 @@ TRUTH = dgmmis.Mixture(
 )
 SELECTION = Box([0.0, 0.0], [10.0, 10.0]) & ~Ball([6.5, 6.0], 2.0)
 NOISE = 0.25 * np.eye(2)
-SHARE_SEEN = 0.47
+SHARE_SEEN = 0.495
 
 SIZES = {30_000: (8, 0.005), 5_000: (12, 0.015)}
 """Observed rows: how many data sets, and what a fit may lose of the mean log-density of fresh draws [nats]."""
@@ -44,7 +44,7 @@ def observed_rows(n_rows: int, seed: int) -> np.ndarray:
     rng = np.random.default_rng(seed)
     values = TRUTH.draw(round(n_rows / SHARE_SEEN), rng)
     values += 0.5 * rng.normal(size=values.shape)
-    return values[SELECTION.answer(values)]
+    return values[SELECTION.bind(("x", "y")).evaluate(values) > 0]
 
 
 @cache
@@ -118,9 +118,7 @@ def shortfall(values: np.ndarray, blind: Population, begun_right: Population) ->
     objectives, replicates = [], []
     for population in (blind, begun_right):
         imputed = imputation.impute(population, reference)
-        objectives.append(
-            imputation.together(problem.summarize(population), imputed).log_likelihood
-        )
+        objectives.append(imputation.together(problem.summarize(population), imputed).log_likelihood)
         replicates.append(np.array([one.log_likelihood for one in imputed.replicates]))
     apart = replicates[1] - replicates[0]
     return objectives[1] - objectives[0], float(apart.std(ddof=1) / np.sqrt(len(apart)))

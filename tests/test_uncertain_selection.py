@@ -340,7 +340,7 @@ def test_noise_that_was_not_given_is_refused_by_row_and_column():
     cut = cut_of(Box([0.0], [INF], features=[1]))
     bad = Noise.full(np.array([[[1.0, 2.0], [2.0, 1.0]]]))
     with pytest.raises(SelectionError, match="row 7"):
-        surveyor_of(samples_of(values[2:], noise[2:], cut), cut, one_class=False).survey(
+        surveyor_of(samples_of(values[2:], noise[2:], cut), cut, one_noise=False).survey(
             samples_of(values[:1], bad, cut), first_row=7
         )
 

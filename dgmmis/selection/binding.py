@@ -16,7 +16,12 @@ from dgmmis.selection.answers import Question, ask
 if TYPE_CHECKING:
     from dgmmis.selection.algebra import Part, Selection
 
-__all__ = ["BoundSelection", "Branch", "Leaf", "Names", "Node"]
+__all__ = ["BoundSelection", "Branch", "ChangingAnswers", "Leaf", "Names", "Node"]
+
+
+class ChangingAnswers(SelectionError):
+    """A selection that answers differently when asked again."""
+
 
 TRIAL_ROWS, LONE_ROWS = 100, 10
 BATCH_ROUNDING = 1e-12
@@ -233,7 +238,7 @@ class BoundSelection:
             entry = int(different[0])
             used = sorted(set(self.root.columns))
             question = Question("", tuple(self.names.all[c] for c in used), table[:, used])
-            raise SelectionError(
+            raise ChangingAnswers(
                 f"the selection is not a fixed function: asked {how}, {question.words(entry)}, it answered "
                 f"{first[entry]!r} and then {second[entry]!r}. It must depend on the row's values alone: return "
                 "the probability itself instead of drawing with it, and use no statistics of the batch.",
