@@ -36,7 +36,7 @@ demo: $(VENV)/.user  ## Simulate 2 million noisy rows, ingest, fit, apply, repor
 	@echo "Open demo/report.html in a browser."
 
 test: $(VENV)/.dev  ## Run the default tests.
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-statistics: $(VENV)/.dev  ## Monte-Carlo checks of recovery.
 	$(BIN)/python -m pytest -m statistical --timeout 1800

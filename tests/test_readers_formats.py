@@ -60,7 +60,7 @@ def test_every_format_gives_the_rows_that_were_written(form, n_rows, batch_rows,
             assert read[name].dtype == source.number_type(name)
 
 
-@pytest.mark.parametrize("form", set(FORMATS) - {"csv", "csv.gz"})
+@pytest.mark.parametrize("form", sorted(set(FORMATS) - {"csv", "csv.gz"}))
 def test_single_precision_and_integers_keep_their_kind(form, tmp_path):
     source = open_source(write_table(make_columns(), tmp_path, form), features=())
     assert source.number_type("narrow") == np.float32
