@@ -298,6 +298,8 @@ def fit_restarts(
     DgmmisError
         As of `fit`; if no start survived, the error of the first.
     """
+    if not isinstance(n_starts, int) or n_starts < 1:
+        raise InvalidSetting(f"n_starts is {n_starts!r}; expected a whole number of at least 1.")
     limits = Limits(tolerance, max_passes)
     prepared = prepare_fit(values, n_components=n_components, limits=limits, seed=seed, **settings)
     rows = prepared.chunks.read_pilot(PILOT_ROWS)

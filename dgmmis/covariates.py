@@ -22,9 +22,9 @@ def as_covariates(covariates: Mapping[str, ArrayLike] | None) -> Array | None:
     InvalidData
         If it is no such mapping, columns differ in length, or a value is not finite; it is named.
     """
-    if not covariates:
+    if covariates is None:
         return None
-    if not isinstance(covariates, Mapping):
+    if not isinstance(covariates, Mapping) or not covariates:
         raise InvalidData("covariates are given as {name: column}, one column (N,) each.", array="covariates")
     columns = {name: as_numbers(column, f"covariate {name}") for name, column in covariates.items()}
     lengths = {name: column.shape for name, column in columns.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +19,7 @@ from dgmmis.packed import Array, pack, unpack
 from dgmmis.population import background_densities
 from dgmmis.samples import Samples
 
-__all__ = ["Points", "draw_points"]
+__all__ = ["Points", "draw_points", "noise_at"]
 
 EDGE = 2.0**-32
 """Uniform numbers are kept this far from 0 and 1, where the normal quantile is infinite."""
@@ -74,7 +75,7 @@ def draw_points(observation: Observation, reference: Reference, replicate: int, 
         keep = np.flatnonzero(stream.random(len(chance)) >= chance)
     flat, classes, chance = flat[keep], classes[keep], chance[keep]
     proposal, densities = _proposal(observation, reference, flat, classes)
-    noise = None if observation.noise_at is None else _noise_at(observation, flat)
+    noise = None if observation.noise_at is None else pack(noise_at(observation.noise_at, flat))
     offsets = np.searchsorted(classes, np.arange(n_classes + 1)).astype(np.intp)
     weights = np.ones(len(keep)) if observation.oversampling is not None else 1 - chance
     return Points(np.ascontiguousarray(flat), offsets, weights, proposal, densities, noise)
@@ -179,10 +180,15 @@ def _proposal(
     return log_densities(sources) + np.log(reference.block), densities
 
 
-def _noise_at(observation: Observation, values: Array) -> Array:
-    """Packed noise of the parent population at points, (n, P)."""
-    assert observation.noise_at is not None
-    answer = np.asarray(observation.noise_at(values), dtype=np.float64)
+def noise_at(noise_model: Callable[[Array], Array], values: Array) -> Array:
+    """Noise covariances (n, D, D) of the parent population at positions (n, D).
+
+    Raises
+    ------
+    SelectionError
+        If the model answers with anything else.
+    """
+    answer = np.asarray(noise_model(values), dtype=np.float64)
     expected = (len(values), values.shape[1], values.shape[1])
     if answer.shape != expected or not np.isfinite(answer).all():
         raise SelectionError(
@@ -190,4 +196,4 @@ def _noise_at(observation: Observation, values: Array) -> Array:
             f"covariances {expected}.",
             array="noise_model",
         )
-    return pack(answer)
+    return answer

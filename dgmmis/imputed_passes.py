@@ -204,13 +204,15 @@ class Imputation:
             wanted = 2.0 ** np.ceil(1.5 * np.log2(error / WANTED_ERROR))
             refinement = int(min(max(wanted, 2), MOST_REFINEMENT))
             self._require_room(completion, refinement, error)
-        binned = (
-            0.0
-            if self.cut is None
-            else binning_error(population, self.observation, self.classes, self.sample, self.cut)
-        )
-        judged = replace(completion, score_error=error, refinement=refinement, binning_error=binned)
+        judged = replace(completion, score_error=error, refinement=refinement)
         return Verdict(judged, left, self._alarms(statistics, imputed))
+
+    def with_binning_error(self, population: Population, completion: Completion) -> Completion:
+        """Estimate, where a fit ends, what the classes of noise cost."""
+        if self.cut is None:
+            return completion
+        error = binning_error(population, self.observation, self.classes, self.sample, self.cut)
+        return replace(completion, binning_error=error)
 
     def _score_error(self, matrix: Information, imputed: Imputed) -> float:
         """Error of the parameters from the points, root-mean-square in their standard errors."""

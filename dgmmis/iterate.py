@@ -210,10 +210,20 @@ def _judged(
 
 
 def _concluded(scan: Pass, problem: Problem, limits: Limits, imputed: Imputed | None) -> Pass:
-    """Judge the imputed points of a pass where the fit seems to stand, and say why it stops, if it does.
+    """Say why a fit stops after a pass, if it does; its imputed points are judged where it seems to stand."""
+    scan = _judged_points(scan, problem, limits, imputed)
+    reason = stopping_reason(scan, limits)
+    if reason == "converged" and problem.imputation is not None and scan.completion is not None:
+        completion = problem.imputation.with_binning_error(scan.population, scan.completion)
+        scan = replace(scan, completion=completion)
+    return replace(scan, reason=reason)
 
-    Whether points grow must not depend on an attempt's tolerance: they are judged wherever little is predicted to
-    be gained.  A fit that stops earlier, by a loose tolerance, learns the points' error and leaves them as they are.
+
+def _judged_points(scan: Pass, problem: Problem, limits: Limits, imputed: Imputed | None) -> Pass:
+    """Judge the imputed points where little is predicted to be gained.
+
+    Whether points grow must not depend on an attempt's tolerance.  A fit that stops earlier, by a loose tolerance,
+    learns the points' error and leaves them as they are.
     """
     reason, completion = stopping_reason(scan, limits), scan.completion
     stands = imputed is not None and scan.predicted_gain <= JUDGED_AT
@@ -223,20 +233,19 @@ def _concluded(scan: Pass, problem: Problem, limits: Limits, imputed: Imputed | 
         or completion is None
         or not (stands or (reason == "converged" and unknown))
     ):
-        return replace(scan, reason=reason)
+        return scan
     if imputed is None:
         imputed = problem.imputation.impute(scan.population, completion.reference)
     verdict = problem.imputation.judge(scan.population, scan.statistics, completion, imputed)
     if not stands:
         judged = replace(verdict.completion, refinement=1)
-        return replace(scan, completion=judged, events=scan.events + verdict.alarms, reason=reason)
-    scan = replace(
+        return replace(scan, completion=judged, events=scan.events + verdict.alarms)
+    return replace(
         scan,
         completion=verdict.completion,
         predicted_gain=max(scan.predicted_gain, verdict.predicted_gain),
         events=scan.events + verdict.events,
     )
-    return replace(scan, reason=stopping_reason(scan, limits))
 
 
 def stopping_reason(scan: Pass, limits: Limits) -> str:

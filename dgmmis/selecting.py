@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dgmmis.constraints import Constraints
+from dgmmis.imputation_points import noise_at
 from dgmmis.imputed_passes import Imputation, Impute
 from dgmmis.noise_classes import NoiseClasses
 from dgmmis.observation import Observation
@@ -93,19 +94,19 @@ class Selecting:
         if self.before_noise:
             classes = replace(classes, noise=np.zeros((classes.n_classes, packed_size(len(columns)))))
         elif callable(self.noise_model):
-            typical = np.asarray(self.noise_model(population.mixture.means)).mean(axis=0)
+            typical = noise_at(self.noise_model, population.mixture.means).mean(axis=0)
             classes = self._one_class(typical, classes)
         elif self.noise_model is not None:
             classes = self._one_class(self.noise_model, classes)
         projection = None if self.projection is None else self.projection[columns]
-        noise_at = self.noise_model if callable(self.noise_model) else None
+        by_position = self.noise_model if callable(self.noise_model) else None
         return Observation(
             self.selection,
             columns,
             classes,
             self.before_noise,
             projection,
-            noise_at,
+            by_position,
             self.seed,
             self.oversampling,
         )

@@ -12,6 +12,7 @@ from dgmmis.packed import Array, packed_size
 from dgmmis.row_classes import RowClasses, row_classes
 from dgmmis.samples import PatternGroup, Samples
 from dgmmis.selected_rows import Cut, column_noise, column_values, is_certain, require_known_noise
+from dgmmis.selection import ImpossibleRow
 
 __all__ = ["Survey", "Surveyor", "surveyor_of"]
 
@@ -98,7 +99,9 @@ class Surveyor:
         values = column_values(group, samples.n_features)
         others = None if samples.covariates is None else samples.covariates[group.rows]
         try:
-            return ask(values, others)
+            return ask(values, others, rows=group.rows + first_row)
+        except ImpossibleRow:
+            raise
         except SelectionError as error:
             if error.row is not None:  # ask about that row alone, so that the message has its right number
                 one = slice(error.row, error.row + 1)

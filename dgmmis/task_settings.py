@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from dgmmis.background import as_backgrounds
 from dgmmis.constraints import Constraints
-from dgmmis.errors import InvalidSetting
+from dgmmis.errors import InvalidData, InvalidSetting
 from dgmmis.mixture import Mixture
 from dgmmis.noise import Noise
 from dgmmis.packed import Array
@@ -43,7 +43,7 @@ def build_task(
     InvalidSetting
         Naming the setting, its value, and what it may be.
     """
-    if isinstance(prior, str) and prior != "auto":
+    if not (prior is None or isinstance(prior, Prior) or (isinstance(prior, str) and prior == "auto")):
         raise InvalidSetting(f"prior is {prior!r}; expected 'auto', None or a Prior.")
     constraints = Constraints.of(
         n_components,
@@ -75,14 +75,19 @@ def build_selecting(
     InvalidSetting, SelectionError
     """
     if selection is None:
-        _require_unset(before_noise=before_noise, noise_model=noise_model, oversampling=oversampling)
+        _require_unset(
+            before_noise=before_noise,
+            noise_model=noise_model,
+            oversampling=oversampling,
+            covariates=tuple(covariate_names) or None,
+        )
         return None
     if projection is not None and (projection.ndim == 3 or before_noise):
         raise InvalidSetting(
             "a selection of projected rows needs one projection (d, D) that all rows share, and acts on the noisy "
             "projected values: with a projection row by row each row would have a completeness of its own."
         )
-    if oversampling is not None and not oversampling > 0:
+    if oversampling is not None and not (isinstance(oversampling, int | float) and oversampling > 0):
         raise InvalidSetting(f"oversampling is {oversampling!r}; expected points per observed row > 0.")
     bound = as_selection(selection).bind(tuple(names), tuple(covariate_names))
     if before_noise and noise_model is not None:
@@ -97,8 +102,14 @@ def build_selecting(
 def _shared_noise(noise: ArrayLike | None, n_columns: int) -> Array | None:
     if noise is None:
         return None
-    shared = Noise.shared(noise)
-    shared.require_rows(1, n_columns)
+    try:
+        shared = Noise.shared(noise)
+        shared.require_rows(1, n_columns)
+    except InvalidData as error:
+        raise InvalidSetting(
+            f"noise_model must be one covariance ({n_columns}, {n_columns}) of the parent population, or a function of "
+            f"the position: {error}"
+        ) from error
     return np.asarray(shared.covariances(1, n_columns)[0])
 
 

@@ -5,7 +5,7 @@ Parts (`Box`, `Ball`, `HalfSpace`, `Polygon`, `CompletenessMap`, `HealpixMap`, `
 """
 
 from dgmmis.selection.algebra import Complement, Intersection, Part, Selection, Union
-from dgmmis.selection.binding import BoundSelection, ChangingAnswers
+from dgmmis.selection.binding import BoundSelection, ChangingAnswers, ImpossibleRow
 from dgmmis.selection.callback import Callback, as_selection
 from dgmmis.selection.maps import CompletenessMap, HealpixMap
 from dgmmis.selection.rebuilding import from_description
@@ -22,6 +22,7 @@ __all__ = [
     "CompletenessMap",
     "HalfSpace",
     "HealpixMap",
+    "ImpossibleRow",
     "Intersection",
     "Part",
     "Polygon",

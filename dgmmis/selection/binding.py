@@ -16,7 +16,11 @@ from dgmmis.selection.answers import Question, ask
 if TYPE_CHECKING:
     from dgmmis.selection.algebra import Part, Selection
 
-__all__ = ["BoundSelection", "Branch", "ChangingAnswers", "Leaf", "Names", "Node"]
+__all__ = ["BoundSelection", "Branch", "ChangingAnswers", "ImpossibleRow", "Leaf", "Names", "Node"]
+
+
+class ImpossibleRow(SelectionError):
+    """An observed row that the selection would never keep."""
 
 
 class ChangingAnswers(SelectionError):
@@ -185,9 +189,13 @@ class BoundSelection:
         return self.root.evaluate(self.table(values, covariates), first_row, repeats)
 
     def evaluate_observed(
-        self, values: ArrayLike, covariates: ArrayLike | None = None, first_row: int = 0
+        self,
+        values: ArrayLike,
+        covariates: ArrayLike | None = None,
+        first_row: int = 0,
+        rows: NDArray[np.intp] | None = None,
     ) -> Array:
-        """Evaluate observed rows, none of which may have probability 0.
+        """Evaluate observed rows, none of which may have probability 0; `rows` (N,) are their numbers.
 
         Raises
         ------
@@ -200,8 +208,9 @@ class BoundSelection:
         if len(impossible):
             entry = int(impossible[0])
             used = sorted(set(self.root.columns))
-            question = Question("", tuple(self.names.all[c] for c in used), table[:, used], first_row)
-            raise SelectionError(
+            begin = first_row if rows is None else int(rows[entry]) - entry
+            question = Question("", tuple(self.names.all[c] for c in used), table[:, used], begin)
+            raise ImpossibleRow(
                 f"the selection says this row cannot have been observed: {question.words(entry)} has "
                 f"probability 0 ({len(impossible)} such rows of {len(answers)} here). Leave such rows out, or "
                 "mend the selection.",
