@@ -12,7 +12,7 @@ from pathlib import Path
 from duels import DUELS, run_contender, run_duel, run_script
 from flops import least_flops
 from results_table import Record, write_results
-from scenes import FULL_ROWS, Scene, make_scene, save_scene
+from scenes import FULL_ROWS, SELECTED, Scene, make_scene, save_scene
 
 __all__ = ["main"]
 
@@ -31,6 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         path = Path(folder) / "scene.npz"
         duels = _run_duels(options, path, core)
         alone = _run_alone(options, path, core)
+        imputed = _run_imputed(options, path, core)
     peaks.append(run_script("peak.py", str(core)))
     run: Record = {
         "pairs": options.pairs,
@@ -39,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "minutes": (time.monotonic() - began) / 60,
         "peak": {key: max(peak[key] for peak in peaks) for key in peaks[0]},
     }
-    write_results(options.out, where, run, duels, alone)
+    write_results(options.out, where, run, duels, alone, imputed)
     print(f"wrote {options.out} after {run['minutes']:.1f} minutes")
 
 
@@ -59,7 +60,7 @@ def _run_duels(options: argparse.Namespace, path: Path, core: int) -> list[Recor
         if duel.scene in options.only:
             scene = _scene(duel.scene, duel.rows, options, path)
             records.append(run_duel(duel, scene, path, core, options.pairs))
-            print(f"{duel.scene} against {duel.peer}: done", flush=True)
+            print(f"{duel.scene}, {duel.contender} against {duel.peer}: done", flush=True)
     return records
 
 
@@ -74,10 +75,20 @@ def _run_alone(options: argparse.Namespace, path: Path, core: int) -> list[Recor
                 "shape": [*scene.values.shape, len(scene.amplitudes)],
                 "seconds": [one.seconds for one in measured],
                 "peak_mebibytes": max(one.peak_mebibytes for one in measured),
-                "flops": least_flops(scene),
+                "flops": None if scene.is_selected else least_flops(scene),
             }
         )
         print(f"{name} alone: done", flush=True)
+    return records
+
+
+def _run_imputed(options: argparse.Namespace, path: Path, core: int) -> list[Record]:
+    records = []
+    for name in options.only:
+        if name in SELECTED:
+            _scene(name, FULL_ROWS[name], options, path)
+            records.append(run_script("imputed_cost.py", str(path), str(core)))
+            print(f"{name} imputed points: done", flush=True)
     return records
 
 

@@ -43,6 +43,8 @@ class Duel:
         Of `agreement.largest_difference`.
     old_means : bool
         The peer's covariances are about the means before the update.
+    contender : str
+        Which of our ways meets the peer.
     """
 
     scene: str
@@ -54,6 +56,7 @@ class Duel:
     agree_after: int
     tolerance: float = EXACT
     old_means: bool = False
+    contender: str = "dgmmis"
 
 
 DUELS = (
@@ -66,6 +69,9 @@ DUELS = (
     Duel("W4", "pygmmis", 15_000, 1, 3, 31, agree_after=1, old_means=True),
     # A missing value enters pyGMMis as one with a variance of 2e10, whose inversion costs it digits.
     Duel("W5", "pygmmis", 10_000, 1, 3, 31, agree_after=1, tolerance=1e-8, old_means=True),
+    # pyGMMis draws its unobserved rows at random: both come near the same numbers, and no nearer.
+    Duel("W6", "pygmmis", 100_000, 2, 5, 12, agree_after=0),
+    Duel("W6", "pygmmis", 100_000, 2, 5, 12, agree_after=0, contender="dgmmis, oversampling 10"),
 )
 
 
@@ -99,7 +105,7 @@ def run_duel(duel: Duel, scene: Scene, path: Path, core: int, pairs: int) -> dic
     ours, theirs = [], []
     our_updates = sorted({duel.first, duel.agree_after or duel.last, duel.ours})
     for _ in range(pairs):
-        ours.append(run_contender("dgmmis", path, core, our_updates))
+        ours.append(run_contender(duel.contender, path, core, our_updates))
         theirs.append(run_contender(duel.peer, path, core, sorted({duel.first, duel.last})))
     return {
         "duel": vars(duel),

@@ -24,8 +24,8 @@ def least_flops_of_pair(n_features: int, *, own_noise: bool) -> int:
 
 
 def least_flops(scene: Scene) -> float:
-    """Of one pass over a scene; a missing value makes its row as small as its observed features."""
+    """Of one pass over a scene's rows; a missing value makes its row as small as its observed features."""
     observed = scene.values.shape[1] - np.isnan(scene.values).sum(axis=1)
     sizes, rows = np.unique(observed, return_counts=True)
-    per_row = [least_flops_of_pair(int(d), own_noise=scene.noise is not None) for d in sizes]
+    per_row = [least_flops_of_pair(int(d), own_noise=scene.own_noise) for d in sizes]
     return float(rows @ np.array(per_row)) * len(scene.amplitudes)

@@ -13,16 +13,31 @@ __all__ = ["Record", "write_results"]
 Record = dict[str, Any]
 
 DUEL_HEAD = (
-    "scene | N | D | K | peer | dgmmis [ns] | peer [ns] | dgmmis [s] | peer [s] | peer / dgmmis | "
-    "peak dgmmis [MiB] | peak peer [MiB] | same numbers"
+    "scene | N | D | K | ours | peer | ours [ns] | peer [ns] | ours [s] | peer [s] | peer / ours | "
+    "peak ours [MiB] | peak peer [MiB] | same numbers"
 )
 ALONE_HEAD = (
     "scene | N | D | K | CPU s per pass | ns per row x component | GFLOP/s on least operations | of peak | "
     "peak memory [MiB]"
 )
 
+IMPUTED_HEAD = (
+    "scene | D | K | points | ns per point x component | ns per row x component | ratio | drawing [ns]"
+)
+CALLS_HEAD = (
+    "scene | passes | points drawn, times | calls until the end of the first pass | calls at most in a later pass | "
+    "passes without a call"
+)
 
-def write_results(path: Path, where: Record, run: Record, duels: list[Record], alone: list[Record]) -> None:
+
+def write_results(
+    path: Path,
+    where: Record,
+    run: Record,
+    duels: list[Record],
+    alone: list[Record],
+    imputed: list[Record],
+) -> None:
     """Write the page.
 
     Parameters
@@ -35,7 +50,9 @@ def write_results(path: Path, where: Record, run: Record, duels: list[Record], a
     duels : list of dict
         Of `duels.run_duel`.
     alone : list of dict
-        `scene`, `shape`, `seconds`, `peak_mebibytes`, `flops` per pass.
+        `scene`, `shape`, `seconds`, `peak_mebibytes`, `flops` per pass (None where rows are imputed).
+    imputed : list of dict
+        Of `imputed_cost`.
     """
     peak = max(run["peak"].values())
     page = [
@@ -54,6 +71,14 @@ def write_results(path: Path, where: Record, run: Record, duels: list[Record], a
         "## dgmmis alone, full scenes",
         "",
         *_table(ALONE_HEAD, (_alone_row(record, peak) for record in alone)),
+        "",
+        "## Imputed points",
+        "",
+        "A pass over points against one over as many rows, and how often the selection was called.",
+        "",
+        *_table(IMPUTED_HEAD, (row for record in imputed for row in _imputed_rows(record))),
+        "",
+        *_table(CALLS_HEAD, map(_calls_row, imputed)),
     ]
     path.write_text("\n".join(page) + "\n")
 
@@ -84,6 +109,7 @@ def _duel_row(record: Record) -> list[str]:
         f"{n:,}",
         str(d),
         str(k),
+        duel.get("contender", "dgmmis"),
         duel["peer"],
         _spread(ours / (n * k) * 1e9),
         _spread(theirs / (n * k) * 1e9),
@@ -105,7 +131,7 @@ def _agreement(difference: float, duel: Record) -> str:
 def _alone_row(record: Record, peak: float) -> list[str]:
     seconds = np.array(record["seconds"])
     n, d, k = record["shape"]
-    gflops = record["flops"] / np.median(seconds) / 1e9
+    gflops = None if record["flops"] is None else record["flops"] / np.median(seconds) / 1e9
     return [
         record["scene"],
         f"{n:,}",
@@ -113,10 +139,32 @@ def _alone_row(record: Record, peak: float) -> list[str]:
         str(k),
         _spread(seconds),
         _spread(seconds / (n * k) * 1e9),
-        f"{gflops:.2f}",
-        f"{gflops / peak:.1%}",
+        "" if gflops is None else f"{gflops:.2f}",
+        "" if gflops is None else f"{gflops / peak:.1%}",
         f"{record['peak_mebibytes']:.0f}",
     ]
+
+
+def _imputed_rows(record: Record) -> list[list[str]]:
+    _, d, k = record["shape"]
+    return [
+        [
+            record["scene"],
+            str(d),
+            str(k),
+            f"{cost['n_points']:,}",
+            _figure(cost["points"] / (cost["n_points"] * k) * 1e9),
+            _figure(cost["rows"] / (cost["n_points"] * k) * 1e9),
+            _figure(cost["points"] / cost["rows"]),
+            _figure(cost["drawing"] / cost["n_points"] * 1e9),
+        ]
+        for cost in record["costs"]
+    ]
+
+
+def _calls_row(record: Record) -> list[str]:
+    counts = ("passes", "refreshes", "first_calls", "refresh_calls", "passes_without")
+    return [record["scene"], *(str(record[name]) for name in counts)]
 
 
 def _spread(figures: np.ndarray) -> str:

@@ -10,6 +10,8 @@ W2      without noise, small components on a jittered 16 x 16 grid  2    256    
 W3      each with its own noise covariance                          5    32      200 000
 W4      each with its own noise variances                           3    16    1 000 000
 W5      as W3 with less noise; 30 % of the values missing           5    16      100 000
+W6      pyGMMis' test: kept in a box, out of a hole; shared noise   2    3       100 000
+W8      the same in three dimensions                                3    16      100 000
 ======  ==========================================================  ===  ====  =========
 """
 
@@ -22,12 +24,23 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["FULL_ROWS", "Scene", "load_scene", "make_scene", "save_scene"]
+__all__ = ["FULL_ROWS", "SELECTED", "Array", "Scene", "keep", "load_scene", "make_scene", "save_scene"]
 
 Array = NDArray[np.float64]
 
-FULL_ROWS = {"W1": 1_000_000, "W2": 200_000, "W3": 200_000, "W4": 1_000_000, "W5": 100_000}
+FULL_ROWS = {
+    "W1": 1_000_000,
+    "W2": 200_000,
+    "W3": 200_000,
+    "W4": 1_000_000,
+    "W5": 100_000,
+    "W6": 100_000,
+    "W8": 100_000,
+}
 """Rows of each scene at its full size."""
+
+SELECTED = ("W6", "W8")
+"""Scenes whose rows `keep` kept."""
 
 GRID_SIDE = 16
 MISSING_FRACTION = 0.3
@@ -42,7 +55,7 @@ class Scene:
     name : str
     values : (N, D)
         NaN means missing.
-    noise : None, (N, D) variances, or (N, D, D) covariances
+    noise : None, (N, D) variances, (N, D, D) covariances, or (D, D) shared by all rows
     amplitudes, means, covariances : (K,), (K, D), (K, D, D)
         The start.
     """
@@ -58,6 +71,22 @@ class Scene:
     def n_pairs(self) -> int:
         """Rows times components."""
         return len(self.values) * len(self.amplitudes)
+
+    @property
+    def is_selected(self) -> bool:
+        """Whether `keep` decided which rows there are."""
+        return self.name in SELECTED
+
+    @property
+    def own_noise(self) -> bool:
+        """Whether each row has noise of its own."""
+        return self.noise is not None and len(self.noise) == len(self.values)
+
+
+def keep(values: Array) -> NDArray[np.bool_]:
+    """Tell which rows (n, D) were observed: those between 0 and 10, farther than 2 from (6.5, 6) in the first two."""
+    inside = ((values > 0) & (values < 10)).all(axis=1)
+    return np.asarray(inside & (((values[:, :2] - (6.5, 6.0)) ** 2).sum(axis=1) > 4))
 
 
 def make_scene(name: str, rows: int | None = None) -> Scene:
@@ -121,12 +150,36 @@ def _missing_values(name: str, rows: int, rng: np.random.Generator) -> Scene:
     return Scene(name, values, noise, *_common_start(rng, values, 16))
 
 
+def _selected_plane(name: str, rows: int, rng: np.random.Generator) -> Scene:
+    amplitudes = np.array([0.36060026, 0.27986906, 0.206774])
+    means = 10 * np.array([[0.08016886, 0.21300697], [0.70306351, 0.6709532], [0.0108767, 0.852077]])
+    packed = [
+        [0.08530014, -0.00314178, 0.00541106],
+        [0.03053402, 0.0125736, 0.01075791],
+        [0.00258605, 0.00409287, 0.01065186],
+    ]
+    covariances = 100 * np.array(packed)[:, [0, 1, 1, 2]].reshape(3, 2, 2)
+    truth = amplitudes / amplitudes.sum(), means, np.linalg.cholesky(covariances)
+    start = means + np.array([[1.0, 0.5], [-1.0, -0.5], [0.8, -0.6]])
+    values = _kept_rows(rng, rows, *truth)
+    return Scene(name, values, 0.25 * np.eye(2), np.full(3, 1 / 3), start, np.tile(4 * np.eye(2), (3, 1, 1)))
+
+
+def _selected_space(name: str, rows: int, rng: np.random.Generator) -> Scene:
+    amplitudes, means, factors = _random_mixture(rng, 16, 3, (0.5, 1.6))
+    means = 5 + 5 / 6 * means
+    values = _kept_rows(rng, rows, amplitudes, means, factors)
+    return Scene(name, values, 0.25 * np.eye(3), *_common_start(rng, values, 16))
+
+
 _DRAWERS: dict[str, tuple[int, Callable[[str, int, np.random.Generator], Scene]]] = {
     "W1": (101, _noise_free),
     "W2": (102, _fragmented),
     "W3": (103, _full_noise),
     "W4": (104, _diagonal_noise),
     "W5": (105, _missing_values),
+    "W6": (106, _selected_plane),
+    "W8": (108, _selected_space),
 }
 
 
@@ -151,6 +204,16 @@ def _draw_rows(rng: np.random.Generator, rows: int, amplitudes: Array, means: Ar
     component = rng.choice(len(amplitudes), size=rows, p=amplitudes)
     unit = rng.standard_normal((rows, means.shape[1], 1))
     return means[component] + (factors[component] @ unit)[:, :, 0]
+
+
+def _kept_rows(rng: np.random.Generator, rows: int, amplitudes: Array, means: Array, factors: Array) -> Array:
+    """Draw with errors of 0.5 until `keep` has kept enough."""
+    kept: list[Array] = []
+    while sum(map(len, kept)) < rows:
+        values = _draw_rows(rng, rows, amplitudes, means, factors)
+        values += 0.5 * rng.standard_normal(values.shape)
+        kept.append(values[keep(values)])
+    return np.concatenate(kept)[:rows]
 
 
 def _noise_covariances(

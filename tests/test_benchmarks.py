@@ -8,8 +8,24 @@ import pytest
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 ROWS = 600
-SHAPES = {"W1": (3, 16), "W2": (2, 256), "W3": (5, 32), "W4": (3, 16), "W5": (5, 16)}
-NOISE = {"W1": None, "W2": None, "W3": (ROWS, 5, 5), "W4": (ROWS, 3), "W5": (ROWS, 5, 5)}
+SHAPES = {
+    "W1": (3, 16),
+    "W2": (2, 256),
+    "W3": (5, 32),
+    "W4": (3, 16),
+    "W5": (5, 16),
+    "W6": (2, 3),
+    "W8": (3, 16),
+}
+NOISE = {
+    "W1": None,
+    "W2": None,
+    "W3": (ROWS, 5, 5),
+    "W4": (ROWS, 3),
+    "W5": (ROWS, 5, 5),
+    "W6": (2, 2),
+    "W8": (3, 3),
+}
 
 
 @pytest.fixture
@@ -31,6 +47,26 @@ def test_a_scene_has_its_stated_shapes_and_the_same_rows_every_time(load, name):
     missing = np.isnan(scene.values)
     assert not missing.all(axis=1).any()
     assert (0.25 < missing.mean() < 0.35) if name == "W5" else not missing.any()
+
+
+def test_selected_scenes_hold_only_rows_that_were_kept_and_many_were_not(load):
+    scenes = load("scenes")
+    for name in scenes.SELECTED:
+        scene = scenes.make_scene(name, ROWS)
+        assert scene.is_selected
+        assert not scene.own_noise
+        assert scenes.keep(scene.values).all()
+        noisy = scene.values + np.random.default_rng(0).normal(size=scene.values.shape)
+        assert 0.5 < scenes.keep(noisy).mean() < 0.98
+
+
+def test_the_selection_is_asked_when_points_are_drawn_and_in_no_other_pass(load):
+    scene = load("scenes").make_scene("W6", ROWS)
+    counted = load("imputed_cost").calls_per_pass(scene, 15)
+    drawn_later = counted["refreshes"] - 1
+    assert counted["first_calls"] > 0
+    assert counted["passes_without"] == counted["passes"] - 1 - drawn_later
+    assert (counted["refresh_calls"] > 0) == (drawn_later > 0)
 
 
 def test_a_scene_read_back_is_the_scene_written(load, tmp_path):
@@ -94,9 +130,14 @@ def test_the_page_states_ratio_spread_and_rate(load, tmp_path):
         }
     ]
     alone = [{"scene": "W1", "shape": [1000, 3, 10], "seconds": [2.0], "peak_mebibytes": 90.0, "flops": 4e9}]
+    cost = {"n_points": 1000, "points": 1e-4, "rows": 2e-4, "drawing": 1e-3}
+    counts = {"passes": 9, "refreshes": 2, "first_calls": 12, "refresh_calls": 8, "passes_without": 7}
+    imputed = [{"scene": "W6", "shape": [1000, 3, 10], "costs": [cost], **counts}]
     run = {"pairs": 3, "scale": 1, "load": [0, 0], "minutes": 1, "peak": {"compiled": 40.0, "matrix": 30.0}}
-    load("results_table").write_results(tmp_path / "page.md", {"processor": "p"}, run, duels, alone)
+    load("results_table").write_results(tmp_path / "page.md", {"processor": "p"}, run, duels, alone, imputed)
     page = (tmp_path / "page.md").read_text()
     assert "| 3 (1.5 to 5) |" in page
     assert "2e-14 after 4 (allowed 1e-10)" in page
     assert "| 2.00 | 5.0% |" in page
+    assert "| W6 | 3 | 10 | 1,000 | 10 | 20 | 0.5 | 1000 |" in page
+    assert "| W6 | 9 | 2 | 12 | 8 | 7 |" in page

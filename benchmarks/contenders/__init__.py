@@ -10,6 +10,7 @@ __all__ = ["CONTENDERS", "Fit", "Outcome", "load_contender"]
 
 CONTENDERS = {
     "dgmmis": ("contenders.with_dgmmis", "fit"),
+    "dgmmis, oversampling 10": ("contenders.with_dgmmis", "fit_with_fresh_draws"),
     "scikit-learn": ("contenders.with_scikit_learn", "fit"),
     "pygmmis": ("contenders.with_pygmmis", "fit"),
     "pygmmis, cutoff 5": ("contenders.with_pygmmis", "fit_with_cutoff"),

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from functools import partial
+from typing import Any
 
 import numpy as np
 import pygmmis
-from scenes import Array, Scene
+from scenes import Array, Scene, keep
 
 from contenders.outcome import Outcome
 
@@ -34,20 +36,34 @@ def _fit(scene: Scene, updates: int, cutoff: float | None) -> Outcome:
     total, _ = pygmmis.fit(
         mixture,
         scene.values,
-        covar=_as_covariances(scene.noise),
+        covar=_as_covariances(scene),
         init_method="none",
         cutoff=cutoff,
         tol=0,
         miniter=updates,
         maxiter=updates,
+        **_selection(scene),
     )
     n_missing = int(np.isnan(scene.values).sum())
     total += n_missing * 0.5 * math.log(2 * math.pi * MISSING_VARIANCE)
     return Outcome(total / len(scene.values), mixture.amp, mixture.mean, mixture.covar)
 
 
-def _as_covariances(noise: Array | None) -> Array | None:
+def _as_covariances(scene: Scene) -> Array | None:
     """Make matrices of variances: it takes nothing else."""
-    if noise is None or noise.ndim == 3:
+    noise = scene.noise
+    if noise is None or noise.ndim == 3 or not scene.own_noise:
         return noise
     return noise[:, :, None] * np.eye(noise.shape[1])
+
+
+def _selection(scene: Scene) -> dict[str, Any]:
+    """Tell it of rows that are not there: it is to draw ten per observed row, with the shared noise."""
+    if not scene.is_selected:
+        return {}
+    return {
+        "sel_callback": keep,
+        "oversampling": 10,
+        "covar_callback": partial(pygmmis.covar_callback_default, default=scene.noise),
+        "rng": np.random.RandomState(0),
+    }
