@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +26,7 @@ from dgmmis.prior import Prior
 from dgmmis.restarts import Restarts, distinct
 from dgmmis.runs import open_run
 from dgmmis.runs.task_record import stored_task
-from dgmmis.starts import GOES_ON, PILOT_ROWS, choose_start, short_fits
+from dgmmis.starts import GOES_ON, PILOT_ROWS, choose_start, pilot_rows, short_fits
 from dgmmis.store import Catalog, open_catalog
 from dgmmis.task import Passes, Task, information_sample, look, set_up
 from dgmmis.task_settings import NoiseModel
@@ -298,11 +299,15 @@ def fit_restarts(
     DgmmisError
         As of `fit`; if no start survived, the error of the first.
     """
-    if not isinstance(n_starts, int) or n_starts < 1:
+    if not isinstance(n_starts, Integral) or n_starts < 1:
         raise InvalidSetting(f"n_starts is {n_starts!r}; expected a whole number of at least 1.")
+    if settings.get("initial") is not None or settings.get("frozen"):
+        raise InvalidSetting(
+            "fit_restarts seeds its starts itself: initial and frozen belong to `fit`, one start at a time."
+        )
     limits = Limits(tolerance, max_passes)
     prepared = prepare_fit(values, n_components=n_components, limits=limits, seed=seed, **settings)
-    rows = prepared.chunks.read_pilot(PILOT_ROWS)
+    rows = prepared.chunks.read_pilot(pilot_rows(n_components, prepared.chunks.latent_features))
     results: list[FitResult] = []
     failures: list[DgmmisError] = []
     for start in short_fits(rows, prepared.task, n_starts):

@@ -15,7 +15,7 @@ from dgmmis.densities import component_log_densities, log_densities
 from dgmmis.errors import SelectionError
 from dgmmis.noise import Noise
 from dgmmis.observation import WIDENING, Observation, Reference
-from dgmmis.packed import Array, pack, unpack
+from dgmmis.packed import Array, is_positive_semidefinite, pack, unpack
 from dgmmis.population import background_densities
 from dgmmis.samples import Samples
 
@@ -188,12 +188,24 @@ def noise_at(noise_model: Callable[[Array], Array], values: Array) -> Array:
     SelectionError
         If the model answers with anything else.
     """
-    answer = np.asarray(noise_model(values), dtype=np.float64)
+    try:
+        answer = np.asarray(noise_model(values), dtype=np.float64)
+    except Exception as error:
+        raise SelectionError(
+            f"noise_model raised {error!r} for positions of shape {values.shape}.", array="noise_model"
+        ) from error
     expected = (len(values), values.shape[1], values.shape[1])
     if answer.shape != expected or not np.isfinite(answer).all():
         raise SelectionError(
             f"noise_model answered shape {answer.shape} for positions of shape {values.shape}; expected finite "
             f"covariances {expected}.",
             array="noise_model",
+        )
+    bad = np.flatnonzero(~is_positive_semidefinite(pack(answer)))
+    if len(bad):
+        raise SelectionError(
+            f"noise_model answered {answer[bad[0]].tolist()} at {values[bad[0]].tolist()}, which is no covariance.",
+            array="noise_model",
+            value=answer[bad[0]].tolist(),
         )
     return answer

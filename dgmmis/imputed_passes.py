@@ -113,12 +113,20 @@ class Verdict:
     def events(self) -> tuple[str, ...]:
         """What a person should know."""
         if self.completion.refinement == 1:
-            return self.alarms
+            return (*self._too_few(), *self.alarms)
         grown = (
             f"imputed points times {self.completion.refinement}: they cost "
             f"{self.completion.score_error:.2g} standard errors"
         )
         return (grown, *self.alarms)
+
+    def _too_few(self) -> tuple[str, ...]:
+        error = self.completion.score_error
+        return (
+            (f"the imputed points are too few: they cost {error:.2g} standard errors",)
+            if error > WANTED_ERROR
+            else ()
+        )
 
 
 @dataclass(frozen=True)
@@ -162,7 +170,13 @@ class Imputation:
             each = self.observation.oversampling * self.observation.weight
             each /= sources * REPLICATES * self.observation.classes.n_classes
         block = max(LEAST_BLOCK, 2 ** int(np.ceil(np.log2(each))))
-        return Reference(population, block)
+        first = Reference(population, block)
+        if first.n_points(self.observation) > self.most_points:
+            raise ImputationLimit(
+                f"{first.n_points(self.observation):,} imputed points were asked for, and {self.most_points:,} are "
+                "allowed: lower oversampling, or leave it out."
+            )
+        return first
 
     def together(self, observed: Statistics, imputed: Imputed) -> Statistics:
         """Add the unobserved rows; the log-likelihood stays that of the observed ones."""

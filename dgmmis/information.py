@@ -52,7 +52,7 @@ class Information:
     def in_standard_errors(self, score: Array) -> float:
         """Root-mean-square shift of the parameters, in their standard errors, that an extra score (p,) makes."""
         values, _ = self._spectrum
-        return float(np.sqrt(2 * self.predicted_gain(score) / len(values)))
+        return float(np.sqrt(2 * self.predicted_gain(score) / max(1, len(values))))
 
     def predicted_gain(self, score: Array) -> float:
         """Predict what a Newton step would add to the objective, its gradient being `score` (p,) [nats]."""
@@ -64,7 +64,7 @@ class Information:
     def _spectrum(self) -> tuple[Array, Array]:
         """Eigenvalues and eigenvectors of the directions that the rows tell anything of."""
         values, vectors = np.linalg.eigh(self.matrix)
-        known = values > FLAT * values[-1]
+        known = values > FLAT * values.max(initial=0.0)
         return values[known], vectors[:, known]
 
     def amplitude_errors(self) -> Array:

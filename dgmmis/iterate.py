@@ -238,8 +238,8 @@ def _judged_points(scan: Pass, problem: Problem, limits: Limits, imputed: Impute
         imputed = problem.imputation.impute(scan.population, completion.reference)
     verdict = problem.imputation.judge(scan.population, scan.statistics, completion, imputed)
     if not stands:
-        judged = replace(verdict.completion, refinement=1)
-        return replace(scan, completion=judged, events=scan.events + verdict.alarms)
+        left = replace(verdict, completion=replace(verdict.completion, refinement=1))
+        return replace(scan, completion=left.completion, events=scan.events + left.events)
     return replace(
         scan,
         completion=verdict.completion,

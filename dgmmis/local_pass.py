@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol, TypeVar
@@ -72,6 +73,8 @@ class LocalPasses:
         self._chunks = chunks if cut is None else chunks.keeping_noise(cut.noise_columns)
         self._threads, self._cut = threads or processors(), cut
         self._densities: dict[int, Array] = {}  # of the backgrounds, by chunk
+        self._kept_bytes = 0
+        self._lock = threading.Lock()
 
     def summarize(self, population: Population) -> Statistics:
         """Statistics of all rows under a population."""
@@ -116,8 +119,10 @@ class LocalPasses:
         densities = self._densities.get(chunk)
         if densities is None:
             densities = kept_background_densities(population.backgrounds, samples, self._cut)
-            if sum(array.nbytes for array in self._densities.values()) < MOST_KEPT:
-                self._densities[chunk] = densities
+            with self._lock:
+                if self._kept_bytes < MOST_KEPT and chunk not in self._densities:
+                    self._densities[chunk] = densities
+                    self._kept_bytes += densities.nbytes
         return samples.with_densities(densities)
 
     def _map(self, function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:

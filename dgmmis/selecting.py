@@ -94,7 +94,7 @@ class Selecting:
         if self.before_noise:
             classes = replace(classes, noise=np.zeros((classes.n_classes, packed_size(len(columns)))))
         elif callable(self.noise_model):
-            typical = noise_at(self.noise_model, population.mixture.means).mean(axis=0)
+            typical = noise_at(self.noise_model, self._seen_means(population)).mean(axis=0)
             classes = self._one_class(typical, classes)
         elif self.noise_model is not None:
             classes = self._one_class(self.noise_model, classes)
@@ -110,6 +110,11 @@ class Selecting:
             self.seed,
             self.oversampling,
         )
+
+    def _seen_means(self, population: Population) -> Array:
+        """Means (K, d) of the components as the rows see them."""
+        means = population.mixture.means
+        return means if self.projection is None else np.einsum("fd,kd->kf", self.projection, means)
 
     def _one_class(self, noise: Array, classes: NoiseClasses) -> NoiseClasses:
         block = noise[np.ix_(self.columns, self.columns)]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
+from numbers import Real
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -54,7 +56,7 @@ def build_task(
         prior=prior if isinstance(prior, Prior) else None,
     )
     backgrounds = as_backgrounds(background, n_features)
-    return Task(n_components, constraints, backgrounds, selecting, seed)
+    return Task(int(n_components), constraints, backgrounds, selecting, int(seed))
 
 
 def build_selecting(
@@ -87,16 +89,22 @@ def build_selecting(
             "a selection of projected rows needs one projection (d, D) that all rows share, and acts on the noisy "
             "projected values: with a projection row by row each row would have a completeness of its own."
         )
-    if oversampling is not None and not (isinstance(oversampling, int | float) and oversampling > 0):
+    if oversampling is not None and not (isinstance(oversampling, Real) and 0 < oversampling < math.inf):
         raise InvalidSetting(f"oversampling is {oversampling!r}; expected points per observed row > 0.")
     bound = as_selection(selection).bind(tuple(names), tuple(covariate_names))
+    if callable(noise_model) and len(bound.covariates):
+        raise InvalidSetting(
+            "a noise_model that depends on the position cannot be combined with a selection that looks at covariates: "
+            "give one covariance (D, D), or leave it out."
+        )
     if before_noise and noise_model is not None:
         raise InvalidSetting(
             "noise_model says with which noise the parent population was selected; with before_noise=True the "
             "selection acts on noise-free values. Leave one of the two out."
         )
     parent = noise_model if callable(noise_model) else _shared_noise(noise_model, len(names))
-    return Selecting(bound, before_noise, parent, projection, seed, oversampling)
+    each = None if oversampling is None else float(oversampling)
+    return Selecting(bound, before_noise, parent, projection, int(seed), each)
 
 
 def _shared_noise(noise: ArrayLike | None, n_columns: int) -> Array | None:
@@ -120,11 +128,23 @@ def _require_unset(**settings: object) -> None:
 
 
 def initial_population(initial: Mixture | Population | None, task: Task) -> Population | None:
-    """Give a start its backgrounds; a mixture takes those of the task."""
+    """Give a start the backgrounds of the task; of a population's own, only free amplitudes are kept.
+
+    Raises
+    ------
+    InvalidSetting
+        If their numbers differ, or an amplitude lies outside the limits that were asked for.
+    """
+    if initial is None:
+        return None
     if isinstance(initial, Mixture):
         return Population(initial, task.backgrounds)
-    if initial is not None and len(initial.backgrounds) != len(task.backgrounds):
+    if len(initial.backgrounds) != len(task.backgrounds):
         raise InvalidSetting(
             f"initial has {len(initial.backgrounds)} backgrounds, the fit {len(task.backgrounds)}: give the same."
         )
-    return initial
+    backgrounds = tuple(
+        asked if asked.fixed else asked.with_amplitude(began.amplitude)
+        for asked, began in zip(task.backgrounds, initial.backgrounds, strict=True)
+    )
+    return Population(initial.mixture, backgrounds)
