@@ -10,26 +10,24 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import ArrayLike
 
-from dgmmis.chunk import ArrayChunks
-from dgmmis.cluster import ClusterPasses
-from dgmmis.driver import Observer, SilentObserver, drive, model_of, prepare_run
+from dgmmis.driver import Observer, SilentObserver, drive, prepare_run
 from dgmmis.errors import DgmmisError, InvalidData, InvalidSetting
-from dgmmis.fit_result import FitResult, Scan
+from dgmmis.fit_result import FitResult
 from dgmmis.fit_settings import check_settings
-from dgmmis.iterate import Limits, Pass, iterate
-from dgmmis.local_pass import LocalPasses, processors
+from dgmmis.iterate import Limits
+from dgmmis.local_pass import processors
 from dgmmis.mixture import Mixture
 from dgmmis.noise import NoiseLike
 from dgmmis.population import Population
-from dgmmis.preparation import Prepared, prepare_fit
+from dgmmis.preparation import prepare_fit
 from dgmmis.prior import Prior
 from dgmmis.restarts import Restarts, distinct
 from dgmmis.runs import open_run
 from dgmmis.runs.task_record import stored_task
-from dgmmis.starts import GOES_ON, PILOT_ROWS, choose_start, pilot_rows, short_fits
+from dgmmis.starts import GOES_ON, pilot_rows, short_fits
 from dgmmis.store import Catalog, open_catalog
-from dgmmis.task import Passes, Task, information_sample, look, set_up
 from dgmmis.task_settings import NoiseModel
+from dgmmis.unkept_fit import fit_from, get_ready, passes_over
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -174,7 +172,7 @@ def fit(
     )
     observer = observer or SilentObserver()
     if run is None:
-        return _fit_in_memory(prepared, client, observer)
+        return fit_from(prepared, get_ready(prepared, client, observer), observer)
     chunks, task = prepared.chunks, prepared.task
     if not isinstance(chunks, Catalog):
         raise InvalidSetting("a run keeps the fit of a catalogue: ingest the array first (dgmmis.ingest).")
@@ -183,7 +181,7 @@ def fit(
         folder,
         chunks,
         task,
-        lambda: _passes(chunks, client, observer, task),
+        lambda: passes_over(chunks, client, observer, task),
         prepared.limits,
         budget=_means(client),
         observer=observer,
@@ -248,7 +246,7 @@ def resume(
         folder,
         chunks,
         task,
-        lambda: _passes(chunks, client, watcher, task),
+        lambda: passes_over(chunks, client, watcher, task),
         limits,
         budget=_means(client),
         observer=watcher,
@@ -308,6 +306,8 @@ def fit_restarts(
     limits = Limits(tolerance, max_passes)
     prepared = prepare_fit(values, n_components=n_components, limits=limits, seed=seed, **settings)
     rows = prepared.chunks.read_pilot(pilot_rows(n_components, prepared.chunks.latent_features))
+    watcher = observer or SilentObserver()
+    ready = get_ready(prepared, client, watcher)
     results: list[FitResult] = []
     failures: list[DgmmisError] = []
     for start in short_fits(rows, prepared.task, n_starts):
@@ -315,35 +315,9 @@ def fit_restarts(
             if isinstance(start, DgmmisError):
                 raise start
             begun = replace(prepared, initial=start.population)
-            results.append(_fit_in_memory(begun, client, observer or SilentObserver()))
+            results.append(fit_from(begun, ready, watcher))
         except GOES_ON as error:
             failures.append(error)
     if not results:
         raise failures[0]
     return distinct(results)
-
-
-def _passes(chunks: ArrayChunks | Catalog, client: Client | None, observer: Observer, task: Task) -> Passes:
-    if client is None:
-        return LocalPasses(chunks, cut=task.cut)
-    return ClusterPasses(chunks, client, on_segment=observer.on_segment, cut=task.cut)
-
-
-def _fit_in_memory(prepared: Prepared, client: Client | None, observer: Observer) -> FitResult:
-    chunks, task, initial, start = prepared.chunks, prepared.task, prepared.initial, None
-    passes, sample = _passes(chunks, client, observer, task), information_sample(chunks, task)
-    seen = look(passes, sample, task)
-    if initial is None:
-        pilot = chunks.read_pilot(PILOT_ROWS)
-        whole = len(pilot) == chunks.n_rows
-        start = choose_start(pilot, task, whole=whole, report=observer.on_start_pass)
-        initial = start.population
-    problem = set_up(passes, sample, task, initial, seen)
-    history: list[Scan] = []
-    last: Pass | None = None
-    for last in iterate(initial, problem, prepared.limits):
-        history.append(Scan.of(last))
-        observer.on_pass(history[-1], last.log_likelihoods, last.statistics.rows)
-    assert last is not None
-    model = model_of(last.population, task, chunks)
-    return FitResult.of(last, history, model, prepared.limits.tolerance, start, task.constraints.prior)

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from dgmmis.mixture import Mixture
 from dgmmis.packed import Array
 from dgmmis.rows import Rows
 
@@ -100,11 +99,6 @@ def median_noise(rows: Rows) -> Array | None:
 
 def _median(numbers: Array) -> float:
     return float(np.median(numbers)) if len(numbers) else 0.0
-
-
-def component_variances(mixture: Mixture, feature: int) -> Array:
-    """Variances (K,) of one feature."""
-    return np.asarray(mixture.covariances[:, feature, feature])
 
 
 def noise_variances(rows: Rows, feature: int, which: NDArray[np.bool_]) -> Array:

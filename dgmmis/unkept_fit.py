@@ -1,0 +1,79 @@
+"""A fit that no run folder keeps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from dgmmis.chunk import ArrayChunks
+from dgmmis.cluster import ClusterPasses
+from dgmmis.driver import Observer, model_of
+from dgmmis.fit_result import FitResult, Scan
+from dgmmis.iterate import Pass, iterate
+from dgmmis.local_pass import LocalPasses
+from dgmmis.preparation import Prepared
+from dgmmis.samples import Samples
+from dgmmis.starts import PILOT_ROWS, choose_start
+from dgmmis.store import Catalog
+from dgmmis.task import Passes, Seen, Task, information_sample, look, set_up
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+__all__ = ["Ready", "fit_from", "get_ready", "passes_over"]
+
+
+@dataclass(frozen=True)
+class Ready:
+    """What fits of the same rows share, wherever they start.
+
+    Attributes
+    ----------
+    passes : Passes
+    sample : Samples
+        A random sample of the rows.
+    seen : Seen or None
+        What one look at all rows showed, under a selection.
+    """
+
+    passes: Passes
+    sample: Samples
+    seen: Seen | None
+
+
+def passes_over(
+    chunks: ArrayChunks | Catalog, client: Client | None, observer: Observer, task: Task
+) -> Passes:
+    """Make the passes over all rows: here, or on the workers of a client."""
+    if client is None:
+        return LocalPasses(chunks, cut=task.cut)
+    return ClusterPasses(chunks, client, on_segment=observer.on_segment, cut=task.cut)
+
+
+def get_ready(prepared: Prepared, client: Client | None, observer: Observer) -> Ready:
+    """Look at all rows before anything is fitted; raises `SelectionError` if the selection cannot be used."""
+    task = prepared.task
+    passes, sample = (
+        passes_over(prepared.chunks, client, observer, task),
+        information_sample(prepared.chunks, task),
+    )
+    return Ready(passes, sample, look(passes, sample, task))
+
+
+def fit_from(prepared: Prepared, ready: Ready, observer: Observer) -> FitResult:
+    """Fit from where the caller said, or from the best of several starts."""
+    chunks, task, initial, start = prepared.chunks, prepared.task, prepared.initial, None
+    if initial is None:
+        pilot = chunks.read_pilot(PILOT_ROWS)
+        whole = len(pilot) == chunks.n_rows
+        start = choose_start(pilot, task, whole=whole, report=observer.on_start_pass)
+        initial = start.population
+    problem = set_up(ready.passes, ready.sample, task, initial, ready.seen)
+    history: list[Scan] = []
+    last: Pass | None = None
+    for last in iterate(initial, problem, prepared.limits):
+        history.append(Scan.of(last))
+        observer.on_pass(history[-1], last.log_likelihoods, last.statistics.rows)
+    assert last is not None
+    model = model_of(last.population, task, chunks)
+    return FitResult.of(last, history, model, prepared.limits.tolerance, start, task.constraints.prior)
