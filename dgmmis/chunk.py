@@ -31,7 +31,7 @@ class ArrayChunks:
     ----------
     rows : Rows
     samples : tuple of Samples
-        One per chunk, checked.
+        One per chunk, checked, their rows in the order in which a catalogue stores them.
     features, units : tuple of str
         x0, x1, ... and "" where they were not named.
     chunk_rows : int
@@ -67,7 +67,7 @@ class ArrayChunks:
         rows = Rows(values, noise, weights, as_projection(projection, *values.shape), covariates)
         samples = tuple(
             rows.take(slice(first, first + chunk_rows)).samples(
-                names=features, first_row=first, checked=checked
+                names=features, first_row=first, checked=checked, order="kd"
             )
             for first in range(0, len(values), chunk_rows)
         )
@@ -110,7 +110,9 @@ class ArrayChunks:
         if not (noisy and any(not np.isin(columns, group.observed).all() for group in groups)):
             return self
         samples = tuple(
-            self.rows.take(slice(*self.row_range(chunk))).samples(checked=True, keep_noise=columns)
+            self.rows.take(slice(*self.row_range(chunk))).samples(
+                checked=True, keep_noise=columns, order="kd"
+            )
             for chunk in range(self.n_chunks)
         )
         return replace(self, samples=samples)

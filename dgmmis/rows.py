@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from dgmmis.noise import Noise
 from dgmmis.packed import Array
 from dgmmis.projection import latent_features, take_projection
+from dgmmis.row_order import RowOrder
 from dgmmis.samples import Samples
 
 __all__ = ["Rows"]
@@ -68,6 +69,7 @@ class Rows:
         first_row: int = 0,
         checked: bool = False,
         keep_noise: Sequence[int] = (),
+        order: RowOrder = "given",
     ) -> Samples:
         """Group these rows for the kernels; parameters as in `Samples.from_arrays`."""
         samples = Samples.from_arrays(
@@ -79,5 +81,6 @@ class Rows:
             first_row=first_row,
             checked=checked,
             keep_noise=keep_noise,
+            order=order,
         )
         return samples if self.covariates is None else replace(samples, covariates=self.covariates)

@@ -14,8 +14,9 @@ from dgmmis.noise import Noise, NoiseKind, NoiseLike
 from dgmmis.numeric_input import as_numbers
 from dgmmis.packed import Array, pack, sub_positions
 from dgmmis.projection import as_projection, latent_features, refuse_projection, seen_projection
+from dgmmis.row_order import RowOrder, rows_by_pattern
 
-__all__ = ["PatternGroup", "Samples", "as_values", "as_weights", "default_names", "pattern_codes"]
+__all__ = ["PatternGroup", "Samples", "as_values", "as_weights", "default_names"]
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,8 @@ class Samples:
         D, the features of the mixture behind them: `n_features` unless the rows are projected.
     noise_kind : {"none", "shared", "diagonal", "full"}
     groups : tuple of PatternGroup
-        Complete rows first, then by the bits of the missing features; source order inside a group.
+        Complete rows first, then by the bits of the missing features.  Inside a group the rows are in the
+        order in which they were given, or in that of `kd_order`, as `from_arrays` was asked.
     covariates : (n_rows, C), optional
         What else a selection looked at, in the order of the rows.
     """
@@ -97,6 +99,7 @@ class Samples:
         first_row: int = 0,
         checked: bool = False,
         keep_noise: Sequence[int] = (),
+        order: RowOrder = "given",
     ) -> Samples:
         """Check rows and group them.
 
@@ -118,6 +121,10 @@ class Samples:
             The rows come from a catalogue, which checked them when it was written.
         keep_noise : sequence of int
             Columns whose noise is kept even for rows that lack them; it is not checked.
+        order : {"given", "kd"}
+            Of the rows of a group: as given, which for a catalogue's chunk is the order it was stored in, or by
+            a kd-tree, which is what the catalogue would do with them.  Rows that each have a projection of
+            their own stay as given: they are not seen in one space.
 
         Raises
         ------
@@ -133,7 +140,11 @@ class Samples:
             faults = find_faults(values, noise, weights)
             refuse_faults(faults, names or default_names(n_features), first_row=first_row)
             refuse_projection(projection, values, first_row=first_row)
-        groups = _group(values, noise, weights, projection, np.array(sorted(keep_noise), dtype=np.intp))
+        if projection is not None and projection.ndim == 3:
+            order = "given"
+        patterns = rows_by_pattern(values, order)
+        kept = np.array(sorted(keep_noise), dtype=np.intp)
+        groups = _group(values, noise, weights, projection, patterns, kept)
         return cls(n_rows, n_features, latent_features(projection, n_features), noise.kind, groups)
 
     @property
@@ -193,15 +204,16 @@ def as_weights(weights: ArrayLike | None, n_rows: int) -> Array:
 
 
 def _group(
-    values: Array, noise: Noise, weights: Array, projection: Array | None, keep_noise: NDArray[np.intp]
+    values: Array,
+    noise: Noise,
+    weights: Array,
+    projection: Array | None,
+    patterns: list[NDArray[np.intp]],
+    keep_noise: NDArray[np.intp],
 ) -> tuple[PatternGroup, ...]:
-    missing = np.isnan(values)
-    codes = pattern_codes(missing)
-    order = np.argsort(codes, kind="stable")
-    first_of_pattern = np.flatnonzero(np.diff(codes[order])) + 1
     groups = []
-    for rows in np.split(order, first_of_pattern):
-        observed = np.flatnonzero(~missing[rows[0]])
+    for rows in patterns:
+        observed = np.flatnonzero(~np.isnan(values[rows[0]]))
         if len(observed):
             group = _one_group(values, noise, weights, observed, rows)
             if not np.isin(keep_noise, observed).all():
@@ -209,18 +221,6 @@ def _group(
                 group = replace(group, joint_noise=joint)
             groups.append(replace(group, projection=seen_projection(projection, observed, rows)))
     return tuple(groups)
-
-
-def pattern_codes(missing: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Give each row's pattern of missing features (N, D) a number: 0 is complete, bit j is feature j.
-
-    With more than 62 features the numbers are ranks in that same order.
-    """
-    n_features = missing.shape[1]
-    if n_features <= 62:
-        return np.asarray(missing @ (np.int64(1) << np.arange(n_features, dtype=np.int64)))
-    _, ranks = np.unique(missing[:, ::-1], axis=0, return_inverse=True)
-    return np.asarray(ranks.ravel(), dtype=np.int64)
 
 
 def _one_group(

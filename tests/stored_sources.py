@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from dgmmis.store import Catalog, CatalogWriter, Schema, StoredRows
+from kd_oracle import kd_positions
 
 FORMS = ("none", "shared", "errors", "correlated", "variances", "covariances")
 IDS = ("row", "integer", "text")
@@ -106,11 +107,15 @@ def write(
 
 
 def stored_order(values: np.ndarray, chunk_rows: int) -> np.ndarray:
-    """The order rows must have: chunk by chunk, by the bits of the missing features, stable."""
-    code = [sum(2 ** int(j) for j in np.flatnonzero(np.isnan(row))) for row in values]
+    """The order rows must have: chunk by chunk, by the bits of the missing features, then by a kd-tree."""
+    code = np.array([sum(2 ** int(j) for j in np.flatnonzero(np.isnan(row))) for row in values])
     order: list[int] = []
     for start in range(0, len(values), chunk_rows):
-        order += sorted(range(start, min(start + chunk_rows, len(values))), key=lambda i: code[i])
+        chunk = np.arange(start, min(start + chunk_rows, len(values)))
+        for pattern in np.unique(code[chunk]):
+            alike = chunk[code[chunk] == pattern]
+            seen = values[alike][:, ~np.isnan(values[alike[0]])].astype(float)
+            order += alike[kd_positions(seen)].tolist()
     return np.array(order)
 
 

@@ -9,7 +9,9 @@ from hypothesis import given
 from dgmmis.chunk import ArrayChunks
 from dgmmis.errors import InvalidData
 from dgmmis.noise import Noise
-from dgmmis.samples import Samples, pattern_codes
+from dgmmis.row_order import pattern_codes
+from dgmmis.samples import Samples
+from kd_oracle import kd_positions
 from strategies import scenes
 
 N, D = 5, 2
@@ -52,6 +54,27 @@ def test_complete_rows_come_first_and_source_order_stays_within_a_pattern():
     values = changed(ZEROS, ((0, 1), np.nan), ((3, 0), np.nan), ((4, 1), np.nan))
     groups = Samples.from_arrays(values).groups
     assert [group.rows.tolist() for group in groups] == [[1, 2], [3], [0, 4]]
+
+
+@given(scenes())
+def test_groups_near_together_hold_the_same_rows_in_the_order_of_a_kd_tree(scene):
+    near = Samples.from_arrays(scene.values, scene.noise, scene.weights, order="kd")
+    for group, ordered in zip(scene.samples.groups, near.groups, strict=True):
+        order = kd_positions(group.values)
+        assert np.array_equal(ordered.rows, group.rows[order])
+        assert np.array_equal(ordered.values, group.values[order])
+        assert np.array_equal(ordered.weights, group.weights[order])
+        own = group.noise is not None and scene.noise.kind != "shared"
+        assert np.array_equal(ordered.noise, group.noise[order] if own else group.noise)
+
+
+def test_only_rows_that_are_seen_in_one_space_are_put_near_together():
+    values = np.random.default_rng(0).normal(size=(200, 2))
+    turn = np.array([[0.0, 1.0], [1.0, 0.0]])
+    shared = Samples.from_arrays(values, projection=turn, order="kd").groups[0]
+    own = Samples.from_arrays(values, projection=np.stack([turn] * 200), order="kd").groups[0]
+    assert np.array_equal(shared.rows, kd_positions(values))
+    assert np.array_equal(own.rows, np.arange(200))
 
 
 def test_patterns_of_many_features_are_told_apart():

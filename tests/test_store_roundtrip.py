@@ -17,8 +17,8 @@ import zarr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dgmmis.chunk import ArrayChunks
 from dgmmis.errors import CorruptCatalog, InvalidData, InvalidSetting
-from dgmmis.samples import Samples
 from dgmmis.store import CatalogWriter, Schema, StoredRows, open_catalog
 from stored_sources import FORMS, IDS, batches, covariance_of, make_source, stored_order, write
 
@@ -124,17 +124,38 @@ def test_the_fingerprint_changes_with_anything_that_shapes_the_numbers(change, t
     assert after.fingerprint != before
 
 
-def test_samples_of_a_chunk_are_those_of_its_rows_in_the_order_of_the_source(tmp_path):
-    schema, rows = make_source(2, 50, 3, jitter=True)
-    catalog = write(tmp_path / "c", schema, rows, chunk_rows=50)
-    samples = catalog.read_samples(0)
-    direct = Samples.from_arrays(rows.values, schema.noise(rows.noise), rows.weights)
-    assert samples.n_rows == 50
-    for stored, given_group in zip(samples.groups, direct.groups, strict=True):
-        np.testing.assert_array_equal(stored.values, given_group.values)
-        np.testing.assert_array_equal(stored.noise, given_group.noise)
-        np.testing.assert_array_equal(stored.weights, given_group.weights)
-        np.testing.assert_array_equal(np.diff(stored.rows), 1)
+@settings(max_examples=10)
+@given(
+    seed=st.integers(0, 1000), dtype=st.sampled_from(("<f4", "<f8")), chunk_rows=st.sampled_from((130, 400))
+)
+def test_samples_of_a_catalog_are_those_of_the_same_rows_in_memory(seed, dtype, chunk_rows):
+    schema, rows = make_source(seed, 500, 3, jitter=True, missing=0.1, dtype=dtype)
+    direct = ArrayChunks.from_arrays(
+        rows.values, schema.noise(rows.noise), rows.weights, chunk_rows=chunk_rows, checked=True
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        catalog = write(Path(folder) / "c", schema, rows, chunk_rows=chunk_rows)
+        assert catalog.n_chunks == direct.n_chunks
+        for chunk in range(catalog.n_chunks):
+            samples, expected = catalog.read_samples(chunk), direct.read_samples(chunk)
+            assert samples.n_rows == expected.n_rows
+            for stored, in_memory in zip(samples.groups, expected.groups, strict=True):
+                np.testing.assert_array_equal(stored.values, in_memory.values)
+                np.testing.assert_array_equal(stored.noise, in_memory.noise)
+                np.testing.assert_array_equal(stored.weights, in_memory.weights)
+                np.testing.assert_array_equal(np.diff(stored.rows), 1)
+
+
+def test_the_rows_of_a_pattern_are_stored_near_together(tmp_path):
+    schema, rows = make_source(5, 700, 3, missing=0.1)
+    catalog = write(tmp_path / "c", schema, rows, chunk_rows=300)
+    order = stored_order(rows.values, 300)
+    read = np.concatenate([catalog.read_rows(chunk).values for chunk in range(3)])
+    np.testing.assert_array_equal(read, rows.values[order])
+    complete = int((~np.isnan(rows.values[:300])).all(axis=1).sum())
+    assert complete > 128
+    assert (np.diff(order[:complete]) < 0).any()
+    assert (np.diff(order[:64]) > 0).all()
 
 
 def test_more_features_than_bits_in_a_word_keep_their_patterns(tmp_path):

@@ -18,7 +18,7 @@ from dgmmis.store.pilot import PILOT_ROWS, Pilot
 from dgmmis.store.placement import PartialFolder
 from dgmmis.store.quarantine import Quarantine
 from dgmmis.store.schema import Schema, StoredRows
-from dgmmis.store.zones import Zones, grouped_by_pattern
+from dgmmis.store.zones import Zones, in_stored_order
 
 __all__ = ["CatalogWriter"]
 
@@ -153,7 +153,7 @@ class CatalogWriter:
                 self._write_chunk()
 
     def _write_chunk(self) -> None:
-        chunk = grouped_by_pattern(StoredRows.joined(self._waiting))
+        chunk = in_stored_order(StoredRows.joined(self._waiting))
         self._zones.add(chunk)
         self._arrays.append(chunk)
         self._waiting, self._n_waiting = [], 0

@@ -10,17 +10,16 @@ from numpy.typing import NDArray
 
 from dgmmis.noise import Noise
 from dgmmis.packed import Array
-from dgmmis.samples import pattern_codes
+from dgmmis.row_order import rows_by_pattern
 from dgmmis.store.noise_columns import diagonal_of
 from dgmmis.store.schema import Schema, StoredRows
 
-__all__ = ["Zones", "errors_of", "grouped_by_pattern"]
+__all__ = ["Zones", "errors_of", "in_stored_order"]
 
 
-def grouped_by_pattern(rows: StoredRows) -> StoredRows:
-    """Put rows in the order of their missing patterns, complete ones first; else in the order they came."""
-    order = np.argsort(pattern_codes(np.isnan(rows.values)), kind="stable")
-    return rows.take(order)
+def in_stored_order(rows: StoredRows) -> StoredRows:
+    """Put a chunk's rows in the order of their missing patterns, complete ones first, and near together inside."""
+    return rows.take(np.concatenate(rows_by_pattern(rows.values, "kd")))
 
 
 def errors_of(values: NDArray[Any], noise: Noise) -> Array:
