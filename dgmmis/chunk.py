@@ -68,7 +68,7 @@ class ArrayChunks:
         samples = tuple(
             rows.take(slice(first, first + chunk_rows)).samples(
                 names=features, first_row=first, checked=checked, order="kd"
-            )
+            ).bounded()
             for first in range(0, len(values), chunk_rows)
         )
         return cls(rows, samples, features, units, chunk_rows)
@@ -112,7 +112,7 @@ class ArrayChunks:
         samples = tuple(
             self.rows.take(slice(*self.row_range(chunk))).samples(
                 checked=True, keep_noise=columns, order="kd"
-            )
+            ).bounded()
             for chunk in range(self.n_chunks)
         )
         return replace(self, samples=samples)

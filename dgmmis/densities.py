@@ -8,7 +8,7 @@ import numpy as np
 from scipy.special import logsumexp
 
 from dgmmis.errors import InvalidData
-from dgmmis.kernels import SINGULAR, fixed_log_terms, noisy_log_terms
+from dgmmis.kernels.generic import SINGULAR, fixed_log_terms, noisy_log_terms
 from dgmmis.packed import Array, pack, unpack
 from dgmmis.projection_kernels import projected_log_terms
 from dgmmis.samples import PatternGroup, Samples
@@ -28,6 +28,9 @@ __all__ = [
 
 LOG_TWO_PI = float(np.log(2 * np.pi))
 
+WIDEST = 575.0
+"""Most that the logarithm of a determinant may be in straight-line code: 1e250."""
+
 
 @dataclass(frozen=True)
 class NoisyComponents:
@@ -38,12 +41,30 @@ class NoisyComponents:
     constants : (K,)     ln a_k - (d ln 2 pi + sum ln reference) / 2
     means, covariances : (K, d), (K, p)
     reference : (d,)     variances that keep the determinant's product away from under- and overflow
+    pivots : (K, d)      of the covariances; 0 if one of them is singular
+    log_amplitudes : (K,)   ln a_k - d ln(2 pi) / 2
+    needs_noise : bool   whether `reference` was taken from the group's noise
     """
 
     constants: Array
     means: Array
     covariances: Array
     reference: Array
+    pivots: Array
+    log_amplitudes: Array
+    needs_noise: bool
+
+    def is_tame(self, most_noise: Array) -> bool:
+        """Tell whether straight-line code may be used on rows whose noise is below `diag(most_noise)`.
+
+        It neither looks for singular matrices nor guards the product of pivots.  Those of V + S lie between the
+        pivots of V and the variances of V + S: in the order of Loewner, pivots grow with the matrix.
+        """
+        d = len(most_noise)
+        largest = self.covariances[:, [j * (j + 1) // 2 + j for j in range(d)]] + most_noise
+        if not (self.pivots > SINGULAR * largest).all():
+            return False
+        return bool((-np.log(self.pivots)).sum(axis=1).max() < WIDEST and np.log(largest).sum(axis=1).max() < WIDEST)
 
 
 @dataclass(frozen=True)
@@ -77,20 +98,30 @@ def noisy_components(
 ) -> NoisyComponents:
     """Restrict components to what `group` saw of them."""
     means, blocks = _seen(means, covariances, group)
-    reference = _reference_variances(blocks, group)
-    constants = log_amplitudes(amplitudes, means.shape[1]) - 0.5 * np.log(reference).sum()
-    return NoisyComponents(constants, means, pack(blocks), reference)
+    reference, needs_noise = _reference_variances(blocks, group)
+    logs = log_amplitudes(amplitudes, means.shape[1])
+    constants = logs - 0.5 * np.log(reference).sum()
+    return NoisyComponents(constants, means, pack(blocks), reference, _pivots(blocks), logs, needs_noise)
 
 
-def _reference_variances(blocks: Array, group: PatternGroup) -> Array:
-    """Mean variance of each feature over components; the noise where components have none."""
+def _pivots(blocks: Array) -> Array:
+    """Pivots (K, d) of positive semi-definite matrices; all 0 if one is singular."""
+    try:
+        lower = np.linalg.cholesky(blocks)
+    except np.linalg.LinAlgError:
+        return np.zeros(blocks.shape[:2])
+    return np.asarray(np.diagonal(lower, axis1=1, axis2=2) ** 2)
+
+
+def _reference_variances(blocks: Array, group: PatternGroup) -> tuple[Array, bool]:
+    """Mean variance of each feature over components; the noise where components have none, and whether so."""
     typical = np.diagonal(blocks, axis1=1, axis2=2).mean(axis=0)
     if (typical > 0).all() or group.noise is None:
-        return np.where(typical > 0, typical, 1.0)
+        return np.where(typical > 0, typical, 1.0), False
     d = len(typical)
     diagonal = [j * (j + 1) // 2 + j for j in range(d)]
     noise = group.noise[:, diagonal if group.noise.shape[1] > d else slice(None)].mean(axis=0)
-    return np.where(typical > 0, typical, np.where(noise > 0, noise, 1.0))
+    return np.where(typical > 0, typical, np.where(noise > 0, noise, 1.0)), True
 
 
 def fixed_components(

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from dgmmis.densities import fixed_components, log_amplitudes, noise_rows, noisy_components, require_finite
+from dgmmis.block_bounds import BlockBounds
+from dgmmis.component_views import ComponentViews
+from dgmmis.densities import log_amplitudes, noise_rows, require_finite
 from dgmmis.errors import InvalidData, InvalidSetting
-from dgmmis.kernels import fixed_statistics, noisy_statistics
+from dgmmis.kernels import LARGEST, straight_kernels
+from dgmmis.kernels.generic import fixed_statistics, noisy_statistics
+from dgmmis.noise import NoiseKind
 from dgmmis.packed import Array, pack, packed_size, sub_positions, unpack
 from dgmmis.population import Population
 from dgmmis.projection_kernels import projected_statistics
@@ -18,7 +23,13 @@ from dgmmis.selected_rows import Cut, is_certain
 from dgmmis.tilted_background import kept_background_densities
 from dgmmis.tilted_expectation import summarize_uncertain
 
-__all__ = ["prepare", "summarize_samples"]
+__all__ = ["NEGLIGIBLE", "prepare", "summarize_samples"]
+
+NEGLIGIBLE = 1e-15
+"""Share of a row's density that components left out may hold by default: less than its last digit.
+
+A larger share would not make up for it: with 1e-8 a pass over 256 compact components saves no more than a fifth.
+"""
 
 
 def prepare(population: Population, samples: Samples, cut: Cut | None = None) -> Samples:
@@ -56,7 +67,13 @@ def prepare(population: Population, samples: Samples, cut: Cut | None = None) ->
 
 
 def summarize_samples(
-    population: Population, samples: Samples, *, first_row: int = 0, cut: Cut | None = None
+    population: Population,
+    samples: Samples,
+    *,
+    first_row: int = 0,
+    cut: Cut | None = None,
+    negligible: float = 0.0,
+    views: ComponentViews | None = None,
 ) -> Statistics:
     """Statistics of `samples` under `population`; exact, whatever is missing.
 
@@ -69,6 +86,11 @@ def summarize_samples(
         What row 0 is called in messages.
     cut : Cut, optional
         The selection that rows passed: those that leave it uncertain are summed as it tilts them.
+    negligible : float
+        Components may be left out of a run of rows where they are certain to hold, all together, less than this
+        share of each row's density; the statistics say what that comes to.  0 leaves none out.
+    views : ComponentViews, optional
+        Of `population`, to be shared between the chunks of a pass.
 
     Raises
     ------
@@ -78,9 +100,10 @@ def summarize_samples(
         If the selection fails.
     """
     statistics = _nothing(population)
+    pass_over = _PassOver(views or ComponentViews(population), samples.noise_kind, first_row, negligible)
     for group in samples.groups:
         if cut is None or is_certain(group, cut):
-            statistics = statistics + _summarize_group(population, samples, group, first_row)
+            statistics = statistics + pass_over.summarize(group)
         else:
             statistics = statistics + summarize_uncertain(
                 population, samples, group, cut, first_row=first_row
@@ -94,12 +117,16 @@ def _nothing(population: Population) -> Statistics:
 
 @dataclass(frozen=True)
 class _Sums:
-    """What the kernels add to, in whatever features they work in."""
+    """What the kernels add to, in whatever features they work in.
+
+    `account` is the number of densities computed and the bound on what the others would have changed.
+    """
 
     zeroth: Array
     first: Array
     second: Array
     log_density: Array
+    account: Array
 
     @classmethod
     def zero(cls, population: Population, group: PatternGroup, n_features: int) -> _Sums:
@@ -109,77 +136,100 @@ class _Sums:
             np.zeros((n_components, n_features)),
             np.zeros((n_components, packed_size(n_features))),
             np.empty(len(group.rows)),
+            np.zeros(2),
         )
 
     def moved(self, first: Array, second: Array) -> _Sums:
-        return _Sums(self.zeroth, first, second, self.log_density)
+        return replace(self, first=first, second=second)
+
+    def of_all_pairs(self) -> _Sums:
+        return replace(self, account=np.array([len(self.log_density) * len(self.first), 0.0]))
 
 
-def _summarize_group(
-    population: Population, samples: Samples, group: PatternGroup, first_row: int
-) -> Statistics:
-    if group.has_own_projections:
-        sums = _projected_sums(population, group)
-    elif samples.noise_kind in ("none", "shared"):
-        sums = _in_all_features(population, group, _fixed_sums(population, group, first_row))
-    else:
-        sums = _in_all_features(population, group, _noisy_sums(population, group))
-    require_finite(sums.log_density, group, first_row)
-    return Statistics(
-        len(group.rows),
-        float(group.weights.sum()),
-        float(np.sum(group.weights * sums.log_density)),  # not a BLAS product: its bits depend on its threads
-        sums.zeroth[: population.n_components],
-        sums.first,
-        sums.second,
-        sums.zeroth[population.n_components :],
-    )
+@dataclass(frozen=True)
+class _PassOver:
+    """One chunk's groups, one after the other."""
+
+    views: ComponentViews
+    noise_kind: NoiseKind
+    first_row: int
+    negligible: float
+
+    def summarize(self, group: PatternGroup) -> Statistics:
+        population = self.views.population
+        if group.has_own_projections:
+            sums = _projected_sums(population, group)
+        elif self.noise_kind in ("none", "shared"):
+            sums = _in_all_features(population, group, self._fixed_sums(group))
+        else:
+            sums = _in_all_features(population, group, self._noisy_sums(group))
+        require_finite(sums.log_density, group, self.first_row)
+        n_components = population.n_components
+        return Statistics(
+            len(group.rows),
+            float(group.weights.sum()),
+            float(np.sum(group.weights * sums.log_density)),  # not BLAS: its bits depend on its threads
+            sums.zeroth[:n_components],
+            sums.first,
+            sums.second,
+            sums.zeroth[n_components:],
+            pairs=int(sums.account[0]),
+            left_out=float(sums.account[1]),
+        )
+
+    def _fixed_sums(self, group: PatternGroup) -> _Sums:
+        """Sum over rows that share one noise, or have none, in the features they saw."""
+        population = self.views.population
+        fixed = self.views.fixed(group, self.first_row)
+        components = fixed.constants, fixed.means, fixed.whiteners
+        sums = _Sums.zero(population, group, len(group.observed))
+        into = sums.zeroth, sums.first, sums.second, sums.log_density
+        extra = _background_terms(population, group)
+        if not _is_straight(group):
+            fixed_statistics(group.values, group.weights, extra, group.proposal, *components, *into)
+            return sums.of_all_pairs().moved(*_unwhiten(fixed.whiteners, sums.first, sums.second))
+        bounds, share = self._bounds(group)
+        straight_kernels(len(group.observed)).statistics_fixed(
+            group.values, group.weights, extra, *components,
+            bounds.low, bounds.high, bounds.starts, share, *into, sums.account,
+        )  # fmt: skip
+        return sums.moved(*_scores(fixed.whiteners, sums, population.n_components))
+
+    def _noisy_sums(self, group: PatternGroup) -> _Sums:
+        """Sum over rows that each have their own noise, in the features they saw."""
+        population = self.views.population
+        noisy = self.views.noisy(group)
+        sums = _Sums.zero(population, group, len(group.observed))
+        into = sums.zeroth, sums.first, sums.second, sums.log_density
+        extra = _background_terms(population, group)
+        assert group.noise is not None
+        bounds, share = self._bounds(group) if _is_straight(group) else (None, 0.0)
+        if bounds is None or not noisy.is_tame(bounds.most_noise):
+            noisy_statistics(
+                group.values, group.noise, group.weights, extra, group.proposal,
+                noisy.constants, noisy.means, noisy.covariances, noisy.reference, *into,
+            )  # fmt: skip
+            return sums.of_all_pairs()
+        kernels = straight_kernels(len(group.observed))
+        is_diagonal = group.noise.shape[1] == len(group.observed)
+        kernel = kernels.statistics_diagonal if is_diagonal else kernels.statistics_full
+        kernel(
+            group.values, group.noise, group.weights, extra, noisy.log_amplitudes, noisy.means, noisy.covariances,
+            bounds.low, bounds.high, bounds.noise_low, bounds.noise_high, bounds.starts, share, *into, sums.account,
+        )  # fmt: skip
+        return sums
+
+    def _bounds(self, group: PatternGroup) -> tuple[BlockBounds, float]:
+        """Bounds of the runs of rows, and ln of the share that each component left out of one may hold."""
+        bounds = group.bounds or BlockBounds.of(group.values, group.noise)
+        if self.negligible <= 0 or group.bounds is None:
+            return bounds, -math.inf
+        return bounds, math.log(self.negligible / self.views.population.n_components)
 
 
-def _fixed_sums(population: Population, group: PatternGroup, first_row: int) -> _Sums:
-    """Sum over rows that share one noise, or have none, in the features they saw."""
-    mixture = population.mixture
-    fixed = fixed_components(
-        population.amplitudes, mixture.means, mixture.covariances, group, first_row=first_row
-    )
-    sums = _Sums.zero(population, group, len(group.observed))
-    fixed_statistics(
-        group.values,
-        group.weights,
-        _background_terms(population, group),
-        group.proposal,
-        fixed.constants,
-        fixed.means,
-        fixed.whiteners,
-        sums.zeroth,
-        sums.first,
-        sums.second,
-        sums.log_density,
-    )
-    return sums.moved(*_unwhiten(fixed.whiteners, sums.first, sums.second))
-
-
-def _noisy_sums(population: Population, group: PatternGroup) -> _Sums:
-    """Sum over rows that each have their own noise, in the features they saw."""
-    mixture = population.mixture
-    noisy = noisy_components(population.amplitudes, mixture.means, mixture.covariances, group)
-    sums = _Sums.zero(population, group, len(group.observed))
-    noisy_statistics(
-        group.values,
-        group.noise,
-        group.weights,
-        _background_terms(population, group),
-        group.proposal,
-        noisy.constants,
-        noisy.means,
-        noisy.covariances,
-        noisy.reference,
-        sums.zeroth,
-        sums.first,
-        sums.second,
-        sums.log_density,
-    )
-    return sums
+def _is_straight(group: PatternGroup) -> bool:
+    """Tell whether there is straight-line code for a group."""
+    return len(group.observed) <= LARGEST and not len(group.proposal)
 
 
 def _projected_sums(population: Population, group: PatternGroup) -> _Sums:
@@ -200,7 +250,7 @@ def _projected_sums(population: Population, group: PatternGroup) -> _Sums:
         sums.second,
         sums.log_density,
     )
-    return sums
+    return sums.of_all_pairs()
 
 
 def _background_terms(population: Population, group: PatternGroup) -> Array:
@@ -217,6 +267,15 @@ def _unwhiten(whiteners: Array, first: Array, second: Array) -> tuple[Array, Arr
     lower = np.tril(unpack(whiteners))
     upper = lower.swapaxes(1, 2)
     return (upper @ first[:, :, None])[:, :, 0], pack(upper @ unpack(second) @ lower)
+
+
+def _scores(whiteners: Array, sums: _Sums, n_components: int) -> tuple[Array, Array]:
+    """From sums of q r and q r r^T to those of q u and q (u u^T - T^-1), by way of y = W r."""
+    lower = np.tril(unpack(whiteners))
+    first = (lower @ sums.first[:, :, None])[:, :, 0]
+    second = lower @ unpack(sums.second) @ lower.swapaxes(1, 2)
+    second -= sums.zeroth[:n_components, None, None] * np.eye(lower.shape[1])
+    return _unwhiten(whiteners, first, pack((second + second.swapaxes(1, 2)) / 2))
 
 
 def _in_all_features(population: Population, group: PatternGroup, seen: _Sums) -> _Sums:

@@ -22,7 +22,7 @@ from dgmmis.densities import LOG_TWO_PI
 from dgmmis.errors import ImputationLimit
 from dgmmis.imputation_kernels import class_statistics
 from dgmmis.imputation_points import Points
-from dgmmis.kernels import noisy_statistics
+from dgmmis.kernels.generic import noisy_statistics
 from dgmmis.observation import REPLICATES, Observation, Reference
 from dgmmis.packed import Array, pack, packed_size, sub_positions, unpack
 from dgmmis.population import Population

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numba
 
-from dgmmis.kernels import fixed_statistics
+from dgmmis.kernels.generic import fixed_statistics
 
 __all__ = ["class_statistics"]
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-from dgmmis.kernels import (
+from dgmmis.kernels.generic import (
     LANES,
     _decompose,
     _dot,

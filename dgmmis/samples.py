@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from dgmmis.block_bounds import BlockBounds
 from dgmmis.errors import InvalidData
 from dgmmis.faults import find_faults, refuse_faults
 from dgmmis.noise import Noise, NoiseKind, NoiseLike
@@ -41,6 +42,8 @@ class PatternGroup:
     joint_noise : None or as `noise`
         Over the observed features and those asked for by `keep_noise`, ascending; None if the rows lack none
         of these.  Entries of features that the rows lack are what was given: NaN, if nothing was.
+    bounds : BlockBounds, optional
+        How far runs of these rows reach; without, every component is evaluated at every row.
     """
 
     observed: NDArray[np.intp]
@@ -52,6 +55,7 @@ class PatternGroup:
     proposal: Array = field(default_factory=lambda: np.empty(0))
     projection: Array | None = None
     joint_noise: Array | None = None
+    bounds: BlockBounds | None = None
 
     @property
     def has_own_projections(self) -> bool:
@@ -159,6 +163,7 @@ class Samples:
             + (0 if group.noise is None else group.noise.nbytes)
             + (0 if group.projection is None else group.projection.nbytes)
             + (0 if group.joint_noise is None else group.joint_noise.nbytes)
+            + (0 if group.bounds is None else group.bounds.nbytes)
             for group in self.groups
         )
 
@@ -171,6 +176,16 @@ class Samples:
         """Return these rows with ln b_j (N, J) of densities without parameters."""
         groups = tuple(
             replace(group, densities=np.ascontiguousarray(densities[group.rows])) for group in self.groups
+        )
+        return replace(self, groups=groups)
+
+    def bounded(self) -> Samples:
+        """Return these rows with the bounds of their runs; rows with projections of their own have none."""
+        groups = tuple(
+            group
+            if group.has_own_projections
+            else replace(group, bounds=BlockBounds.of(group.values, group.noise))
+            for group in self.groups
         )
         return replace(self, groups=groups)
 

@@ -37,6 +37,10 @@ class Statistics:
     log_likelihood_error : float
         Monte-Carlo error of the log-likelihood [nats], where a selection was integrated by points.  Rows share
         their points, so it is the sum of theirs: an upper bound.
+    pairs : int
+        Rows times components whose density was computed; the others were known not to matter.
+    left_out : float
+        Bound on what these others would change in the log-likelihood [nats].
     """
 
     rows: int
@@ -47,6 +51,8 @@ class Statistics:
     second: Array
     background: Array = field(default_factory=lambda: np.zeros(0))
     log_likelihood_error: float = 0.0
+    pairs: int = 0
+    left_out: float = 0.0
 
     @classmethod
     def zero(cls, n_components: int, n_features: int, n_backgrounds: int = 0) -> Statistics:
@@ -71,6 +77,8 @@ class Statistics:
             self.second + other.second,
             self.background + other.background,
             self.log_likelihood_error + other.log_likelihood_error,
+            self.pairs + other.pairs,
+            self.left_out + other.left_out,
         )
 
     def scaled(self, factor: float) -> Statistics:
@@ -84,6 +92,8 @@ class Statistics:
             factor * self.second,
             factor * self.background,
             factor * self.log_likelihood_error,
+            self.pairs,
+            factor * self.left_out,
         )
 
     @property

@@ -167,7 +167,7 @@ class Catalog:
         first_row = self.row_range(chunk)[0]
         return rows.samples(
             names=self.features, first_row=first_row, checked=True, keep_noise=self.kept_noise
-        )
+        ).bounded()
 
     def keeping_noise(self, columns: Sequence[int]) -> Catalog:
         """Return this catalogue, its samples keeping their noise in `columns` where they lack these features."""

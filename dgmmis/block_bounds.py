@@ -1,0 +1,77 @@
+"""How far the rows of each run reach, in values and in noise."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dgmmis.kernels.boxes import level_starts, merge_levels, noise_reach, row_boxes
+from dgmmis.packed import Array
+
+__all__ = ["BlockBounds"]
+
+SAMPLED = 16
+"""Every so many rows tell the scale of the noise; any scale gives valid bounds."""
+
+
+@dataclass(frozen=True)
+class BlockBounds:
+    """Boxes of a tree of runs of rows.
+
+    Level l has a node for each run of LEAF << l rows, in order; levels follow each other, finest first.
+
+    Attributes
+    ----------
+    starts : (levels + 1,)
+        Where each level begins, and where the last one ends.
+    low, high : (nodes, d)
+        Smallest and largest value in each run.
+    noise_low, noise_high : (nodes, d)
+        Diagonals of matrices below and above every row's noise covariance, in the order of Loewner; 0 columns if
+        rows have no noise of their own.
+    """
+
+    starts: NDArray[np.intp]
+    low: Array
+    high: Array
+    noise_low: Array
+    noise_high: Array
+
+    @classmethod
+    def of(cls, values: Array, noise: Array | None) -> BlockBounds:
+        """Bounds of rows (n, d) and their noise: None or (p,) for all, (n, d) variances, (n, p) covariances."""
+        starts = level_starts(len(values))
+        low, high = _boxes(starts, values, values)
+        if noise is None or noise.ndim == 1:
+            return cls(starts, low, high, np.empty((0, 0)), np.empty((0, 0)))
+        return cls(starts, low, high, *_boxes(starts, *_noise_diagonals(noise, values.shape[1])))
+
+    @property
+    def nbytes(self) -> int:
+        """Memory held, in bytes."""
+        arrays = (self.starts, self.low, self.high, self.noise_low, self.noise_high)
+        return sum(array.nbytes for array in arrays)
+
+    @property
+    def most_noise(self) -> Array:
+        """Diagonal (d,) of a matrix above every row's noise covariance; 0 without noise of their own."""
+        return self.noise_high[-1] if len(self.noise_high) else np.zeros(self.low.shape[1])
+
+
+def _boxes(starts: NDArray[np.intp], lower: Array, upper: Array) -> tuple[Array, Array]:
+    """Least of `lower` and largest of `upper` (n, d) in each node."""
+    low, high = (np.empty((int(starts[-1]), lower.shape[1])) for _ in range(2))
+    row_boxes(lower, upper, low, high)
+    merge_levels(starts, low, high)
+    return low, high
+
+
+def _noise_diagonals(noise: Array, d: int) -> tuple[Array, Array]:
+    if noise.shape[1] == d:
+        return noise, noise
+    variances = noise[::SAMPLED, [j * (j + 1) // 2 + j for j in range(d)]].mean(axis=0)
+    below, above = np.empty((len(noise), d)), np.empty((len(noise), d))
+    noise_reach(noise, np.sqrt(np.where(variances > 0, variances, 1.0)), below, above)
+    return below, above

@@ -1,0 +1,57 @@
+"""Components as groups of rows see them, each way of seeing prepared once per pass."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dgmmis.densities import FixedComponents, NoisyComponents, fixed_components, noisy_components
+from dgmmis.population import Population
+from dgmmis.samples import PatternGroup
+
+__all__ = ["ComponentViews"]
+
+Key = tuple[bytes, ...]
+
+
+class ComponentViews:
+    """Prepares a population's components for groups of rows and remembers what it prepared.
+
+    With thousands of components that takes as long as the rows of a chunk, and the chunks of a pass ask for the
+    same few.  Several threads may ask at once: at worst they prepare the same.
+
+    Parameters
+    ----------
+    population : Population
+    """
+
+    def __init__(self, population: Population) -> None:
+        self.population = population
+        self._fixed: dict[Key, FixedComponents] = {}
+        self._noisy: dict[Key, NoisyComponents] = {}
+
+    def fixed(self, group: PatternGroup, first_row: int) -> FixedComponents:
+        """Prepare for rows that share one noise or have none; parameters and errors as of `fixed_components`."""
+        key = _key(group)
+        if key not in self._fixed:
+            mixture = self.population.mixture
+            self._fixed[key] = fixed_components(
+                self.population.amplitudes, mixture.means, mixture.covariances, group, first_row=first_row
+            )
+        return self._fixed[key]
+
+    def noisy(self, group: PatternGroup) -> NoisyComponents:
+        """Prepare for rows that each have their own noise."""
+        key, mixture = _key(group), self.population.mixture
+        if key in self._noisy:
+            return self._noisy[key]
+        noisy = noisy_components(self.population.amplitudes, mixture.means, mixture.covariances, group)
+        if not noisy.needs_noise:
+            self._noisy[key] = noisy
+        return noisy
+
+
+def _key(group: PatternGroup) -> Key:
+    """What of a group its components are prepared for."""
+    shared = b"" if group.noise is None or group.noise.ndim == 2 else np.asarray(group.noise).tobytes()
+    projection = b"" if group.projection is None else group.projection.tobytes()
+    return group.observed.tobytes(), shared, projection

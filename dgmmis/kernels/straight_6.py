@@ -1,0 +1,2026 @@
+"""Straight-line kernels for 6 features.  Written by `generator`; change that, not this."""
+
+# fmt: off
+# ruff: noqa: D103, E501, C901, SIM300
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from dgmmis.kd_order import LEAF
+from dgmmis.kernels.blocks import dot, least_gap, load_rows, load_terms, load_weights, lowest, store_row
+from dgmmis.kernels.elementary import add_free, compile_rows, exponential, logarithm
+
+BLOCK = 64
+FINEST = 64 // LEAF - 1
+FRONT = 4
+TILE = 64
+
+@compile_rows
+def _densities_fixed(k, rows, means, shapes, constant, term):  # type: ignore[no-untyped-def]
+    m0 = means[k, 0]
+    m1 = means[k, 1]
+    m2 = means[k, 2]
+    m3 = means[k, 3]
+    m4 = means[k, 4]
+    m5 = means[k, 5]
+    v0 = shapes[k, 0]
+    v1 = shapes[k, 1]
+    v2 = shapes[k, 2]
+    v3 = shapes[k, 3]
+    v4 = shapes[k, 4]
+    v5 = shapes[k, 5]
+    v6 = shapes[k, 6]
+    v7 = shapes[k, 7]
+    v8 = shapes[k, 8]
+    v9 = shapes[k, 9]
+    v10 = shapes[k, 10]
+    v11 = shapes[k, 11]
+    v12 = shapes[k, 12]
+    v13 = shapes[k, 13]
+    v14 = shapes[k, 14]
+    v15 = shapes[k, 15]
+    v16 = shapes[k, 16]
+    v17 = shapes[k, 17]
+    v18 = shapes[k, 18]
+    v19 = shapes[k, 19]
+    v20 = shapes[k, 20]
+    for b in range(BLOCK):
+        x0 = rows[0 * BLOCK + b] - m0
+        x1 = rows[1 * BLOCK + b] - m1
+        x2 = rows[2 * BLOCK + b] - m2
+        x3 = rows[3 * BLOCK + b] - m3
+        x4 = rows[4 * BLOCK + b] - m4
+        x5 = rows[5 * BLOCK + b] - m5
+        y0 = v0 * x0
+        y1 = v1 * x0 + v2 * x1
+        y2 = v3 * x0 + v4 * x1 + v5 * x2
+        y3 = v6 * x0 + v7 * x1 + v8 * x2 + v9 * x3
+        y4 = v10 * x0 + v11 * x1 + v12 * x2 + v13 * x3 + v14 * x4
+        y5 = v15 * x0 + v16 * x1 + v17 * x2 + v18 * x3 + v19 * x4 + v20 * x5
+        term[b] = constant - 0.5 * (y0 * y0 + y1 * y1 + y2 * y2 + y3 * y3 + y4 * y4 + y5 * y5)
+
+
+@compile_rows
+def _moments_fixed(k, rows, term, weight, means, shapes, zeroth, first, second):  # type: ignore[no-untyped-def]
+    m0 = means[k, 0]
+    m1 = means[k, 1]
+    m2 = means[k, 2]
+    m3 = means[k, 3]
+    m4 = means[k, 4]
+    m5 = means[k, 5]
+    a = 0.0
+    h0 = 0.0
+    h1 = 0.0
+    h2 = 0.0
+    h3 = 0.0
+    h4 = 0.0
+    h5 = 0.0
+    g00 = 0.0
+    g10 = 0.0
+    g11 = 0.0
+    g20 = 0.0
+    g21 = 0.0
+    g22 = 0.0
+    g30 = 0.0
+    g31 = 0.0
+    g32 = 0.0
+    g33 = 0.0
+    g40 = 0.0
+    g41 = 0.0
+    g42 = 0.0
+    g43 = 0.0
+    g44 = 0.0
+    g50 = 0.0
+    g51 = 0.0
+    g52 = 0.0
+    g53 = 0.0
+    g54 = 0.0
+    g55 = 0.0
+    for b in range(BLOCK):
+        q = term[b] * weight[b]
+        a = add_free(a, q)
+        x0 = rows[0 * BLOCK + b] - m0
+        x1 = rows[1 * BLOCK + b] - m1
+        x2 = rows[2 * BLOCK + b] - m2
+        x3 = rows[3 * BLOCK + b] - m3
+        x4 = rows[4 * BLOCK + b] - m4
+        x5 = rows[5 * BLOCK + b] - m5
+        f0 = q * x0
+        h0 = add_free(h0, f0)
+        g00 = add_free(g00, f0 * x0)
+        f1 = q * x1
+        h1 = add_free(h1, f1)
+        g10 = add_free(g10, f1 * x0)
+        g11 = add_free(g11, f1 * x1)
+        f2 = q * x2
+        h2 = add_free(h2, f2)
+        g20 = add_free(g20, f2 * x0)
+        g21 = add_free(g21, f2 * x1)
+        g22 = add_free(g22, f2 * x2)
+        f3 = q * x3
+        h3 = add_free(h3, f3)
+        g30 = add_free(g30, f3 * x0)
+        g31 = add_free(g31, f3 * x1)
+        g32 = add_free(g32, f3 * x2)
+        g33 = add_free(g33, f3 * x3)
+        f4 = q * x4
+        h4 = add_free(h4, f4)
+        g40 = add_free(g40, f4 * x0)
+        g41 = add_free(g41, f4 * x1)
+        g42 = add_free(g42, f4 * x2)
+        g43 = add_free(g43, f4 * x3)
+        g44 = add_free(g44, f4 * x4)
+        f5 = q * x5
+        h5 = add_free(h5, f5)
+        g50 = add_free(g50, f5 * x0)
+        g51 = add_free(g51, f5 * x1)
+        g52 = add_free(g52, f5 * x2)
+        g53 = add_free(g53, f5 * x3)
+        g54 = add_free(g54, f5 * x4)
+        g55 = add_free(g55, f5 * x5)
+    zeroth[k] += a
+    first[k, 0] += h0
+    first[k, 1] += h1
+    first[k, 2] += h2
+    first[k, 3] += h3
+    first[k, 4] += h4
+    first[k, 5] += h5
+    second[k, 0] += g00
+    second[k, 1] += g10
+    second[k, 2] += g11
+    second[k, 3] += g20
+    second[k, 4] += g21
+    second[k, 5] += g22
+    second[k, 6] += g30
+    second[k, 7] += g31
+    second[k, 8] += g32
+    second[k, 9] += g33
+    second[k, 10] += g40
+    second[k, 11] += g41
+    second[k, 12] += g42
+    second[k, 13] += g43
+    second[k, 14] += g44
+    second[k, 15] += g50
+    second[k, 16] += g51
+    second[k, 17] += g52
+    second[k, 18] += g53
+    second[k, 19] += g54
+    second[k, 20] += g55
+
+
+@compile_rows
+def _bounds_fixed(listed, n, low, high, constants, means, shapes, upper, lower, tile):  # type: ignore[no-untyped-def]
+    c0 = 0.5 * (low[0] + high[0])
+    c1 = 0.5 * (low[1] + high[1])
+    c2 = 0.5 * (low[2] + high[2])
+    c3 = 0.5 * (low[3] + high[3])
+    c4 = 0.5 * (low[4] + high[4])
+    c5 = 0.5 * (low[5] + high[5])
+    w0 = 0.5 * (high[0] - low[0])
+    w1 = 0.5 * (high[1] - low[1])
+    w2 = 0.5 * (high[2] - low[2])
+    w3 = 0.5 * (high[3] - low[3])
+    w4 = 0.5 * (high[4] - low[4])
+    w5 = 0.5 * (high[5] - low[5])
+    for first in range(0, n, TILE):
+        for t in range(TILE):
+            k = listed[min(first + t, n - 1)]
+            tile[0 * TILE + t] = means[k, 0]
+            tile[1 * TILE + t] = means[k, 1]
+            tile[2 * TILE + t] = means[k, 2]
+            tile[3 * TILE + t] = means[k, 3]
+            tile[4 * TILE + t] = means[k, 4]
+            tile[5 * TILE + t] = means[k, 5]
+            tile[6 * TILE + t] = shapes[k, 0]
+            tile[7 * TILE + t] = shapes[k, 1]
+            tile[8 * TILE + t] = shapes[k, 2]
+            tile[9 * TILE + t] = shapes[k, 3]
+            tile[10 * TILE + t] = shapes[k, 4]
+            tile[11 * TILE + t] = shapes[k, 5]
+            tile[12 * TILE + t] = shapes[k, 6]
+            tile[13 * TILE + t] = shapes[k, 7]
+            tile[14 * TILE + t] = shapes[k, 8]
+            tile[15 * TILE + t] = shapes[k, 9]
+            tile[16 * TILE + t] = shapes[k, 10]
+            tile[17 * TILE + t] = shapes[k, 11]
+            tile[18 * TILE + t] = shapes[k, 12]
+            tile[19 * TILE + t] = shapes[k, 13]
+            tile[20 * TILE + t] = shapes[k, 14]
+            tile[21 * TILE + t] = shapes[k, 15]
+            tile[22 * TILE + t] = shapes[k, 16]
+            tile[23 * TILE + t] = shapes[k, 17]
+            tile[24 * TILE + t] = shapes[k, 18]
+            tile[25 * TILE + t] = shapes[k, 19]
+            tile[26 * TILE + t] = shapes[k, 20]
+        for t in range(TILE):
+            x0 = c0 - tile[0 * TILE + t]
+            x1 = c1 - tile[1 * TILE + t]
+            x2 = c2 - tile[2 * TILE + t]
+            x3 = c3 - tile[3 * TILE + t]
+            x4 = c4 - tile[4 * TILE + t]
+            x5 = c5 - tile[5 * TILE + t]
+            y0 = abs(tile[6 * TILE + t] * x0)
+            y1 = abs(tile[7 * TILE + t] * x0 + tile[8 * TILE + t] * x1)
+            y2 = abs(tile[9 * TILE + t] * x0 + tile[10 * TILE + t] * x1 + tile[11 * TILE + t] * x2)
+            y3 = abs(tile[12 * TILE + t] * x0 + tile[13 * TILE + t] * x1 + tile[14 * TILE + t] * x2 + tile[15 * TILE + t] * x3)
+            y4 = abs(tile[16 * TILE + t] * x0 + tile[17 * TILE + t] * x1 + tile[18 * TILE + t] * x2 + tile[19 * TILE + t] * x3 + tile[20 * TILE + t] * x4)
+            y5 = abs(tile[21 * TILE + t] * x0 + tile[22 * TILE + t] * x1 + tile[23 * TILE + t] * x2 + tile[24 * TILE + t] * x3 + tile[25 * TILE + t] * x4 + tile[26 * TILE + t] * x5)
+            s0 = abs(tile[6 * TILE + t]) * w0
+            s1 = abs(tile[7 * TILE + t]) * w0 + abs(tile[8 * TILE + t]) * w1
+            s2 = abs(tile[9 * TILE + t]) * w0 + abs(tile[10 * TILE + t]) * w1 + abs(tile[11 * TILE + t]) * w2
+            s3 = abs(tile[12 * TILE + t]) * w0 + abs(tile[13 * TILE + t]) * w1 + abs(tile[14 * TILE + t]) * w2 + abs(tile[15 * TILE + t]) * w3
+            s4 = abs(tile[16 * TILE + t]) * w0 + abs(tile[17 * TILE + t]) * w1 + abs(tile[18 * TILE + t]) * w2 + abs(tile[19 * TILE + t]) * w3 + abs(tile[20 * TILE + t]) * w4
+            s5 = abs(tile[21 * TILE + t]) * w0 + abs(tile[22 * TILE + t]) * w1 + abs(tile[23 * TILE + t]) * w2 + abs(tile[24 * TILE + t]) * w3 + abs(tile[25 * TILE + t]) * w4 + abs(tile[26 * TILE + t]) * w5
+            p0 = max(y0 - s0, 0.0)
+            p1 = max(y1 - s1, 0.0)
+            p2 = max(y2 - s2, 0.0)
+            p3 = max(y3 - s3, 0.0)
+            p4 = max(y4 - s4, 0.0)
+            p5 = max(y5 - s5, 0.0)
+            z0 = y0 + s0
+            z1 = y1 + s1
+            z2 = y2 + s2
+            z3 = y3 + s3
+            z4 = y4 + s4
+            z5 = y5 + s5
+            tile[27 * TILE + t] = p0 * p0 + p1 * p1 + p2 * p2 + p3 * p3 + p4 * p4 + p5 * p5
+            tile[28 * TILE + t] = z0 * z0 + z1 * z1 + z2 * z2 + z3 * z3 + z4 * z4 + z5 * z5
+        for t in range(min(TILE, n - first)):
+            upper[first + t] = constants[listed[first + t]] - 0.5 * tile[27 * TILE + t]
+            lower[first + t] = constants[listed[first + t]] - 0.5 * tile[28 * TILE + t]
+
+
+@compile_rows
+def _survivors_fixed(listed, n, low, high, constants, means, shapes, share, upper, lower, tile, kept):  # type: ignore[no-untyped-def]
+    _bounds_fixed(listed, n, low, high, constants, means, shapes, upper, lower, tile)
+    known = -math.inf
+    for i in range(n):
+        known = max(known, lower[i])
+    n_kept, most = 0, -math.inf
+    for i in range(n):
+        if upper[i] < known + share:
+            most = max(most, upper[i])
+        else:
+            kept[n_kept], upper[n_kept] = listed[i], upper[i]
+            n_kept += 1
+    return n_kept, (n - n_kept) * math.exp(most - known) if n_kept < n else 0.0
+
+
+@compile_rows
+def _evaluate_fixed(kept, upper, n, rows, constants, means, shapes, share, terms, slots, top):  # type: ignore[no-untyped-def]
+    n_slots, n_out, most, known = 0, 0, -math.inf, lowest(top)
+    for i in range(n):
+        if i < FRONT:
+            best = i
+            for j in range(i + 1, n):
+                best = j if upper[j] > upper[best] else best
+            kept[i], kept[best] = kept[best], kept[i]
+            upper[i], upper[best] = upper[best], upper[i]
+        if upper[i] < known + share:
+            most = max(most, upper[i])
+            n_out += 1
+            continue
+        k = kept[i]
+        _densities_fixed(k, rows, means, shapes, constants[k], terms[n_slots])
+        for b in range(BLOCK):
+            top[b] = max(top[b], terms[n_slots, b])
+        slots[n_slots] = k
+        n_slots += 1
+        if share > -math.inf and i + 1 < n:
+            known = lowest(top)
+    return n_slots, n_out * math.exp(most - known) if n_out else 0.0
+
+
+@compile_rows
+def statistics_fixed(values, weights, extra, constants, means, shapes, low, high, starts, share, zeroth, first, second, log_density, account):  # type: ignore[no-untyped-def]
+    n_components, n_extra = len(means), extra.shape[1]
+    n_levels = (len(starts) - FINEST) // 2 if share > -math.inf else 0
+    rows, terms = np.empty(6 * BLOCK), np.empty((n_components, BLOCK))
+    extras, slots = np.empty((n_extra, BLOCK)), np.empty(n_components, np.intp)
+    weight, top, total = np.empty(BLOCK), np.empty(BLOCK), np.empty(BLOCK)
+    kept, upper = np.empty((n_levels + 1, n_components), np.intp), np.zeros(n_components)
+    counts, lost, lower = np.zeros(n_levels + 1, np.intp), np.zeros(n_levels + 1), np.empty(n_components)
+    tile = np.empty(29 * TILE)
+    kept[n_levels] = np.arange(n_components)
+    counts[n_levels] = n_components
+    for block in range((len(values) + BLOCK - 1) // BLOCK):
+        start = block * BLOCK
+        load_rows(values, start, rows, 0, 6, BLOCK)
+        
+        block_weight = load_weights(weights, start, weight)
+        load_terms(extra, start, extras, top)
+        for level in range(n_levels - 1, -1, -1):
+            if block % (1 << (2 * level)) == 0:
+                node, above = starts[FINEST + 2 * level] + (block >> (2 * level)), level + 1
+                counts[level], more = _survivors_fixed(kept[above], counts[above], low[node], high[node], constants, means, shapes, share, upper, lower, tile, kept[level])
+                lost[level] = lost[above] + more
+        n_slots, left_out = _evaluate_fixed(kept[0], upper, counts[0], rows, constants, means, shapes, share, terms, slots, top)
+        left_out += lost[0]
+        total[:] = 0.0
+        for slot in range(n_slots):
+            if share > -math.inf:
+                nearest = least_gap(top, terms[slot])
+                if -nearest < share:
+                    left_out += math.exp(-nearest)
+                    slots[slot] = -1
+                    continue
+            for b in range(BLOCK):
+                terms[slot, b] = exponential(terms[slot, b] - top[b])
+            for b in range(BLOCK):
+                total[b] += terms[slot, b]
+        for j in range(n_extra):
+            for b in range(BLOCK):
+                extras[j, b] = exponential(extras[j, b] - top[b])
+                total[b] += extras[j, b]
+        for b in range(BLOCK):
+            weight[b] /= total[b]
+            top[b] += logarithm(total[b])
+        store_row(top, start, log_density)
+        for j in range(n_extra):
+            zeroth[n_components + j] += dot(extras[j], weight)
+        for slot in range(n_slots):
+            if slots[slot] >= 0:
+                _moments_fixed(slots[slot], rows, terms[slot], weight, means, shapes, zeroth, first, second)
+        account[0] += n_slots * min(BLOCK, len(values) - start)
+        account[1] += block_weight * left_out
+
+
+@compile_rows
+def log_terms_fixed(values, constants, means, shapes, out):  # type: ignore[no-untyped-def]
+    rows, term = np.empty(6 * BLOCK), np.empty(BLOCK)
+    for start in range(0, len(values), BLOCK):
+        load_rows(values, start, rows, 0, 6, BLOCK)
+        for k in range(len(means)):
+            _densities_fixed(k, rows, means, shapes, constants[k], term)
+            store_row(term, start, out[k])
+
+
+@compile_rows
+def _densities_diagonal(k, rows, means, shapes, constant, term):  # type: ignore[no-untyped-def]
+    m0 = means[k, 0]
+    m1 = means[k, 1]
+    m2 = means[k, 2]
+    m3 = means[k, 3]
+    m4 = means[k, 4]
+    m5 = means[k, 5]
+    v0 = shapes[k, 0]
+    v1 = shapes[k, 1]
+    v2 = shapes[k, 2]
+    v3 = shapes[k, 3]
+    v4 = shapes[k, 4]
+    v5 = shapes[k, 5]
+    v6 = shapes[k, 6]
+    v7 = shapes[k, 7]
+    v8 = shapes[k, 8]
+    v9 = shapes[k, 9]
+    v10 = shapes[k, 10]
+    v11 = shapes[k, 11]
+    v12 = shapes[k, 12]
+    v13 = shapes[k, 13]
+    v14 = shapes[k, 14]
+    v15 = shapes[k, 15]
+    v16 = shapes[k, 16]
+    v17 = shapes[k, 17]
+    v18 = shapes[k, 18]
+    v19 = shapes[k, 19]
+    v20 = shapes[k, 20]
+    for b in range(BLOCK):
+        t00 = v0 + rows[6 * BLOCK + b]
+        t10 = v1
+        t11 = v2 + rows[7 * BLOCK + b]
+        t20 = v3
+        t21 = v4
+        t22 = v5 + rows[8 * BLOCK + b]
+        t30 = v6
+        t31 = v7
+        t32 = v8
+        t33 = v9 + rows[9 * BLOCK + b]
+        t40 = v10
+        t41 = v11
+        t42 = v12
+        t43 = v13
+        t44 = v14 + rows[10 * BLOCK + b]
+        t50 = v15
+        t51 = v16
+        t52 = v17
+        t53 = v18
+        t54 = v19
+        t55 = v20 + rows[11 * BLOCK + b]
+        r0 = 1.0 / t00
+        l10 = t10 * r0
+        l20 = t20 * r0
+        l30 = t30 * r0
+        l40 = t40 * r0
+        l50 = t50 * r0
+        t11 = t11 - l10 * t10
+        t21 = t21 - l20 * t10
+        t22 = t22 - l20 * t20
+        t31 = t31 - l30 * t10
+        t32 = t32 - l30 * t20
+        t33 = t33 - l30 * t30
+        t41 = t41 - l40 * t10
+        t42 = t42 - l40 * t20
+        t43 = t43 - l40 * t30
+        t44 = t44 - l40 * t40
+        t51 = t51 - l50 * t10
+        t52 = t52 - l50 * t20
+        t53 = t53 - l50 * t30
+        t54 = t54 - l50 * t40
+        t55 = t55 - l50 * t50
+        r1 = 1.0 / t11
+        l21 = t21 * r1
+        l31 = t31 * r1
+        l41 = t41 * r1
+        l51 = t51 * r1
+        t22 = t22 - l21 * t21
+        t32 = t32 - l31 * t21
+        t33 = t33 - l31 * t31
+        t42 = t42 - l41 * t21
+        t43 = t43 - l41 * t31
+        t44 = t44 - l41 * t41
+        t52 = t52 - l51 * t21
+        t53 = t53 - l51 * t31
+        t54 = t54 - l51 * t41
+        t55 = t55 - l51 * t51
+        r2 = 1.0 / t22
+        l32 = t32 * r2
+        l42 = t42 * r2
+        l52 = t52 * r2
+        t33 = t33 - l32 * t32
+        t43 = t43 - l42 * t32
+        t44 = t44 - l42 * t42
+        t53 = t53 - l52 * t32
+        t54 = t54 - l52 * t42
+        t55 = t55 - l52 * t52
+        r3 = 1.0 / t33
+        l43 = t43 * r3
+        l53 = t53 * r3
+        t44 = t44 - l43 * t43
+        t54 = t54 - l53 * t43
+        t55 = t55 - l53 * t53
+        r4 = 1.0 / t44
+        l54 = t54 * r4
+        t55 = t55 - l54 * t54
+        r5 = 1.0 / t55
+        y0 = rows[0 * BLOCK + b] - m0
+        y1 = rows[1 * BLOCK + b] - m1
+        y2 = rows[2 * BLOCK + b] - m2
+        y3 = rows[3 * BLOCK + b] - m3
+        y4 = rows[4 * BLOCK + b] - m4
+        y5 = rows[5 * BLOCK + b] - m5
+        y1 = y1 - l10 * y0
+        y2 = y2 - l20 * y0
+        y2 = y2 - l21 * y1
+        y3 = y3 - l30 * y0
+        y3 = y3 - l31 * y1
+        y3 = y3 - l32 * y2
+        y4 = y4 - l40 * y0
+        y4 = y4 - l41 * y1
+        y4 = y4 - l42 * y2
+        y4 = y4 - l43 * y3
+        y5 = y5 - l50 * y0
+        y5 = y5 - l51 * y1
+        y5 = y5 - l52 * y2
+        y5 = y5 - l53 * y3
+        y5 = y5 - l54 * y4
+        rows[12 * BLOCK + b] = y0 * y0 * r0 + y1 * y1 * r1 + y2 * y2 * r2 + y3 * y3 * r3 + y4 * y4 * r4 + y5 * y5 * r5
+        rows[13 * BLOCK + b] = r0 * r1 * r2 * r3 * r4 * r5
+    for b in range(BLOCK):
+        halves = logarithm(rows[13 * BLOCK + b]) - rows[12 * BLOCK + b]
+        term[b] = constant + 0.5 * halves
+
+
+@compile_rows
+def _moments_diagonal(k, rows, term, weight, means, shapes, zeroth, first, second):  # type: ignore[no-untyped-def]
+    m0 = means[k, 0]
+    m1 = means[k, 1]
+    m2 = means[k, 2]
+    m3 = means[k, 3]
+    m4 = means[k, 4]
+    m5 = means[k, 5]
+    v0 = shapes[k, 0]
+    v1 = shapes[k, 1]
+    v2 = shapes[k, 2]
+    v3 = shapes[k, 3]
+    v4 = shapes[k, 4]
+    v5 = shapes[k, 5]
+    v6 = shapes[k, 6]
+    v7 = shapes[k, 7]
+    v8 = shapes[k, 8]
+    v9 = shapes[k, 9]
+    v10 = shapes[k, 10]
+    v11 = shapes[k, 11]
+    v12 = shapes[k, 12]
+    v13 = shapes[k, 13]
+    v14 = shapes[k, 14]
+    v15 = shapes[k, 15]
+    v16 = shapes[k, 16]
+    v17 = shapes[k, 17]
+    v18 = shapes[k, 18]
+    v19 = shapes[k, 19]
+    v20 = shapes[k, 20]
+    a = 0.0
+    h0 = 0.0
+    h1 = 0.0
+    h2 = 0.0
+    h3 = 0.0
+    h4 = 0.0
+    h5 = 0.0
+    g00 = 0.0
+    g10 = 0.0
+    g11 = 0.0
+    g20 = 0.0
+    g21 = 0.0
+    g22 = 0.0
+    g30 = 0.0
+    g31 = 0.0
+    g32 = 0.0
+    g33 = 0.0
+    g40 = 0.0
+    g41 = 0.0
+    g42 = 0.0
+    g43 = 0.0
+    g44 = 0.0
+    g50 = 0.0
+    g51 = 0.0
+    g52 = 0.0
+    g53 = 0.0
+    g54 = 0.0
+    g55 = 0.0
+    for b in range(BLOCK):
+        t00 = v0 + rows[6 * BLOCK + b]
+        t10 = v1
+        t11 = v2 + rows[7 * BLOCK + b]
+        t20 = v3
+        t21 = v4
+        t22 = v5 + rows[8 * BLOCK + b]
+        t30 = v6
+        t31 = v7
+        t32 = v8
+        t33 = v9 + rows[9 * BLOCK + b]
+        t40 = v10
+        t41 = v11
+        t42 = v12
+        t43 = v13
+        t44 = v14 + rows[10 * BLOCK + b]
+        t50 = v15
+        t51 = v16
+        t52 = v17
+        t53 = v18
+        t54 = v19
+        t55 = v20 + rows[11 * BLOCK + b]
+        r0 = 1.0 / t00
+        l10 = t10 * r0
+        l20 = t20 * r0
+        l30 = t30 * r0
+        l40 = t40 * r0
+        l50 = t50 * r0
+        t11 = t11 - l10 * t10
+        t21 = t21 - l20 * t10
+        t22 = t22 - l20 * t20
+        t31 = t31 - l30 * t10
+        t32 = t32 - l30 * t20
+        t33 = t33 - l30 * t30
+        t41 = t41 - l40 * t10
+        t42 = t42 - l40 * t20
+        t43 = t43 - l40 * t30
+        t44 = t44 - l40 * t40
+        t51 = t51 - l50 * t10
+        t52 = t52 - l50 * t20
+        t53 = t53 - l50 * t30
+        t54 = t54 - l50 * t40
+        t55 = t55 - l50 * t50
+        r1 = 1.0 / t11
+        l21 = t21 * r1
+        l31 = t31 * r1
+        l41 = t41 * r1
+        l51 = t51 * r1
+        t22 = t22 - l21 * t21
+        t32 = t32 - l31 * t21
+        t33 = t33 - l31 * t31
+        t42 = t42 - l41 * t21
+        t43 = t43 - l41 * t31
+        t44 = t44 - l41 * t41
+        t52 = t52 - l51 * t21
+        t53 = t53 - l51 * t31
+        t54 = t54 - l51 * t41
+        t55 = t55 - l51 * t51
+        r2 = 1.0 / t22
+        l32 = t32 * r2
+        l42 = t42 * r2
+        l52 = t52 * r2
+        t33 = t33 - l32 * t32
+        t43 = t43 - l42 * t32
+        t44 = t44 - l42 * t42
+        t53 = t53 - l52 * t32
+        t54 = t54 - l52 * t42
+        t55 = t55 - l52 * t52
+        r3 = 1.0 / t33
+        l43 = t43 * r3
+        l53 = t53 * r3
+        t44 = t44 - l43 * t43
+        t54 = t54 - l53 * t43
+        t55 = t55 - l53 * t53
+        r4 = 1.0 / t44
+        l54 = t54 * r4
+        t55 = t55 - l54 * t54
+        r5 = 1.0 / t55
+        y0 = rows[0 * BLOCK + b] - m0
+        y1 = rows[1 * BLOCK + b] - m1
+        y2 = rows[2 * BLOCK + b] - m2
+        y3 = rows[3 * BLOCK + b] - m3
+        y4 = rows[4 * BLOCK + b] - m4
+        y5 = rows[5 * BLOCK + b] - m5
+        y1 = y1 - l10 * y0
+        y2 = y2 - l20 * y0
+        y2 = y2 - l21 * y1
+        y3 = y3 - l30 * y0
+        y3 = y3 - l31 * y1
+        y3 = y3 - l32 * y2
+        y4 = y4 - l40 * y0
+        y4 = y4 - l41 * y1
+        y4 = y4 - l42 * y2
+        y4 = y4 - l43 * y3
+        y5 = y5 - l50 * y0
+        y5 = y5 - l51 * y1
+        y5 = y5 - l52 * y2
+        y5 = y5 - l53 * y3
+        y5 = y5 - l54 * y4
+        n10 = -(l10)
+        n20 = -(l20 + l21 * n10)
+        n30 = -(l30 + l31 * n10 + l32 * n20)
+        n40 = -(l40 + l41 * n10 + l42 * n20 + l43 * n30)
+        n50 = -(l50 + l51 * n10 + l52 * n20 + l53 * n30 + l54 * n40)
+        n21 = -(l21)
+        n31 = -(l31 + l32 * n21)
+        n41 = -(l41 + l42 * n21 + l43 * n31)
+        n51 = -(l51 + l52 * n21 + l53 * n31 + l54 * n41)
+        n32 = -(l32)
+        n42 = -(l42 + l43 * n32)
+        n52 = -(l52 + l53 * n32 + l54 * n42)
+        n43 = -(l43)
+        n53 = -(l53 + l54 * n43)
+        n54 = -(l54)
+        q = term[b] * weight[b]
+        a = add_free(a, q)
+        z0 = r0 * y0
+        z1 = r1 * y1
+        z2 = r2 * y2
+        z3 = r3 * y3
+        z4 = r4 * y4
+        z5 = r5 * y5
+        u0 = z0 + n10 * z1 + n20 * z2 + n30 * z3 + n40 * z4 + n50 * z5
+        u1 = z1 + n21 * z2 + n31 * z3 + n41 * z4 + n51 * z5
+        u2 = z2 + n32 * z3 + n42 * z4 + n52 * z5
+        u3 = z3 + n43 * z4 + n53 * z5
+        u4 = z4 + n54 * z5
+        u5 = z5
+        e0 = q * r0
+        e1 = q * r1
+        e2 = q * r2
+        e3 = q * r3
+        e4 = q * r4
+        e5 = q * r5
+        o10 = e1 * n10
+        o20 = e2 * n20
+        o21 = e2 * n21
+        o30 = e3 * n30
+        o31 = e3 * n31
+        o32 = e3 * n32
+        o40 = e4 * n40
+        o41 = e4 * n41
+        o42 = e4 * n42
+        o43 = e4 * n43
+        o50 = e5 * n50
+        o51 = e5 * n51
+        o52 = e5 * n52
+        o53 = e5 * n53
+        o54 = e5 * n54
+        f0 = q * u0
+        h0 = add_free(h0, f0)
+        g00 = add_free(g00, f0 * u0 - e0 - o10 * n10 - o20 * n20 - o30 * n30 - o40 * n40 - o50 * n50)
+        f1 = q * u1
+        h1 = add_free(h1, f1)
+        g10 = add_free(g10, f1 * u0 - o10 - o21 * n20 - o31 * n30 - o41 * n40 - o51 * n50)
+        g11 = add_free(g11, f1 * u1 - e1 - o21 * n21 - o31 * n31 - o41 * n41 - o51 * n51)
+        f2 = q * u2
+        h2 = add_free(h2, f2)
+        g20 = add_free(g20, f2 * u0 - o20 - o32 * n30 - o42 * n40 - o52 * n50)
+        g21 = add_free(g21, f2 * u1 - o21 - o32 * n31 - o42 * n41 - o52 * n51)
+        g22 = add_free(g22, f2 * u2 - e2 - o32 * n32 - o42 * n42 - o52 * n52)
+        f3 = q * u3
+        h3 = add_free(h3, f3)
+        g30 = add_free(g30, f3 * u0 - o30 - o43 * n40 - o53 * n50)
+        g31 = add_free(g31, f3 * u1 - o31 - o43 * n41 - o53 * n51)
+        g32 = add_free(g32, f3 * u2 - o32 - o43 * n42 - o53 * n52)
+        g33 = add_free(g33, f3 * u3 - e3 - o43 * n43 - o53 * n53)
+        f4 = q * u4
+        h4 = add_free(h4, f4)
+        g40 = add_free(g40, f4 * u0 - o40 - o54 * n50)
+        g41 = add_free(g41, f4 * u1 - o41 - o54 * n51)
+        g42 = add_free(g42, f4 * u2 - o42 - o54 * n52)
+        g43 = add_free(g43, f4 * u3 - o43 - o54 * n53)
+        g44 = add_free(g44, f4 * u4 - e4 - o54 * n54)
+        f5 = q * u5
+        h5 = add_free(h5, f5)
+        g50 = add_free(g50, f5 * u0 - o50)
+        g51 = add_free(g51, f5 * u1 - o51)
+        g52 = add_free(g52, f5 * u2 - o52)
+        g53 = add_free(g53, f5 * u3 - o53)
+        g54 = add_free(g54, f5 * u4 - o54)
+        g55 = add_free(g55, f5 * u5 - e5)
+    zeroth[k] += a
+    first[k, 0] += h0
+    first[k, 1] += h1
+    first[k, 2] += h2
+    first[k, 3] += h3
+    first[k, 4] += h4
+    first[k, 5] += h5
+    second[k, 0] += g00
+    second[k, 1] += g10
+    second[k, 2] += g11
+    second[k, 3] += g20
+    second[k, 4] += g21
+    second[k, 5] += g22
+    second[k, 6] += g30
+    second[k, 7] += g31
+    second[k, 8] += g32
+    second[k, 9] += g33
+    second[k, 10] += g40
+    second[k, 11] += g41
+    second[k, 12] += g42
+    second[k, 13] += g43
+    second[k, 14] += g44
+    second[k, 15] += g50
+    second[k, 16] += g51
+    second[k, 17] += g52
+    second[k, 18] += g53
+    second[k, 19] += g54
+    second[k, 20] += g55
+
+
+@compile_rows
+def _bounds_diagonal(listed, n, low, high, noise_low, noise_high, constants, means, shapes, upper, lower, tile):  # type: ignore[no-untyped-def]
+    c0 = 0.5 * (low[0] + high[0])
+    c1 = 0.5 * (low[1] + high[1])
+    c2 = 0.5 * (low[2] + high[2])
+    c3 = 0.5 * (low[3] + high[3])
+    c4 = 0.5 * (low[4] + high[4])
+    c5 = 0.5 * (low[5] + high[5])
+    w0 = 0.5 * (high[0] - low[0])
+    w1 = 0.5 * (high[1] - low[1])
+    w2 = 0.5 * (high[2] - low[2])
+    w3 = 0.5 * (high[3] - low[3])
+    w4 = 0.5 * (high[4] - low[4])
+    w5 = 0.5 * (high[5] - low[5])
+    o0, q0 = noise_low[0], noise_high[0]
+    o1, q1 = noise_low[1], noise_high[1]
+    o2, q2 = noise_low[2], noise_high[2]
+    o3, q3 = noise_low[3], noise_high[3]
+    o4, q4 = noise_low[4], noise_high[4]
+    o5, q5 = noise_low[5], noise_high[5]
+    for first in range(0, n, TILE):
+        for t in range(TILE):
+            k = listed[min(first + t, n - 1)]
+            tile[0 * TILE + t] = means[k, 0]
+            tile[1 * TILE + t] = means[k, 1]
+            tile[2 * TILE + t] = means[k, 2]
+            tile[3 * TILE + t] = means[k, 3]
+            tile[4 * TILE + t] = means[k, 4]
+            tile[5 * TILE + t] = means[k, 5]
+            tile[6 * TILE + t] = shapes[k, 0]
+            tile[7 * TILE + t] = shapes[k, 1]
+            tile[8 * TILE + t] = shapes[k, 2]
+            tile[9 * TILE + t] = shapes[k, 3]
+            tile[10 * TILE + t] = shapes[k, 4]
+            tile[11 * TILE + t] = shapes[k, 5]
+            tile[12 * TILE + t] = shapes[k, 6]
+            tile[13 * TILE + t] = shapes[k, 7]
+            tile[14 * TILE + t] = shapes[k, 8]
+            tile[15 * TILE + t] = shapes[k, 9]
+            tile[16 * TILE + t] = shapes[k, 10]
+            tile[17 * TILE + t] = shapes[k, 11]
+            tile[18 * TILE + t] = shapes[k, 12]
+            tile[19 * TILE + t] = shapes[k, 13]
+            tile[20 * TILE + t] = shapes[k, 14]
+            tile[21 * TILE + t] = shapes[k, 15]
+            tile[22 * TILE + t] = shapes[k, 16]
+            tile[23 * TILE + t] = shapes[k, 17]
+            tile[24 * TILE + t] = shapes[k, 18]
+            tile[25 * TILE + t] = shapes[k, 19]
+            tile[26 * TILE + t] = shapes[k, 20]
+        for t in range(TILE):
+            t00 = tile[6 * TILE + t] + q0
+            t10 = tile[7 * TILE + t]
+            t11 = tile[8 * TILE + t] + q1
+            t20 = tile[9 * TILE + t]
+            t21 = tile[10 * TILE + t]
+            t22 = tile[11 * TILE + t] + q2
+            t30 = tile[12 * TILE + t]
+            t31 = tile[13 * TILE + t]
+            t32 = tile[14 * TILE + t]
+            t33 = tile[15 * TILE + t] + q3
+            t40 = tile[16 * TILE + t]
+            t41 = tile[17 * TILE + t]
+            t42 = tile[18 * TILE + t]
+            t43 = tile[19 * TILE + t]
+            t44 = tile[20 * TILE + t] + q4
+            t50 = tile[21 * TILE + t]
+            t51 = tile[22 * TILE + t]
+            t52 = tile[23 * TILE + t]
+            t53 = tile[24 * TILE + t]
+            t54 = tile[25 * TILE + t]
+            t55 = tile[26 * TILE + t] + q5
+            r0 = 1.0 / t00
+            l10 = t10 * r0
+            l20 = t20 * r0
+            l30 = t30 * r0
+            l40 = t40 * r0
+            l50 = t50 * r0
+            t11 = t11 - l10 * t10
+            t21 = t21 - l20 * t10
+            t22 = t22 - l20 * t20
+            t31 = t31 - l30 * t10
+            t32 = t32 - l30 * t20
+            t33 = t33 - l30 * t30
+            t41 = t41 - l40 * t10
+            t42 = t42 - l40 * t20
+            t43 = t43 - l40 * t30
+            t44 = t44 - l40 * t40
+            t51 = t51 - l50 * t10
+            t52 = t52 - l50 * t20
+            t53 = t53 - l50 * t30
+            t54 = t54 - l50 * t40
+            t55 = t55 - l50 * t50
+            r1 = 1.0 / t11
+            l21 = t21 * r1
+            l31 = t31 * r1
+            l41 = t41 * r1
+            l51 = t51 * r1
+            t22 = t22 - l21 * t21
+            t32 = t32 - l31 * t21
+            t33 = t33 - l31 * t31
+            t42 = t42 - l41 * t21
+            t43 = t43 - l41 * t31
+            t44 = t44 - l41 * t41
+            t52 = t52 - l51 * t21
+            t53 = t53 - l51 * t31
+            t54 = t54 - l51 * t41
+            t55 = t55 - l51 * t51
+            r2 = 1.0 / t22
+            l32 = t32 * r2
+            l42 = t42 * r2
+            l52 = t52 * r2
+            t33 = t33 - l32 * t32
+            t43 = t43 - l42 * t32
+            t44 = t44 - l42 * t42
+            t53 = t53 - l52 * t32
+            t54 = t54 - l52 * t42
+            t55 = t55 - l52 * t52
+            r3 = 1.0 / t33
+            l43 = t43 * r3
+            l53 = t53 * r3
+            t44 = t44 - l43 * t43
+            t54 = t54 - l53 * t43
+            t55 = t55 - l53 * t53
+            r4 = 1.0 / t44
+            l54 = t54 * r4
+            t55 = t55 - l54 * t54
+            r5 = 1.0 / t55
+            y0 = c0 - tile[0 * TILE + t]
+            y1 = c1 - tile[1 * TILE + t]
+            y2 = c2 - tile[2 * TILE + t]
+            y3 = c3 - tile[3 * TILE + t]
+            y4 = c4 - tile[4 * TILE + t]
+            y5 = c5 - tile[5 * TILE + t]
+            y1 = y1 - l10 * y0
+            y2 = y2 - l20 * y0
+            y2 = y2 - l21 * y1
+            y3 = y3 - l30 * y0
+            y3 = y3 - l31 * y1
+            y3 = y3 - l32 * y2
+            y4 = y4 - l40 * y0
+            y4 = y4 - l41 * y1
+            y4 = y4 - l42 * y2
+            y4 = y4 - l43 * y3
+            y5 = y5 - l50 * y0
+            y5 = y5 - l51 * y1
+            y5 = y5 - l52 * y2
+            y5 = y5 - l53 * y3
+            y5 = y5 - l54 * y4
+            n10 = -(l10)
+            n20 = -(l20 + l21 * n10)
+            n30 = -(l30 + l31 * n10 + l32 * n20)
+            n40 = -(l40 + l41 * n10 + l42 * n20 + l43 * n30)
+            n50 = -(l50 + l51 * n10 + l52 * n20 + l53 * n30 + l54 * n40)
+            n21 = -(l21)
+            n31 = -(l31 + l32 * n21)
+            n41 = -(l41 + l42 * n21 + l43 * n31)
+            n51 = -(l51 + l52 * n21 + l53 * n31 + l54 * n41)
+            n32 = -(l32)
+            n42 = -(l42 + l43 * n32)
+            n52 = -(l52 + l53 * n32 + l54 * n42)
+            n43 = -(l43)
+            n53 = -(l53 + l54 * n43)
+            n54 = -(l54)
+            y0 = abs(y0)
+            y1 = abs(y1)
+            y2 = abs(y2)
+            y3 = abs(y3)
+            y4 = abs(y4)
+            y5 = abs(y5)
+            s0 = abs(1.0) * w0
+            s1 = abs(n10) * w0 + abs(1.0) * w1
+            s2 = abs(n20) * w0 + abs(n21) * w1 + abs(1.0) * w2
+            s3 = abs(n30) * w0 + abs(n31) * w1 + abs(n32) * w2 + abs(1.0) * w3
+            s4 = abs(n40) * w0 + abs(n41) * w1 + abs(n42) * w2 + abs(n43) * w3 + abs(1.0) * w4
+            s5 = abs(n50) * w0 + abs(n51) * w1 + abs(n52) * w2 + abs(n53) * w3 + abs(n54) * w4 + abs(1.0) * w5
+            p0 = max(y0 - s0, 0.0)
+            p1 = max(y1 - s1, 0.0)
+            p2 = max(y2 - s2, 0.0)
+            p3 = max(y3 - s3, 0.0)
+            p4 = max(y4 - s4, 0.0)
+            p5 = max(y5 - s5, 0.0)
+            near = p0 * p0 * r0 + p1 * p1 * r1 + p2 * p2 * r2 + p3 * p3 * r3 + p4 * p4 * r4 + p5 * p5 * r5
+            small = r0 * r1 * r2 * r3 * r4 * r5
+            t00 = tile[6 * TILE + t] + o0
+            t10 = tile[7 * TILE + t]
+            t11 = tile[8 * TILE + t] + o1
+            t20 = tile[9 * TILE + t]
+            t21 = tile[10 * TILE + t]
+            t22 = tile[11 * TILE + t] + o2
+            t30 = tile[12 * TILE + t]
+            t31 = tile[13 * TILE + t]
+            t32 = tile[14 * TILE + t]
+            t33 = tile[15 * TILE + t] + o3
+            t40 = tile[16 * TILE + t]
+            t41 = tile[17 * TILE + t]
+            t42 = tile[18 * TILE + t]
+            t43 = tile[19 * TILE + t]
+            t44 = tile[20 * TILE + t] + o4
+            t50 = tile[21 * TILE + t]
+            t51 = tile[22 * TILE + t]
+            t52 = tile[23 * TILE + t]
+            t53 = tile[24 * TILE + t]
+            t54 = tile[25 * TILE + t]
+            t55 = tile[26 * TILE + t] + o5
+            r0 = 1.0 / t00
+            l10 = t10 * r0
+            l20 = t20 * r0
+            l30 = t30 * r0
+            l40 = t40 * r0
+            l50 = t50 * r0
+            t11 = t11 - l10 * t10
+            t21 = t21 - l20 * t10
+            t22 = t22 - l20 * t20
+            t31 = t31 - l30 * t10
+            t32 = t32 - l30 * t20
+            t33 = t33 - l30 * t30
+            t41 = t41 - l40 * t10
+            t42 = t42 - l40 * t20
+            t43 = t43 - l40 * t30
+            t44 = t44 - l40 * t40
+            t51 = t51 - l50 * t10
+            t52 = t52 - l50 * t20
+            t53 = t53 - l50 * t30
+            t54 = t54 - l50 * t40
+            t55 = t55 - l50 * t50
+            r1 = 1.0 / t11
+            l21 = t21 * r1
+            l31 = t31 * r1
+            l41 = t41 * r1
+            l51 = t51 * r1
+            t22 = t22 - l21 * t21
+            t32 = t32 - l31 * t21
+            t33 = t33 - l31 * t31
+            t42 = t42 - l41 * t21
+            t43 = t43 - l41 * t31
+            t44 = t44 - l41 * t41
+            t52 = t52 - l51 * t21
+            t53 = t53 - l51 * t31
+            t54 = t54 - l51 * t41
+            t55 = t55 - l51 * t51
+            r2 = 1.0 / t22
+            l32 = t32 * r2
+            l42 = t42 * r2
+            l52 = t52 * r2
+            t33 = t33 - l32 * t32
+            t43 = t43 - l42 * t32
+            t44 = t44 - l42 * t42
+            t53 = t53 - l52 * t32
+            t54 = t54 - l52 * t42
+            t55 = t55 - l52 * t52
+            r3 = 1.0 / t33
+            l43 = t43 * r3
+            l53 = t53 * r3
+            t44 = t44 - l43 * t43
+            t54 = t54 - l53 * t43
+            t55 = t55 - l53 * t53
+            r4 = 1.0 / t44
+            l54 = t54 * r4
+            t55 = t55 - l54 * t54
+            r5 = 1.0 / t55
+            y0 = c0 - tile[0 * TILE + t]
+            y1 = c1 - tile[1 * TILE + t]
+            y2 = c2 - tile[2 * TILE + t]
+            y3 = c3 - tile[3 * TILE + t]
+            y4 = c4 - tile[4 * TILE + t]
+            y5 = c5 - tile[5 * TILE + t]
+            y1 = y1 - l10 * y0
+            y2 = y2 - l20 * y0
+            y2 = y2 - l21 * y1
+            y3 = y3 - l30 * y0
+            y3 = y3 - l31 * y1
+            y3 = y3 - l32 * y2
+            y4 = y4 - l40 * y0
+            y4 = y4 - l41 * y1
+            y4 = y4 - l42 * y2
+            y4 = y4 - l43 * y3
+            y5 = y5 - l50 * y0
+            y5 = y5 - l51 * y1
+            y5 = y5 - l52 * y2
+            y5 = y5 - l53 * y3
+            y5 = y5 - l54 * y4
+            n10 = -(l10)
+            n20 = -(l20 + l21 * n10)
+            n30 = -(l30 + l31 * n10 + l32 * n20)
+            n40 = -(l40 + l41 * n10 + l42 * n20 + l43 * n30)
+            n50 = -(l50 + l51 * n10 + l52 * n20 + l53 * n30 + l54 * n40)
+            n21 = -(l21)
+            n31 = -(l31 + l32 * n21)
+            n41 = -(l41 + l42 * n21 + l43 * n31)
+            n51 = -(l51 + l52 * n21 + l53 * n31 + l54 * n41)
+            n32 = -(l32)
+            n42 = -(l42 + l43 * n32)
+            n52 = -(l52 + l53 * n32 + l54 * n42)
+            n43 = -(l43)
+            n53 = -(l53 + l54 * n43)
+            n54 = -(l54)
+            y0 = abs(y0)
+            y1 = abs(y1)
+            y2 = abs(y2)
+            y3 = abs(y3)
+            y4 = abs(y4)
+            y5 = abs(y5)
+            s0 = abs(1.0) * w0
+            s1 = abs(n10) * w0 + abs(1.0) * w1
+            s2 = abs(n20) * w0 + abs(n21) * w1 + abs(1.0) * w2
+            s3 = abs(n30) * w0 + abs(n31) * w1 + abs(n32) * w2 + abs(1.0) * w3
+            s4 = abs(n40) * w0 + abs(n41) * w1 + abs(n42) * w2 + abs(n43) * w3 + abs(1.0) * w4
+            s5 = abs(n50) * w0 + abs(n51) * w1 + abs(n52) * w2 + abs(n53) * w3 + abs(n54) * w4 + abs(1.0) * w5
+            p0 = y0 + s0
+            p1 = y1 + s1
+            p2 = y2 + s2
+            p3 = y3 + s3
+            p4 = y4 + s4
+            p5 = y5 + s5
+            far = p0 * p0 * r0 + p1 * p1 * r1 + p2 * p2 * r2 + p3 * p3 * r3 + p4 * p4 * r4 + p5 * p5 * r5
+            large = r0 * r1 * r2 * r3 * r4 * r5
+            tile[27 * TILE + t] = near - logarithm(large)
+            tile[28 * TILE + t] = far - logarithm(small)
+        for t in range(min(TILE, n - first)):
+            upper[first + t] = constants[listed[first + t]] - 0.5 * tile[27 * TILE + t]
+            lower[first + t] = constants[listed[first + t]] - 0.5 * tile[28 * TILE + t]
+
+
+@compile_rows
+def _survivors_diagonal(listed, n, low, high, noise_low, noise_high, constants, means, shapes, share, upper, lower, tile, kept):  # type: ignore[no-untyped-def]
+    _bounds_diagonal(listed, n, low, high, noise_low, noise_high, constants, means, shapes, upper, lower, tile)
+    known = -math.inf
+    for i in range(n):
+        known = max(known, lower[i])
+    n_kept, most = 0, -math.inf
+    for i in range(n):
+        if upper[i] < known + share:
+            most = max(most, upper[i])
+        else:
+            kept[n_kept], upper[n_kept] = listed[i], upper[i]
+            n_kept += 1
+    return n_kept, (n - n_kept) * math.exp(most - known) if n_kept < n else 0.0
+
+
+@compile_rows
+def _evaluate_diagonal(kept, upper, n, rows, constants, means, shapes, share, terms, slots, top):  # type: ignore[no-untyped-def]
+    n_slots, n_out, most, known = 0, 0, -math.inf, lowest(top)
+    for i in range(n):
+        if i < FRONT:
+            best = i
+            for j in range(i + 1, n):
+                best = j if upper[j] > upper[best] else best
+            kept[i], kept[best] = kept[best], kept[i]
+            upper[i], upper[best] = upper[best], upper[i]
+        if upper[i] < known + share:
+            most = max(most, upper[i])
+            n_out += 1
+            continue
+        k = kept[i]
+        _densities_diagonal(k, rows, means, shapes, constants[k], terms[n_slots])
+        for b in range(BLOCK):
+            top[b] = max(top[b], terms[n_slots, b])
+        slots[n_slots] = k
+        n_slots += 1
+        if share > -math.inf and i + 1 < n:
+            known = lowest(top)
+    return n_slots, n_out * math.exp(most - known) if n_out else 0.0
+
+
+@compile_rows
+def statistics_diagonal(values, noise, weights, extra, constants, means, shapes, low, high, noise_low, noise_high, starts, share, zeroth, first, second, log_density, account):  # type: ignore[no-untyped-def]
+    n_components, n_extra = len(means), extra.shape[1]
+    n_levels = (len(starts) - FINEST) // 2 if share > -math.inf else 0
+    rows, terms = np.empty(14 * BLOCK), np.empty((n_components, BLOCK))
+    extras, slots = np.empty((n_extra, BLOCK)), np.empty(n_components, np.intp)
+    weight, top, total = np.empty(BLOCK), np.empty(BLOCK), np.empty(BLOCK)
+    kept, upper = np.empty((n_levels + 1, n_components), np.intp), np.zeros(n_components)
+    counts, lost, lower = np.zeros(n_levels + 1, np.intp), np.zeros(n_levels + 1), np.empty(n_components)
+    tile = np.empty(29 * TILE)
+    kept[n_levels] = np.arange(n_components)
+    counts[n_levels] = n_components
+    for block in range((len(values) + BLOCK - 1) // BLOCK):
+        start = block * BLOCK
+        load_rows(values, start, rows, 0, 6, BLOCK)
+        load_rows(noise, start, rows, 6, 6, BLOCK)
+        block_weight = load_weights(weights, start, weight)
+        load_terms(extra, start, extras, top)
+        for level in range(n_levels - 1, -1, -1):
+            if block % (1 << (2 * level)) == 0:
+                node, above = starts[FINEST + 2 * level] + (block >> (2 * level)), level + 1
+                counts[level], more = _survivors_diagonal(kept[above], counts[above], low[node], high[node], noise_low[node], noise_high[node], constants, means, shapes, share, upper, lower, tile, kept[level])
+                lost[level] = lost[above] + more
+        n_slots, left_out = _evaluate_diagonal(kept[0], upper, counts[0], rows, constants, means, shapes, share, terms, slots, top)
+        left_out += lost[0]
+        total[:] = 0.0
+        for slot in range(n_slots):
+            if share > -math.inf:
+                nearest = least_gap(top, terms[slot])
+                if -nearest < share:
+                    left_out += math.exp(-nearest)
+                    slots[slot] = -1
+                    continue
+            for b in range(BLOCK):
+                terms[slot, b] = exponential(terms[slot, b] - top[b])
+            for b in range(BLOCK):
+                total[b] += terms[slot, b]
+        for j in range(n_extra):
+            for b in range(BLOCK):
+                extras[j, b] = exponential(extras[j, b] - top[b])
+                total[b] += extras[j, b]
+        for b in range(BLOCK):
+            weight[b] /= total[b]
+            top[b] += logarithm(total[b])
+        store_row(top, start, log_density)
+        for j in range(n_extra):
+            zeroth[n_components + j] += dot(extras[j], weight)
+        for slot in range(n_slots):
+            if slots[slot] >= 0:
+                _moments_diagonal(slots[slot], rows, terms[slot], weight, means, shapes, zeroth, first, second)
+        account[0] += n_slots * min(BLOCK, len(values) - start)
+        account[1] += block_weight * left_out
+
+
+@compile_rows
+def log_terms_diagonal(values, noise, constants, means, shapes, out):  # type: ignore[no-untyped-def]
+    rows, term = np.empty(14 * BLOCK), np.empty(BLOCK)
+    for start in range(0, len(values), BLOCK):
+        load_rows(values, start, rows, 0, 6, BLOCK)
+        load_rows(noise, start, rows, 6, 6, BLOCK)
+        for k in range(len(means)):
+            _densities_diagonal(k, rows, means, shapes, constants[k], term)
+            store_row(term, start, out[k])
+
+
+@compile_rows
+def _densities_full(k, rows, means, shapes, constant, term):  # type: ignore[no-untyped-def]
+    m0 = means[k, 0]
+    m1 = means[k, 1]
+    m2 = means[k, 2]
+    m3 = means[k, 3]
+    m4 = means[k, 4]
+    m5 = means[k, 5]
+    v0 = shapes[k, 0]
+    v1 = shapes[k, 1]
+    v2 = shapes[k, 2]
+    v3 = shapes[k, 3]
+    v4 = shapes[k, 4]
+    v5 = shapes[k, 5]
+    v6 = shapes[k, 6]
+    v7 = shapes[k, 7]
+    v8 = shapes[k, 8]
+    v9 = shapes[k, 9]
+    v10 = shapes[k, 10]
+    v11 = shapes[k, 11]
+    v12 = shapes[k, 12]
+    v13 = shapes[k, 13]
+    v14 = shapes[k, 14]
+    v15 = shapes[k, 15]
+    v16 = shapes[k, 16]
+    v17 = shapes[k, 17]
+    v18 = shapes[k, 18]
+    v19 = shapes[k, 19]
+    v20 = shapes[k, 20]
+    for b in range(BLOCK):
+        t00 = v0 + rows[6 * BLOCK + b]
+        t10 = v1 + rows[7 * BLOCK + b]
+        t11 = v2 + rows[8 * BLOCK + b]
+        t20 = v3 + rows[9 * BLOCK + b]
+        t21 = v4 + rows[10 * BLOCK + b]
+        t22 = v5 + rows[11 * BLOCK + b]
+        t30 = v6 + rows[12 * BLOCK + b]
+        t31 = v7 + rows[13 * BLOCK + b]
+        t32 = v8 + rows[14 * BLOCK + b]
+        t33 = v9 + rows[15 * BLOCK + b]
+        t40 = v10 + rows[16 * BLOCK + b]
+        t41 = v11 + rows[17 * BLOCK + b]
+        t42 = v12 + rows[18 * BLOCK + b]
+        t43 = v13 + rows[19 * BLOCK + b]
+        t44 = v14 + rows[20 * BLOCK + b]
+        t50 = v15 + rows[21 * BLOCK + b]
+        t51 = v16 + rows[22 * BLOCK + b]
+        t52 = v17 + rows[23 * BLOCK + b]
+        t53 = v18 + rows[24 * BLOCK + b]
+        t54 = v19 + rows[25 * BLOCK + b]
+        t55 = v20 + rows[26 * BLOCK + b]
+        r0 = 1.0 / t00
+        l10 = t10 * r0
+        l20 = t20 * r0
+        l30 = t30 * r0
+        l40 = t40 * r0
+        l50 = t50 * r0
+        t11 = t11 - l10 * t10
+        t21 = t21 - l20 * t10
+        t22 = t22 - l20 * t20
+        t31 = t31 - l30 * t10
+        t32 = t32 - l30 * t20
+        t33 = t33 - l30 * t30
+        t41 = t41 - l40 * t10
+        t42 = t42 - l40 * t20
+        t43 = t43 - l40 * t30
+        t44 = t44 - l40 * t40
+        t51 = t51 - l50 * t10
+        t52 = t52 - l50 * t20
+        t53 = t53 - l50 * t30
+        t54 = t54 - l50 * t40
+        t55 = t55 - l50 * t50
+        r1 = 1.0 / t11
+        l21 = t21 * r1
+        l31 = t31 * r1
+        l41 = t41 * r1
+        l51 = t51 * r1
+        t22 = t22 - l21 * t21
+        t32 = t32 - l31 * t21
+        t33 = t33 - l31 * t31
+        t42 = t42 - l41 * t21
+        t43 = t43 - l41 * t31
+        t44 = t44 - l41 * t41
+        t52 = t52 - l51 * t21
+        t53 = t53 - l51 * t31
+        t54 = t54 - l51 * t41
+        t55 = t55 - l51 * t51
+        r2 = 1.0 / t22
+        l32 = t32 * r2
+        l42 = t42 * r2
+        l52 = t52 * r2
+        t33 = t33 - l32 * t32
+        t43 = t43 - l42 * t32
+        t44 = t44 - l42 * t42
+        t53 = t53 - l52 * t32
+        t54 = t54 - l52 * t42
+        t55 = t55 - l52 * t52
+        r3 = 1.0 / t33
+        l43 = t43 * r3
+        l53 = t53 * r3
+        t44 = t44 - l43 * t43
+        t54 = t54 - l53 * t43
+        t55 = t55 - l53 * t53
+        r4 = 1.0 / t44
+        l54 = t54 * r4
+        t55 = t55 - l54 * t54
+        r5 = 1.0 / t55
+        y0 = rows[0 * BLOCK + b] - m0
+        y1 = rows[1 * BLOCK + b] - m1
+        y2 = rows[2 * BLOCK + b] - m2
+        y3 = rows[3 * BLOCK + b] - m3
+        y4 = rows[4 * BLOCK + b] - m4
+        y5 = rows[5 * BLOCK + b] - m5
+        y1 = y1 - l10 * y0
+        y2 = y2 - l20 * y0
+        y2 = y2 - l21 * y1
+        y3 = y3 - l30 * y0
+        y3 = y3 - l31 * y1
+        y3 = y3 - l32 * y2
+        y4 = y4 - l40 * y0
+        y4 = y4 - l41 * y1
+        y4 = y4 - l42 * y2
+        y4 = y4 - l43 * y3
+        y5 = y5 - l50 * y0
+        y5 = y5 - l51 * y1
+        y5 = y5 - l52 * y2
+        y5 = y5 - l53 * y3
+        y5 = y5 - l54 * y4
+        rows[27 * BLOCK + b] = y0 * y0 * r0 + y1 * y1 * r1 + y2 * y2 * r2 + y3 * y3 * r3 + y4 * y4 * r4 + y5 * y5 * r5
+        rows[28 * BLOCK + b] = r0 * r1 * r2 * r3 * r4 * r5
+    for b in range(BLOCK):
+        halves = logarithm(rows[28 * BLOCK + b]) - rows[27 * BLOCK + b]
+        term[b] = constant + 0.5 * halves
+
+
+@compile_rows
+def _moments_full(k, rows, term, weight, means, shapes, zeroth, first, second):  # type: ignore[no-untyped-def]
+    m0 = means[k, 0]
+    m1 = means[k, 1]
+    m2 = means[k, 2]
+    m3 = means[k, 3]
+    m4 = means[k, 4]
+    m5 = means[k, 5]
+    v0 = shapes[k, 0]
+    v1 = shapes[k, 1]
+    v2 = shapes[k, 2]
+    v3 = shapes[k, 3]
+    v4 = shapes[k, 4]
+    v5 = shapes[k, 5]
+    v6 = shapes[k, 6]
+    v7 = shapes[k, 7]
+    v8 = shapes[k, 8]
+    v9 = shapes[k, 9]
+    v10 = shapes[k, 10]
+    v11 = shapes[k, 11]
+    v12 = shapes[k, 12]
+    v13 = shapes[k, 13]
+    v14 = shapes[k, 14]
+    v15 = shapes[k, 15]
+    v16 = shapes[k, 16]
+    v17 = shapes[k, 17]
+    v18 = shapes[k, 18]
+    v19 = shapes[k, 19]
+    v20 = shapes[k, 20]
+    a = 0.0
+    h0 = 0.0
+    h1 = 0.0
+    h2 = 0.0
+    h3 = 0.0
+    h4 = 0.0
+    h5 = 0.0
+    g00 = 0.0
+    g10 = 0.0
+    g11 = 0.0
+    g20 = 0.0
+    g21 = 0.0
+    g22 = 0.0
+    g30 = 0.0
+    g31 = 0.0
+    g32 = 0.0
+    g33 = 0.0
+    g40 = 0.0
+    g41 = 0.0
+    g42 = 0.0
+    g43 = 0.0
+    g44 = 0.0
+    g50 = 0.0
+    g51 = 0.0
+    g52 = 0.0
+    g53 = 0.0
+    g54 = 0.0
+    g55 = 0.0
+    for b in range(BLOCK):
+        t00 = v0 + rows[6 * BLOCK + b]
+        t10 = v1 + rows[7 * BLOCK + b]
+        t11 = v2 + rows[8 * BLOCK + b]
+        t20 = v3 + rows[9 * BLOCK + b]
+        t21 = v4 + rows[10 * BLOCK + b]
+        t22 = v5 + rows[11 * BLOCK + b]
+        t30 = v6 + rows[12 * BLOCK + b]
+        t31 = v7 + rows[13 * BLOCK + b]
+        t32 = v8 + rows[14 * BLOCK + b]
+        t33 = v9 + rows[15 * BLOCK + b]
+        t40 = v10 + rows[16 * BLOCK + b]
+        t41 = v11 + rows[17 * BLOCK + b]
+        t42 = v12 + rows[18 * BLOCK + b]
+        t43 = v13 + rows[19 * BLOCK + b]
+        t44 = v14 + rows[20 * BLOCK + b]
+        t50 = v15 + rows[21 * BLOCK + b]
+        t51 = v16 + rows[22 * BLOCK + b]
+        t52 = v17 + rows[23 * BLOCK + b]
+        t53 = v18 + rows[24 * BLOCK + b]
+        t54 = v19 + rows[25 * BLOCK + b]
+        t55 = v20 + rows[26 * BLOCK + b]
+        r0 = 1.0 / t00
+        l10 = t10 * r0
+        l20 = t20 * r0
+        l30 = t30 * r0
+        l40 = t40 * r0
+        l50 = t50 * r0
+        t11 = t11 - l10 * t10
+        t21 = t21 - l20 * t10
+        t22 = t22 - l20 * t20
+        t31 = t31 - l30 * t10
+        t32 = t32 - l30 * t20
+        t33 = t33 - l30 * t30
+        t41 = t41 - l40 * t10
+        t42 = t42 - l40 * t20
+        t43 = t43 - l40 * t30
+        t44 = t44 - l40 * t40
+        t51 = t51 - l50 * t10
+        t52 = t52 - l50 * t20
+        t53 = t53 - l50 * t30
+        t54 = t54 - l50 * t40
+        t55 = t55 - l50 * t50
+        r1 = 1.0 / t11
+        l21 = t21 * r1
+        l31 = t31 * r1
+        l41 = t41 * r1
+        l51 = t51 * r1
+        t22 = t22 - l21 * t21
+        t32 = t32 - l31 * t21
+        t33 = t33 - l31 * t31
+        t42 = t42 - l41 * t21
+        t43 = t43 - l41 * t31
+        t44 = t44 - l41 * t41
+        t52 = t52 - l51 * t21
+        t53 = t53 - l51 * t31
+        t54 = t54 - l51 * t41
+        t55 = t55 - l51 * t51
+        r2 = 1.0 / t22
+        l32 = t32 * r2
+        l42 = t42 * r2
+        l52 = t52 * r2
+        t33 = t33 - l32 * t32
+        t43 = t43 - l42 * t32
+        t44 = t44 - l42 * t42
+        t53 = t53 - l52 * t32
+        t54 = t54 - l52 * t42
+        t55 = t55 - l52 * t52
+        r3 = 1.0 / t33
+        l43 = t43 * r3
+        l53 = t53 * r3
+        t44 = t44 - l43 * t43
+        t54 = t54 - l53 * t43
+        t55 = t55 - l53 * t53
+        r4 = 1.0 / t44
+        l54 = t54 * r4
+        t55 = t55 - l54 * t54
+        r5 = 1.0 / t55
+        y0 = rows[0 * BLOCK + b] - m0
+        y1 = rows[1 * BLOCK + b] - m1
+        y2 = rows[2 * BLOCK + b] - m2
+        y3 = rows[3 * BLOCK + b] - m3
+        y4 = rows[4 * BLOCK + b] - m4
+        y5 = rows[5 * BLOCK + b] - m5
+        y1 = y1 - l10 * y0
+        y2 = y2 - l20 * y0
+        y2 = y2 - l21 * y1
+        y3 = y3 - l30 * y0
+        y3 = y3 - l31 * y1
+        y3 = y3 - l32 * y2
+        y4 = y4 - l40 * y0
+        y4 = y4 - l41 * y1
+        y4 = y4 - l42 * y2
+        y4 = y4 - l43 * y3
+        y5 = y5 - l50 * y0
+        y5 = y5 - l51 * y1
+        y5 = y5 - l52 * y2
+        y5 = y5 - l53 * y3
+        y5 = y5 - l54 * y4
+        n10 = -(l10)
+        n20 = -(l20 + l21 * n10)
+        n30 = -(l30 + l31 * n10 + l32 * n20)
+        n40 = -(l40 + l41 * n10 + l42 * n20 + l43 * n30)
+        n50 = -(l50 + l51 * n10 + l52 * n20 + l53 * n30 + l54 * n40)
+        n21 = -(l21)
+        n31 = -(l31 + l32 * n21)
+        n41 = -(l41 + l42 * n21 + l43 * n31)
+        n51 = -(l51 + l52 * n21 + l53 * n31 + l54 * n41)
+        n32 = -(l32)
+        n42 = -(l42 + l43 * n32)
+        n52 = -(l52 + l53 * n32 + l54 * n42)
+        n43 = -(l43)
+        n53 = -(l53 + l54 * n43)
+        n54 = -(l54)
+        q = term[b] * weight[b]
+        a = add_free(a, q)
+        z0 = r0 * y0
+        z1 = r1 * y1
+        z2 = r2 * y2
+        z3 = r3 * y3
+        z4 = r4 * y4
+        z5 = r5 * y5
+        u0 = z0 + n10 * z1 + n20 * z2 + n30 * z3 + n40 * z4 + n50 * z5
+        u1 = z1 + n21 * z2 + n31 * z3 + n41 * z4 + n51 * z5
+        u2 = z2 + n32 * z3 + n42 * z4 + n52 * z5
+        u3 = z3 + n43 * z4 + n53 * z5
+        u4 = z4 + n54 * z5
+        u5 = z5
+        e0 = q * r0
+        e1 = q * r1
+        e2 = q * r2
+        e3 = q * r3
+        e4 = q * r4
+        e5 = q * r5
+        o10 = e1 * n10
+        o20 = e2 * n20
+        o21 = e2 * n21
+        o30 = e3 * n30
+        o31 = e3 * n31
+        o32 = e3 * n32
+        o40 = e4 * n40
+        o41 = e4 * n41
+        o42 = e4 * n42
+        o43 = e4 * n43
+        o50 = e5 * n50
+        o51 = e5 * n51
+        o52 = e5 * n52
+        o53 = e5 * n53
+        o54 = e5 * n54
+        f0 = q * u0
+        h0 = add_free(h0, f0)
+        g00 = add_free(g00, f0 * u0 - e0 - o10 * n10 - o20 * n20 - o30 * n30 - o40 * n40 - o50 * n50)
+        f1 = q * u1
+        h1 = add_free(h1, f1)
+        g10 = add_free(g10, f1 * u0 - o10 - o21 * n20 - o31 * n30 - o41 * n40 - o51 * n50)
+        g11 = add_free(g11, f1 * u1 - e1 - o21 * n21 - o31 * n31 - o41 * n41 - o51 * n51)
+        f2 = q * u2
+        h2 = add_free(h2, f2)
+        g20 = add_free(g20, f2 * u0 - o20 - o32 * n30 - o42 * n40 - o52 * n50)
+        g21 = add_free(g21, f2 * u1 - o21 - o32 * n31 - o42 * n41 - o52 * n51)
+        g22 = add_free(g22, f2 * u2 - e2 - o32 * n32 - o42 * n42 - o52 * n52)
+        f3 = q * u3
+        h3 = add_free(h3, f3)
+        g30 = add_free(g30, f3 * u0 - o30 - o43 * n40 - o53 * n50)
+        g31 = add_free(g31, f3 * u1 - o31 - o43 * n41 - o53 * n51)
+        g32 = add_free(g32, f3 * u2 - o32 - o43 * n42 - o53 * n52)
+        g33 = add_free(g33, f3 * u3 - e3 - o43 * n43 - o53 * n53)
+        f4 = q * u4
+        h4 = add_free(h4, f4)
+        g40 = add_free(g40, f4 * u0 - o40 - o54 * n50)
+        g41 = add_free(g41, f4 * u1 - o41 - o54 * n51)
+        g42 = add_free(g42, f4 * u2 - o42 - o54 * n52)
+        g43 = add_free(g43, f4 * u3 - o43 - o54 * n53)
+        g44 = add_free(g44, f4 * u4 - e4 - o54 * n54)
+        f5 = q * u5
+        h5 = add_free(h5, f5)
+        g50 = add_free(g50, f5 * u0 - o50)
+        g51 = add_free(g51, f5 * u1 - o51)
+        g52 = add_free(g52, f5 * u2 - o52)
+        g53 = add_free(g53, f5 * u3 - o53)
+        g54 = add_free(g54, f5 * u4 - o54)
+        g55 = add_free(g55, f5 * u5 - e5)
+    zeroth[k] += a
+    first[k, 0] += h0
+    first[k, 1] += h1
+    first[k, 2] += h2
+    first[k, 3] += h3
+    first[k, 4] += h4
+    first[k, 5] += h5
+    second[k, 0] += g00
+    second[k, 1] += g10
+    second[k, 2] += g11
+    second[k, 3] += g20
+    second[k, 4] += g21
+    second[k, 5] += g22
+    second[k, 6] += g30
+    second[k, 7] += g31
+    second[k, 8] += g32
+    second[k, 9] += g33
+    second[k, 10] += g40
+    second[k, 11] += g41
+    second[k, 12] += g42
+    second[k, 13] += g43
+    second[k, 14] += g44
+    second[k, 15] += g50
+    second[k, 16] += g51
+    second[k, 17] += g52
+    second[k, 18] += g53
+    second[k, 19] += g54
+    second[k, 20] += g55
+
+
+@compile_rows
+def _bounds_full(listed, n, low, high, noise_low, noise_high, constants, means, shapes, upper, lower, tile):  # type: ignore[no-untyped-def]
+    c0 = 0.5 * (low[0] + high[0])
+    c1 = 0.5 * (low[1] + high[1])
+    c2 = 0.5 * (low[2] + high[2])
+    c3 = 0.5 * (low[3] + high[3])
+    c4 = 0.5 * (low[4] + high[4])
+    c5 = 0.5 * (low[5] + high[5])
+    w0 = 0.5 * (high[0] - low[0])
+    w1 = 0.5 * (high[1] - low[1])
+    w2 = 0.5 * (high[2] - low[2])
+    w3 = 0.5 * (high[3] - low[3])
+    w4 = 0.5 * (high[4] - low[4])
+    w5 = 0.5 * (high[5] - low[5])
+    o0, q0 = noise_low[0], noise_high[0]
+    o1, q1 = noise_low[1], noise_high[1]
+    o2, q2 = noise_low[2], noise_high[2]
+    o3, q3 = noise_low[3], noise_high[3]
+    o4, q4 = noise_low[4], noise_high[4]
+    o5, q5 = noise_low[5], noise_high[5]
+    for first in range(0, n, TILE):
+        for t in range(TILE):
+            k = listed[min(first + t, n - 1)]
+            tile[0 * TILE + t] = means[k, 0]
+            tile[1 * TILE + t] = means[k, 1]
+            tile[2 * TILE + t] = means[k, 2]
+            tile[3 * TILE + t] = means[k, 3]
+            tile[4 * TILE + t] = means[k, 4]
+            tile[5 * TILE + t] = means[k, 5]
+            tile[6 * TILE + t] = shapes[k, 0]
+            tile[7 * TILE + t] = shapes[k, 1]
+            tile[8 * TILE + t] = shapes[k, 2]
+            tile[9 * TILE + t] = shapes[k, 3]
+            tile[10 * TILE + t] = shapes[k, 4]
+            tile[11 * TILE + t] = shapes[k, 5]
+            tile[12 * TILE + t] = shapes[k, 6]
+            tile[13 * TILE + t] = shapes[k, 7]
+            tile[14 * TILE + t] = shapes[k, 8]
+            tile[15 * TILE + t] = shapes[k, 9]
+            tile[16 * TILE + t] = shapes[k, 10]
+            tile[17 * TILE + t] = shapes[k, 11]
+            tile[18 * TILE + t] = shapes[k, 12]
+            tile[19 * TILE + t] = shapes[k, 13]
+            tile[20 * TILE + t] = shapes[k, 14]
+            tile[21 * TILE + t] = shapes[k, 15]
+            tile[22 * TILE + t] = shapes[k, 16]
+            tile[23 * TILE + t] = shapes[k, 17]
+            tile[24 * TILE + t] = shapes[k, 18]
+            tile[25 * TILE + t] = shapes[k, 19]
+            tile[26 * TILE + t] = shapes[k, 20]
+        for t in range(TILE):
+            t00 = tile[6 * TILE + t] + q0
+            t10 = tile[7 * TILE + t]
+            t11 = tile[8 * TILE + t] + q1
+            t20 = tile[9 * TILE + t]
+            t21 = tile[10 * TILE + t]
+            t22 = tile[11 * TILE + t] + q2
+            t30 = tile[12 * TILE + t]
+            t31 = tile[13 * TILE + t]
+            t32 = tile[14 * TILE + t]
+            t33 = tile[15 * TILE + t] + q3
+            t40 = tile[16 * TILE + t]
+            t41 = tile[17 * TILE + t]
+            t42 = tile[18 * TILE + t]
+            t43 = tile[19 * TILE + t]
+            t44 = tile[20 * TILE + t] + q4
+            t50 = tile[21 * TILE + t]
+            t51 = tile[22 * TILE + t]
+            t52 = tile[23 * TILE + t]
+            t53 = tile[24 * TILE + t]
+            t54 = tile[25 * TILE + t]
+            t55 = tile[26 * TILE + t] + q5
+            r0 = 1.0 / t00
+            l10 = t10 * r0
+            l20 = t20 * r0
+            l30 = t30 * r0
+            l40 = t40 * r0
+            l50 = t50 * r0
+            t11 = t11 - l10 * t10
+            t21 = t21 - l20 * t10
+            t22 = t22 - l20 * t20
+            t31 = t31 - l30 * t10
+            t32 = t32 - l30 * t20
+            t33 = t33 - l30 * t30
+            t41 = t41 - l40 * t10
+            t42 = t42 - l40 * t20
+            t43 = t43 - l40 * t30
+            t44 = t44 - l40 * t40
+            t51 = t51 - l50 * t10
+            t52 = t52 - l50 * t20
+            t53 = t53 - l50 * t30
+            t54 = t54 - l50 * t40
+            t55 = t55 - l50 * t50
+            r1 = 1.0 / t11
+            l21 = t21 * r1
+            l31 = t31 * r1
+            l41 = t41 * r1
+            l51 = t51 * r1
+            t22 = t22 - l21 * t21
+            t32 = t32 - l31 * t21
+            t33 = t33 - l31 * t31
+            t42 = t42 - l41 * t21
+            t43 = t43 - l41 * t31
+            t44 = t44 - l41 * t41
+            t52 = t52 - l51 * t21
+            t53 = t53 - l51 * t31
+            t54 = t54 - l51 * t41
+            t55 = t55 - l51 * t51
+            r2 = 1.0 / t22
+            l32 = t32 * r2
+            l42 = t42 * r2
+            l52 = t52 * r2
+            t33 = t33 - l32 * t32
+            t43 = t43 - l42 * t32
+            t44 = t44 - l42 * t42
+            t53 = t53 - l52 * t32
+            t54 = t54 - l52 * t42
+            t55 = t55 - l52 * t52
+            r3 = 1.0 / t33
+            l43 = t43 * r3
+            l53 = t53 * r3
+            t44 = t44 - l43 * t43
+            t54 = t54 - l53 * t43
+            t55 = t55 - l53 * t53
+            r4 = 1.0 / t44
+            l54 = t54 * r4
+            t55 = t55 - l54 * t54
+            r5 = 1.0 / t55
+            y0 = c0 - tile[0 * TILE + t]
+            y1 = c1 - tile[1 * TILE + t]
+            y2 = c2 - tile[2 * TILE + t]
+            y3 = c3 - tile[3 * TILE + t]
+            y4 = c4 - tile[4 * TILE + t]
+            y5 = c5 - tile[5 * TILE + t]
+            y1 = y1 - l10 * y0
+            y2 = y2 - l20 * y0
+            y2 = y2 - l21 * y1
+            y3 = y3 - l30 * y0
+            y3 = y3 - l31 * y1
+            y3 = y3 - l32 * y2
+            y4 = y4 - l40 * y0
+            y4 = y4 - l41 * y1
+            y4 = y4 - l42 * y2
+            y4 = y4 - l43 * y3
+            y5 = y5 - l50 * y0
+            y5 = y5 - l51 * y1
+            y5 = y5 - l52 * y2
+            y5 = y5 - l53 * y3
+            y5 = y5 - l54 * y4
+            n10 = -(l10)
+            n20 = -(l20 + l21 * n10)
+            n30 = -(l30 + l31 * n10 + l32 * n20)
+            n40 = -(l40 + l41 * n10 + l42 * n20 + l43 * n30)
+            n50 = -(l50 + l51 * n10 + l52 * n20 + l53 * n30 + l54 * n40)
+            n21 = -(l21)
+            n31 = -(l31 + l32 * n21)
+            n41 = -(l41 + l42 * n21 + l43 * n31)
+            n51 = -(l51 + l52 * n21 + l53 * n31 + l54 * n41)
+            n32 = -(l32)
+            n42 = -(l42 + l43 * n32)
+            n52 = -(l52 + l53 * n32 + l54 * n42)
+            n43 = -(l43)
+            n53 = -(l53 + l54 * n43)
+            n54 = -(l54)
+            y0 = abs(y0)
+            y1 = abs(y1)
+            y2 = abs(y2)
+            y3 = abs(y3)
+            y4 = abs(y4)
+            y5 = abs(y5)
+            s0 = abs(1.0) * w0
+            s1 = abs(n10) * w0 + abs(1.0) * w1
+            s2 = abs(n20) * w0 + abs(n21) * w1 + abs(1.0) * w2
+            s3 = abs(n30) * w0 + abs(n31) * w1 + abs(n32) * w2 + abs(1.0) * w3
+            s4 = abs(n40) * w0 + abs(n41) * w1 + abs(n42) * w2 + abs(n43) * w3 + abs(1.0) * w4
+            s5 = abs(n50) * w0 + abs(n51) * w1 + abs(n52) * w2 + abs(n53) * w3 + abs(n54) * w4 + abs(1.0) * w5
+            p0 = max(y0 - s0, 0.0)
+            p1 = max(y1 - s1, 0.0)
+            p2 = max(y2 - s2, 0.0)
+            p3 = max(y3 - s3, 0.0)
+            p4 = max(y4 - s4, 0.0)
+            p5 = max(y5 - s5, 0.0)
+            near = p0 * p0 * r0 + p1 * p1 * r1 + p2 * p2 * r2 + p3 * p3 * r3 + p4 * p4 * r4 + p5 * p5 * r5
+            small = r0 * r1 * r2 * r3 * r4 * r5
+            t00 = tile[6 * TILE + t] + o0
+            t10 = tile[7 * TILE + t]
+            t11 = tile[8 * TILE + t] + o1
+            t20 = tile[9 * TILE + t]
+            t21 = tile[10 * TILE + t]
+            t22 = tile[11 * TILE + t] + o2
+            t30 = tile[12 * TILE + t]
+            t31 = tile[13 * TILE + t]
+            t32 = tile[14 * TILE + t]
+            t33 = tile[15 * TILE + t] + o3
+            t40 = tile[16 * TILE + t]
+            t41 = tile[17 * TILE + t]
+            t42 = tile[18 * TILE + t]
+            t43 = tile[19 * TILE + t]
+            t44 = tile[20 * TILE + t] + o4
+            t50 = tile[21 * TILE + t]
+            t51 = tile[22 * TILE + t]
+            t52 = tile[23 * TILE + t]
+            t53 = tile[24 * TILE + t]
+            t54 = tile[25 * TILE + t]
+            t55 = tile[26 * TILE + t] + o5
+            r0 = 1.0 / t00
+            l10 = t10 * r0
+            l20 = t20 * r0
+            l30 = t30 * r0
+            l40 = t40 * r0
+            l50 = t50 * r0
+            t11 = t11 - l10 * t10
+            t21 = t21 - l20 * t10
+            t22 = t22 - l20 * t20
+            t31 = t31 - l30 * t10
+            t32 = t32 - l30 * t20
+            t33 = t33 - l30 * t30
+            t41 = t41 - l40 * t10
+            t42 = t42 - l40 * t20
+            t43 = t43 - l40 * t30
+            t44 = t44 - l40 * t40
+            t51 = t51 - l50 * t10
+            t52 = t52 - l50 * t20
+            t53 = t53 - l50 * t30
+            t54 = t54 - l50 * t40
+            t55 = t55 - l50 * t50
+            r1 = 1.0 / t11
+            l21 = t21 * r1
+            l31 = t31 * r1
+            l41 = t41 * r1
+            l51 = t51 * r1
+            t22 = t22 - l21 * t21
+            t32 = t32 - l31 * t21
+            t33 = t33 - l31 * t31
+            t42 = t42 - l41 * t21
+            t43 = t43 - l41 * t31
+            t44 = t44 - l41 * t41
+            t52 = t52 - l51 * t21
+            t53 = t53 - l51 * t31
+            t54 = t54 - l51 * t41
+            t55 = t55 - l51 * t51
+            r2 = 1.0 / t22
+            l32 = t32 * r2
+            l42 = t42 * r2
+            l52 = t52 * r2
+            t33 = t33 - l32 * t32
+            t43 = t43 - l42 * t32
+            t44 = t44 - l42 * t42
+            t53 = t53 - l52 * t32
+            t54 = t54 - l52 * t42
+            t55 = t55 - l52 * t52
+            r3 = 1.0 / t33
+            l43 = t43 * r3
+            l53 = t53 * r3
+            t44 = t44 - l43 * t43
+            t54 = t54 - l53 * t43
+            t55 = t55 - l53 * t53
+            r4 = 1.0 / t44
+            l54 = t54 * r4
+            t55 = t55 - l54 * t54
+            r5 = 1.0 / t55
+            y0 = c0 - tile[0 * TILE + t]
+            y1 = c1 - tile[1 * TILE + t]
+            y2 = c2 - tile[2 * TILE + t]
+            y3 = c3 - tile[3 * TILE + t]
+            y4 = c4 - tile[4 * TILE + t]
+            y5 = c5 - tile[5 * TILE + t]
+            y1 = y1 - l10 * y0
+            y2 = y2 - l20 * y0
+            y2 = y2 - l21 * y1
+            y3 = y3 - l30 * y0
+            y3 = y3 - l31 * y1
+            y3 = y3 - l32 * y2
+            y4 = y4 - l40 * y0
+            y4 = y4 - l41 * y1
+            y4 = y4 - l42 * y2
+            y4 = y4 - l43 * y3
+            y5 = y5 - l50 * y0
+            y5 = y5 - l51 * y1
+            y5 = y5 - l52 * y2
+            y5 = y5 - l53 * y3
+            y5 = y5 - l54 * y4
+            n10 = -(l10)
+            n20 = -(l20 + l21 * n10)
+            n30 = -(l30 + l31 * n10 + l32 * n20)
+            n40 = -(l40 + l41 * n10 + l42 * n20 + l43 * n30)
+            n50 = -(l50 + l51 * n10 + l52 * n20 + l53 * n30 + l54 * n40)
+            n21 = -(l21)
+            n31 = -(l31 + l32 * n21)
+            n41 = -(l41 + l42 * n21 + l43 * n31)
+            n51 = -(l51 + l52 * n21 + l53 * n31 + l54 * n41)
+            n32 = -(l32)
+            n42 = -(l42 + l43 * n32)
+            n52 = -(l52 + l53 * n32 + l54 * n42)
+            n43 = -(l43)
+            n53 = -(l53 + l54 * n43)
+            n54 = -(l54)
+            y0 = abs(y0)
+            y1 = abs(y1)
+            y2 = abs(y2)
+            y3 = abs(y3)
+            y4 = abs(y4)
+            y5 = abs(y5)
+            s0 = abs(1.0) * w0
+            s1 = abs(n10) * w0 + abs(1.0) * w1
+            s2 = abs(n20) * w0 + abs(n21) * w1 + abs(1.0) * w2
+            s3 = abs(n30) * w0 + abs(n31) * w1 + abs(n32) * w2 + abs(1.0) * w3
+            s4 = abs(n40) * w0 + abs(n41) * w1 + abs(n42) * w2 + abs(n43) * w3 + abs(1.0) * w4
+            s5 = abs(n50) * w0 + abs(n51) * w1 + abs(n52) * w2 + abs(n53) * w3 + abs(n54) * w4 + abs(1.0) * w5
+            p0 = y0 + s0
+            p1 = y1 + s1
+            p2 = y2 + s2
+            p3 = y3 + s3
+            p4 = y4 + s4
+            p5 = y5 + s5
+            far = p0 * p0 * r0 + p1 * p1 * r1 + p2 * p2 * r2 + p3 * p3 * r3 + p4 * p4 * r4 + p5 * p5 * r5
+            large = r0 * r1 * r2 * r3 * r4 * r5
+            tile[27 * TILE + t] = near - logarithm(large)
+            tile[28 * TILE + t] = far - logarithm(small)
+        for t in range(min(TILE, n - first)):
+            upper[first + t] = constants[listed[first + t]] - 0.5 * tile[27 * TILE + t]
+            lower[first + t] = constants[listed[first + t]] - 0.5 * tile[28 * TILE + t]
+
+
+@compile_rows
+def _survivors_full(listed, n, low, high, noise_low, noise_high, constants, means, shapes, share, upper, lower, tile, kept):  # type: ignore[no-untyped-def]
+    _bounds_full(listed, n, low, high, noise_low, noise_high, constants, means, shapes, upper, lower, tile)
+    known = -math.inf
+    for i in range(n):
+        known = max(known, lower[i])
+    n_kept, most = 0, -math.inf
+    for i in range(n):
+        if upper[i] < known + share:
+            most = max(most, upper[i])
+        else:
+            kept[n_kept], upper[n_kept] = listed[i], upper[i]
+            n_kept += 1
+    return n_kept, (n - n_kept) * math.exp(most - known) if n_kept < n else 0.0
+
+
+@compile_rows
+def _evaluate_full(kept, upper, n, rows, constants, means, shapes, share, terms, slots, top):  # type: ignore[no-untyped-def]
+    n_slots, n_out, most, known = 0, 0, -math.inf, lowest(top)
+    for i in range(n):
+        if i < FRONT:
+            best = i
+            for j in range(i + 1, n):
+                best = j if upper[j] > upper[best] else best
+            kept[i], kept[best] = kept[best], kept[i]
+            upper[i], upper[best] = upper[best], upper[i]
+        if upper[i] < known + share:
+            most = max(most, upper[i])
+            n_out += 1
+            continue
+        k = kept[i]
+        _densities_full(k, rows, means, shapes, constants[k], terms[n_slots])
+        for b in range(BLOCK):
+            top[b] = max(top[b], terms[n_slots, b])
+        slots[n_slots] = k
+        n_slots += 1
+        if share > -math.inf and i + 1 < n:
+            known = lowest(top)
+    return n_slots, n_out * math.exp(most - known) if n_out else 0.0
+
+
+@compile_rows
+def statistics_full(values, noise, weights, extra, constants, means, shapes, low, high, noise_low, noise_high, starts, share, zeroth, first, second, log_density, account):  # type: ignore[no-untyped-def]
+    n_components, n_extra = len(means), extra.shape[1]
+    n_levels = (len(starts) - FINEST) // 2 if share > -math.inf else 0
+    rows, terms = np.empty(29 * BLOCK), np.empty((n_components, BLOCK))
+    extras, slots = np.empty((n_extra, BLOCK)), np.empty(n_components, np.intp)
+    weight, top, total = np.empty(BLOCK), np.empty(BLOCK), np.empty(BLOCK)
+    kept, upper = np.empty((n_levels + 1, n_components), np.intp), np.zeros(n_components)
+    counts, lost, lower = np.zeros(n_levels + 1, np.intp), np.zeros(n_levels + 1), np.empty(n_components)
+    tile = np.empty(29 * TILE)
+    kept[n_levels] = np.arange(n_components)
+    counts[n_levels] = n_components
+    for block in range((len(values) + BLOCK - 1) // BLOCK):
+        start = block * BLOCK
+        load_rows(values, start, rows, 0, 6, BLOCK)
+        load_rows(noise, start, rows, 6, 21, BLOCK)
+        block_weight = load_weights(weights, start, weight)
+        load_terms(extra, start, extras, top)
+        for level in range(n_levels - 1, -1, -1):
+            if block % (1 << (2 * level)) == 0:
+                node, above = starts[FINEST + 2 * level] + (block >> (2 * level)), level + 1
+                counts[level], more = _survivors_full(kept[above], counts[above], low[node], high[node], noise_low[node], noise_high[node], constants, means, shapes, share, upper, lower, tile, kept[level])
+                lost[level] = lost[above] + more
+        n_slots, left_out = _evaluate_full(kept[0], upper, counts[0], rows, constants, means, shapes, share, terms, slots, top)
+        left_out += lost[0]
+        total[:] = 0.0
+        for slot in range(n_slots):
+            if share > -math.inf:
+                nearest = least_gap(top, terms[slot])
+                if -nearest < share:
+                    left_out += math.exp(-nearest)
+                    slots[slot] = -1
+                    continue
+            for b in range(BLOCK):
+                terms[slot, b] = exponential(terms[slot, b] - top[b])
+            for b in range(BLOCK):
+                total[b] += terms[slot, b]
+        for j in range(n_extra):
+            for b in range(BLOCK):
+                extras[j, b] = exponential(extras[j, b] - top[b])
+                total[b] += extras[j, b]
+        for b in range(BLOCK):
+            weight[b] /= total[b]
+            top[b] += logarithm(total[b])
+        store_row(top, start, log_density)
+        for j in range(n_extra):
+            zeroth[n_components + j] += dot(extras[j], weight)
+        for slot in range(n_slots):
+            if slots[slot] >= 0:
+                _moments_full(slots[slot], rows, terms[slot], weight, means, shapes, zeroth, first, second)
+        account[0] += n_slots * min(BLOCK, len(values) - start)
+        account[1] += block_weight * left_out
+
+
+@compile_rows
+def log_terms_full(values, noise, constants, means, shapes, out):  # type: ignore[no-untyped-def]
+    rows, term = np.empty(29 * BLOCK), np.empty(BLOCK)
+    for start in range(0, len(values), BLOCK):
+        load_rows(values, start, rows, 0, 6, BLOCK)
+        load_rows(noise, start, rows, 6, 21, BLOCK)
+        for k in range(len(means)):
+            _densities_full(k, rows, means, shapes, constants[k], term)
+            store_row(term, start, out[k])
+
