@@ -101,6 +101,11 @@ class Noise:
         return cls("full", _frozen(array))
 
     @classmethod
+    def adopted(cls, kind: NoiseKind, array: Array) -> Noise:
+        """Noise in an array of the right form that nobody else will write to; it is not copied."""
+        return cls(kind, _frozen(array))
+
+    @classmethod
     def from_columns(
         cls, errors: Sequence[ArrayLike], correlations: dict[tuple[int, int], ArrayLike] | None = None
     ) -> Noise:

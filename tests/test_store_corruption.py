@@ -12,12 +12,10 @@ import numpy as np
 import pytest
 import zarr
 from zarr.codecs import BloscCodec, Crc32cCodec
-from zarr.storage import WrapperStore
 
 from dgmmis.errors import CorruptCatalog, NotACatalog
 from dgmmis.store import Catalog, open_catalog
 from dgmmis.store.manifest import ChunkRecords, Manifest
-from dgmmis.store.verified import VerifyingStore
 from stored_sources import make_source, write
 
 N_ROWS, CHUNK_ROWS, PILOT_ROWS = 23, 5, 12
@@ -248,14 +246,6 @@ def test_the_crc32c_of_whole_files_would_not_tell_chunks_apart(folder):
         whole.add(one.crc32c[0])
     assert len(whole) == 1
     assert len(set(Manifest.read(folder).chunks["values"].crc32c)) == 5
-
-
-def test_no_way_to_read_leads_around_the_checks():
-    """Whatever `WrapperStore` forwards to the wrapped store unchecked, the verifying store defines itself."""
-    forwarded = {name for name in vars(WrapperStore) if "get" in name and "getsize" not in name}
-    assert {"get", "get_partial_values", "_get_many"} <= forwarded
-    assert forwarded <= set(vars(VerifyingStore))
-    assert {"get_sync", "get_ranges"} <= set(vars(VerifyingStore))
 
 
 def test_the_codecs_of_the_format_are_those_written(folder):

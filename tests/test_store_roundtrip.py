@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import mmap
 import pickle
+import subprocess
+import sys
 import tempfile
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
@@ -179,6 +182,34 @@ def test_plain_zarr_and_json_read_a_catalog_in_the_precision_of_its_source(tmp_p
     assert attributes["dgmmis_format"] == 1
     assert tuple(attributes["schema"]["features"]) == schema.features
     assert [bytes(row).rstrip(b"\0").decode() for row in group["row_id"][:]] == expected_ids(rows, order)
+
+
+@pytest.mark.parametrize("ids", IDS)
+def test_every_piece_of_every_array_is_what_plain_zarr_reads(ids, tmp_path):
+    schema, rows = make_source(8, 37, 3, dtype="<f4", ids=ids)
+    catalog = write(tmp_path / "c", schema, rows, chunk_rows=5)
+    group = zarr.open_group(tmp_path / "c", mode="r")
+    for name, array in catalog._arrays.layout.arrays.items():
+        whole = group[name][:]
+        for first, end in [(0, array.n_entries), (0, 1), (array.n_entries - 1, array.n_entries), (3, 7)]:
+            read = catalog._arrays.read(array, first, end)
+            assert read.dtype == whole.dtype
+            np.testing.assert_array_equal(read, whole[first:end])
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="page faults are counted by Linux")
+def test_the_memory_of_one_chunk_serves_for_the_next(tmp_path):
+    schema, rows = make_source(9, 400_000, 3, "errors", dtype="<f4", weights=False, missing=0)
+    write(tmp_path / "c", schema, rows, chunk_rows=100_000)
+    script = (
+        "import resource, sys; from dgmmis.store import open_catalog; catalog = open_catalog(sys.argv[1])\n"
+        "def read(): [catalog.read_samples(chunk) for chunk in range(4)]\n"
+        "def faults(): return resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
+        "read(); read(); before = faults(); read(); print(faults() - before)"
+    )
+    answer = subprocess.run([sys.executable, "-c", script, tmp_path / "c"], capture_output=True, check=True)
+    pages = 4 * 100_000 * (3 + 3) * 8 / mmap.PAGESIZE
+    assert int(answer.stdout) < 0.1 * pages
 
 
 def test_several_threads_read_what_one_reads(tmp_path):

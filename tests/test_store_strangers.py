@@ -63,12 +63,29 @@ def test_a_block_that_cannot_be_decoded_is_a_typed_error(folder):
         open_catalog(folder).read_rows(0)
 
 
+def test_a_block_that_declares_more_bytes_than_there_are_is_not_decoded(folder):
+    whole = (folder / "values/c/0/0").read_bytes()[:-4]
+    declared = (len(whole) + 1).to_bytes(4, "little")
+    forge(folder, "values/c/0/0", with_checksum(whole[:12] + declared + whole[16:]))
+    with pytest.raises(
+        CorruptCatalog, match=f"declares {len(whole) + 1} compressed bytes and has {len(whole)}"
+    ):
+        open_catalog(folder).read_rows(0)
+
+
 FORGERIES = {
     "codecs": {"codecs": [{"name": "bytes"}, {"name": "numcodecs.pickle"}, {"name": "crc32c"}]},
     "data_type": {"data_type": "object"},
     "shape": {"shape": [10**12, 3]},
     "chunk grid": {"chunk_grid": {"name": "regular", "configuration": {"chunk_shape": [10**9, 3]}}},
     "node_type": {"node_type": "group"},
+    "byte order": {
+        "codecs": [
+            {"name": "bytes", "configuration": {"endian": "big"}},
+            {"name": "blosc"},
+            {"name": "crc32c"},
+        ]
+    },
     "metadata": {"chunk_grid": 3},
 }
 

@@ -195,13 +195,15 @@ def array_fault(metadata: dict[str, Any], expected: ArrayLayout) -> str | None:
     by the three codecs of this format.
     """
     grid = metadata.get("chunk_grid", {})
-    codecs = [codec.get("name") for codec in metadata.get("codecs", [])]
+    codecs = metadata.get("codecs", [])
+    orders = {codec.get("configuration", {}).get("endian", "little") for codec in codecs[:1]}
     found = {
         "node_type": metadata.get("node_type"),
         "shape": tuple(metadata.get("shape", ())),
         "data_type": metadata.get("data_type"),
         "chunk grid": (grid.get("name"), tuple(grid.get("configuration", {}).get("chunk_shape", ()))),
-        "codecs": codecs,
+        "codecs": [codec.get("name") for codec in codecs],
+        "byte order": orders,
         "chunk key": metadata.get("chunk_key_encoding", {}).get("name"),
     }
     wanted = {
@@ -210,6 +212,7 @@ def array_fault(metadata: dict[str, Any], expected: ArrayLayout) -> str | None:
         "data_type": ZARR_TYPES[expected.dtype],
         "chunk grid": ("regular", expected.chunk_shape),
         "codecs": CODECS,
+        "byte order": {"little"},
         "chunk key": "default",
     }
     for name, value in wanted.items():

@@ -1,42 +1,48 @@
-"""Arithmetic between stored noise columns and covariances.
-
-Columns of a packed array are far apart in memory, so the rows are walked in blocks that fit a cache.
-"""
+"""Arithmetic between stored noise columns and covariances."""
 
 from __future__ import annotations
 
+from typing import Any
+
+import numba
 import numpy as np
+from numpy.typing import NDArray
 
 from dgmmis.packed import Array, lower_indices, packed_size
 
 __all__ = ["add_to_diagonal", "covariances_of_errors", "diagonal_of", "squared"]
 
-BLOCK = 4096
 
-
-def squared(errors: Array) -> Array:
+def squared(errors: NDArray[Any]) -> Array:
     """Variances of errors (N, D), the sign kept: the check of rows must still see a negative error."""
-    return np.abs(errors) * errors
+    wide: Array = errors.astype(np.float64, copy=False)
+    return np.abs(wide) * wide
 
 
-def covariances_of_errors(errors: Array, correlations: Array) -> Array:
-    """Packed covariances (N, P) of errors (N, D) and correlations (N, D (D - 1) / 2)."""
+def covariances_of_errors(errors: NDArray[Any], correlations: NDArray[Any]) -> Array:
+    """Packed covariances (N, P) of errors (N, D) and correlations (N, D (D - 1) / 2), of any precision."""
     n_rows, n_features = errors.shape
     packed = np.empty((n_rows, packed_size(n_features)))
-    for start in range(0, n_rows, BLOCK):
-        rows = slice(start, start + BLOCK)
-        _fill_block(packed[rows], np.ascontiguousarray(errors[rows].T), correlations[rows])
+    _fill_covariances(np.ascontiguousarray(errors), np.ascontiguousarray(correlations), packed)
     return packed
 
 
-def _fill_block(packed: Array, errors: Array, correlations: Array) -> None:
-    pair = 0
-    for position, (i, j) in enumerate(zip(*lower_indices(len(errors)), strict=True)):
-        if i == j:
-            packed[:, position] = squared(errors[i])
-        else:
-            packed[:, position] = errors[i] * errors[j] * correlations[:, pair]
-            pair += 1
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _fill_covariances(errors, correlations, packed):  # type: ignore[no-untyped-def]
+    """Write the packed covariances; a negative error makes a negative variance."""
+    n_rows, n_features = errors.shape
+    wide = np.empty(n_features)
+    for row in range(n_rows):
+        for j in range(n_features):
+            wide[j] = errors[row, j]
+        position, pair = 0, 0
+        for i in range(n_features):
+            for j in range(i):
+                packed[row, position] = wide[i] * wide[j] * np.float64(correlations[row, pair])
+                position += 1
+                pair += 1
+            packed[row, position] = abs(wide[i]) * wide[i]
+            position += 1
 
 
 def add_to_diagonal(packed: Array, added: Array) -> Array:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from dgmmis.errors import InvalidData, InvalidSetting
 from dgmmis.noise import Noise, NoiseKind
-from dgmmis.packed import Array, packed_size
+from dgmmis.packed import packed_size
 from dgmmis.store.noise_columns import add_to_diagonal, covariances_of_errors, squared
 
 __all__ = ["TEXT_WIDTH", "IdKind", "NoiseForm", "Schema", "StoredRows"]
@@ -118,15 +118,13 @@ class Schema:
             return Noise.none()
         if self.noise_form == "shared":
             return Noise.shared(np.asarray(self.shared_noise))
-        noise: Array = np.asarray(columns[self.noise_form], dtype=np.float64)
-        if self.noise_form == "covariances":
-            return Noise.packed(noise)
-        if self.noise_form == "variances":
-            return Noise.diagonal(noise)
+        stored = columns[self.noise_form]
         if self.has_correlations:
-            correlations: Array = np.asarray(columns["correlations"], dtype=np.float64)
-            return Noise.packed(covariances_of_errors(noise, correlations))
-        return Noise.diagonal(squared(noise))
+            return Noise.adopted("full", covariances_of_errors(stored, columns["correlations"]))
+        if self.noise_form == "errors":
+            return Noise.adopted("diagonal", squared(stored))
+        kind: NoiseKind = "full" if self.noise_form == "covariances" else "diagonal"
+        return Noise.adopted(kind, np.asarray(stored, dtype=np.float64))
 
     def as_json(self) -> dict[str, Any]:
         """Plain Python form, provenance included; `from_json` undoes it."""

@@ -1,23 +1,19 @@
-"""The Zarr store that a catalogue is read through: nothing unchecked comes out of it."""
+"""The files of a catalogue: nothing unchecked comes out of them."""
 
 from __future__ import annotations
 
-import asyncio
 import struct
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
 from pathlib import Path
-
-from zarr.abc.store import ByteRequest, OffsetByteRequest, RangeByteRequest
-from zarr.core.buffer import Buffer, BufferPrototype, default_buffer_prototype
-from zarr.storage import LocalStore, WrapperStore
 
 from dgmmis.errors import CorruptCatalog
 from dgmmis.store.layout import ArrayLayout, Layout
 from dgmmis.store.manifest import FileRecord, Manifest
 
-__all__ = ["VerifiedFiles", "VerifyingStore"]
+__all__ = ["VerifiedFiles"]
 
 BLOSC_HEADER = 16
+CHECKSUM = 4
+"""Bytes of the crc32c behind the compressed block."""
 
 
 class VerifiedFiles:
@@ -43,6 +39,10 @@ class VerifiedFiles:
         """Paths of all files that the manifest vouches for."""
         chunks = (array.key(chunk) for array in self._arrays.values() for chunk in range(array.n_chunks))
         return [*self.manifest.files, *chunks]
+
+    def read_block(self, key: str) -> memoryview:
+        """Compressed block of a chunk, checked, without the checksum behind it."""
+        return memoryview(self.read(key))[:-CHECKSUM]
 
     def read(self, key: str) -> bytes:
         """Content of a file, checked.
@@ -105,86 +105,16 @@ class VerifiedFiles:
         return CorruptCatalog(key, 0, (0, self.layout.n_rows), what)
 
 
-class VerifyingStore(WrapperStore[LocalStore]):
-    """A read-only Zarr store that checks every file before anything is decoded.
-
-    Every way in which Zarr reads leads through `get_sync`, those of Zarr 3.4 included; `WrapperStore`
-    would hand the others to the wrapped store, unchecked.
-
-    Parameters
-    ----------
-    store : LocalStore
-    files : VerifiedFiles
-    """
-
-    def __init__(self, store: LocalStore, files: VerifiedFiles) -> None:
-        super().__init__(store)
-        self._files = files
-
-    def _with_store(self, store: LocalStore) -> VerifyingStore:
-        return type(self)(store, self._files)
-
-    def get_sync(
-        self, key: str, *, prototype: BufferPrototype | None = None, byte_range: ByteRequest | None = None
-    ) -> Buffer | None:
-        """Give a file, or a piece of it, after the whole of it was checked.
-
-        A name that the manifest does not have gives None, as Zarr expects when it looks whether something
-        exists; all names of chunks that a reader may ask for are in the manifest.
-        """
-        if key not in self._files.manifest.files and "/c/" not in key:
-            return None
-        buffer = (prototype or default_buffer_prototype()).buffer
-        return buffer.from_bytes(_piece(self._files.read(key), byte_range))
-
-    async def get(
-        self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None
-    ) -> Buffer | None:
-        """Give a checked file; reading and checking happen in a thread, beside the event loop."""
-        return await asyncio.to_thread(self.get_sync, key, prototype=prototype, byte_range=byte_range)
-
-    async def get_partial_values(
-        self, prototype: BufferPrototype, key_ranges: Iterable[tuple[str, ByteRequest | None]]
-    ) -> list[Buffer | None]:
-        """Give checked pieces of several files."""
-        return list(await asyncio.gather(*(self.get(key, prototype, piece) for key, piece in key_ranges)))
-
-    async def get_ranges(
-        self,
-        key: str,
-        byte_ranges: Sequence[ByteRequest | None],
-        *,
-        prototype: BufferPrototype,
-        **_: int | None,
-    ) -> AsyncIterator[Sequence[tuple[int, Buffer | None]]]:
-        """Give checked pieces of one file."""
-        for index, piece in enumerate(byte_ranges):
-            yield [(index, await self.get(key, prototype, piece))]
-
-    async def _get_many(
-        self, requests: Iterable[tuple[str, BufferPrototype, ByteRequest | None]]
-    ) -> AsyncGenerator[tuple[str, Buffer | None], None]:
-        for key, prototype, piece in requests:
-            yield key, await self.get(key, prototype, piece)
-
-
-def _piece(content: bytes, byte_range: ByteRequest | None) -> bytes:
-    if byte_range is None:
-        return content
-    if isinstance(byte_range, RangeByteRequest):
-        return content[byte_range.start : byte_range.end]
-    if isinstance(byte_range, OffsetByteRequest):
-        return content[byte_range.offset :]
-    return content[-byte_range.suffix :]
-
-
 def _header_fault(stored: bytes, decoded_bytes: int) -> str | None:
     """Look whether the compressed block says that it decodes to a chunk's size: a small file may not."""
-    if len(stored) < BLOSC_HEADER + 4:
+    compressed_bytes = len(stored) - CHECKSUM
+    if compressed_bytes < BLOSC_HEADER:
         return "too short for a compressed block"
-    declared = struct.unpack_from("<I", stored, 4)[0]
+    declared, _, compressed = struct.unpack_from("<III", stored, 4)
     if declared != decoded_bytes:
         return f"declares {declared} decoded bytes where a chunk has {decoded_bytes}"
+    if compressed != compressed_bytes:
+        return f"declares {compressed} compressed bytes and has {compressed_bytes}"
     return None
 
 
