@@ -8,12 +8,14 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol, TypeVar
 
+from dgmmis.chunk import ArrayChunks
 from dgmmis.expectation import summarize_samples
 from dgmmis.imputation import Imputed, combine, impute_leaf, leaves
 from dgmmis.imputation_points import Points, draw_points
 from dgmmis.observation import Observation, Reference
 from dgmmis.packed import Array
 from dgmmis.population import Population
+from dgmmis.read_ahead import reading_ahead
 from dgmmis.samples import Samples
 from dgmmis.score_statistics import Statistics
 from dgmmis.selected_rows import Cut
@@ -79,21 +81,20 @@ class LocalPasses:
     def summarize(self, population: Population) -> Statistics:
         """Statistics of all rows under a population."""
 
-        def leaf(chunk: int) -> Statistics:
+        def summarize(chunk: int, samples: Samples) -> Statistics:
+            samples = self._with_densities(population, chunk, samples)
             first_row = self._chunks.row_range(chunk)[0]
-            samples = self._read(population, chunk)
             return summarize_samples(population, samples, first_row=first_row, cut=self._cut)
 
-        return _sum_over_chunks(self._chunks.n_chunks, leaf, self._threads)
+        return self._sum(summarize)
 
     def survey(self, surveyor: Surveyor) -> Survey:
         """Survey all rows."""
 
-        def leaf(chunk: int) -> Survey:
-            first_row = self._chunks.row_range(chunk)[0]
-            return surveyor.survey(self._chunks.read_samples(chunk), first_row=first_row)
+        def survey(chunk: int, samples: Samples) -> Survey:
+            return surveyor.survey(samples, first_row=self._chunks.row_range(chunk)[0])
 
-        return _sum_over_chunks(self._chunks.n_chunks, leaf, self._threads)
+        return self._sum(survey)
 
     def impute(self, observation: Observation) -> Callable[[Population, Reference], Imputed]:
         """Make the `impute` that draws its points here, once per reference."""
@@ -111,9 +112,15 @@ class LocalPasses:
 
         return impute
 
-    def _read(self, population: Population, chunk: int) -> Samples:
+    def _sum(self, summarize: Callable[[int, Samples], Sum]) -> Sum:
+        """Sum over all chunks, each thread having one more read while it computes."""
+        chunks, n_chunks = self._chunks, self._chunks.n_chunks
+        at_hand = {"at_hand": chunks.read_samples} if isinstance(chunks, ArrayChunks) else {}
+        with reading_ahead(chunks.read_samples, n_chunks, depth=self._threads, **at_hand) as read:
+            return _sum_over_chunks(n_chunks, lambda chunk: summarize(chunk, read(chunk)), self._threads)
+
+    def _with_densities(self, population: Population, chunk: int, samples: Samples) -> Samples:
         """One chunk with its background densities, which are kept while there is room."""
-        samples = self._chunks.read_samples(chunk)
         if not population.backgrounds:
             return samples
         densities = self._densities.get(chunk)

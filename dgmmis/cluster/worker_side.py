@@ -17,6 +17,7 @@ from dgmmis.imputation_points import Points, draw_points
 from dgmmis.observation import Observation, Reference
 from dgmmis.packed import Array
 from dgmmis.population import Population
+from dgmmis.read_ahead import reading_ahead
 from dgmmis.samples import Samples
 from dgmmis.score_statistics import Statistics
 from dgmmis.selected_rows import Cut
@@ -38,6 +39,7 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+Sum = TypeVar("Sum", Statistics, Survey)
 Key = tuple[str, tuple[int, ...], int]
 """Fingerprint of a catalogue, columns whose noise is kept, and chunk."""
 
@@ -93,14 +95,22 @@ def opened_catalog(path: str, fingerprint: str) -> Catalog:
     return catalog
 
 
-def read_cached(catalog: Catalog, chunk: int) -> Samples:
-    """One chunk, from memory if it is there."""
-    kept, key = sample_cache(), (catalog.fingerprint, catalog.kept_noise, chunk)
-    samples = kept.get(key)
-    if samples is None:
+def sum_chunks(
+    catalog: Catalog, start: int, stop: int, leaf: Callable[[int, Samples], Sum]
+) -> list[Node[Sum]]:
+    """Sum over chunks `start` to `stop - 1`, from memory if they are there, else one being read ahead."""
+    kept = sample_cache()
+
+    def find(chunk: int) -> Samples | None:
+        return kept.get((catalog.fingerprint, catalog.kept_noise, chunk))
+
+    def read(chunk: int) -> Samples:
         samples = catalog.read_samples(chunk)
-        kept.offer(key, samples)
-    return samples
+        kept.offer((catalog.fingerprint, catalog.kept_noise, chunk), samples)
+        return samples
+
+    with reading_ahead(read, stop, at_hand=find) as take:
+        return sum_leaves(start, stop, lambda chunk: leaf(chunk, take(chunk)))
 
 
 class LatestOnly(Generic[T]):
@@ -154,11 +164,11 @@ def summarize_segment(
     """Sum the statistics of chunks `start` to `stop - 1` of a catalogue into whole subtrees."""
     catalog = opened_catalog(path, fingerprint).keeping_noise(cut.noise_columns if cut else ())
 
-    def leaf(chunk: int) -> Statistics:
-        samples = with_densities(population, read_cached(catalog, chunk), token, chunk, cut)
+    def leaf(chunk: int, samples: Samples) -> Statistics:
+        samples = with_densities(population, samples, token, chunk, cut)
         return summarize_samples(population, samples, first_row=catalog.row_range(chunk)[0], cut=cut)
 
-    return sum_leaves(start, stop, leaf)
+    return sum_chunks(catalog, start, stop, leaf)
 
 
 def summarize_scattered(
@@ -184,10 +194,10 @@ def survey_segment(
     """Survey chunks `start` to `stop - 1` of a catalogue."""
     catalog = opened_catalog(path, fingerprint).keeping_noise(surveyor.cut.noise_columns)
 
-    def leaf(chunk: int) -> Survey:
-        return surveyor.survey(read_cached(catalog, chunk), first_row=catalog.row_range(chunk)[0])
+    def leaf(chunk: int, samples: Samples) -> Survey:
+        return surveyor.survey(samples, first_row=catalog.row_range(chunk)[0])
 
-    return sum_leaves(start, stop, leaf)
+    return sum_chunks(catalog, start, stop, leaf)
 
 
 def survey_scattered(
