@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 
 from dgmmis.driver import Observer, SilentObserver, drive, prepare_run
 from dgmmis.errors import DgmmisError, InvalidData, InvalidSetting
+from dgmmis.expectation import NEGLIGIBLE
 from dgmmis.fit_result import FitResult
 from dgmmis.fit_settings import check_settings
 from dgmmis.iterate import Limits
@@ -57,6 +58,7 @@ def fit(
     initial: Mixture | Population | None = None,
     frozen: Mapping[str, ArrayLike] | None = None,
     method: str = "auto",
+    pruning: float = NEGLIGIBLE,
     tolerance: float = TOLERANCE,
     max_passes: int = MAX_PASSES,
     seed: int = 0,
@@ -109,6 +111,9 @@ def fit(
         whose parameter stays as in `initial`.
     method : {"auto", "em"}
         Both mean expectation maximization.
+    pruning : float
+        Components are left out where they are certain to hold, all together, less than this share of a row's
+        density.  The default is below the last digit of a double; 0 evaluates every component at every row.
     tolerance : float
         Stop when further passes are predicted to add less than this to the log-likelihood [total nats].
         0 never stops early: exactly `max_passes` updates are made.
@@ -165,6 +170,7 @@ def fit(
         initial=initial,
         frozen=frozen,
         method=method,
+        pruning=pruning,
         limits=Limits(tolerance, max_passes),
         seed=seed,
         features=features,

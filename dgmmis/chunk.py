@@ -66,9 +66,9 @@ class ArrayChunks:
         require_rows(covariates, len(values))
         rows = Rows(values, noise, weights, as_projection(projection, *values.shape), covariates)
         samples = tuple(
-            rows.take(slice(first, first + chunk_rows)).samples(
-                names=features, first_row=first, checked=checked, order="kd"
-            ).bounded()
+            rows.take(slice(first, first + chunk_rows))
+            .samples(names=features, first_row=first, checked=checked, order="kd")
+            .bounded()
             for first in range(0, len(values), chunk_rows)
         )
         return cls(rows, samples, features, units, chunk_rows)
@@ -110,9 +110,9 @@ class ArrayChunks:
         if not (noisy and any(not np.isin(columns, group.observed).all() for group in groups)):
             return self
         samples = tuple(
-            self.rows.take(slice(*self.row_range(chunk))).samples(
-                checked=True, keep_noise=columns, order="kd"
-            ).bounded()
+            self.rows.take(slice(*self.row_range(chunk)))
+            .samples(checked=True, keep_noise=columns, order="kd")
+            .bounded()
             for chunk in range(self.n_chunks)
         )
         return replace(self, samples=samples)

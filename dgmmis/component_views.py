@@ -51,7 +51,7 @@ class ComponentViews:
 
 
 def _key(group: PatternGroup) -> Key:
-    """What of a group its components are prepared for."""
+    """Tell what of a group its components are prepared for."""
     shared = b"" if group.noise is None or group.noise.ndim == 2 else np.asarray(group.noise).tobytes()
     projection = b"" if group.projection is None else group.projection.tobytes()
     return group.observed.tobytes(), shared, projection

@@ -64,7 +64,9 @@ class NoisyComponents:
         largest = self.covariances[:, [j * (j + 1) // 2 + j for j in range(d)]] + most_noise
         if not (self.pivots > SINGULAR * largest).all():
             return False
-        return bool((-np.log(self.pivots)).sum(axis=1).max() < WIDEST and np.log(largest).sum(axis=1).max() < WIDEST)
+        return bool(
+            (-np.log(self.pivots)).sum(axis=1).max() < WIDEST and np.log(largest).sum(axis=1).max() < WIDEST
+        )
 
 
 @dataclass(frozen=True)

@@ -297,6 +297,8 @@ def _log_pass(attempt: _Attempt, last: Pass, seconds: float) -> None:
         predicted_gain=scan.predicted_gain,
         seconds=seconds,
         rows_per_second=rows / seconds,
+        pairs=last.statistics.pairs,
+        left_out=last.statistics.left_out,
         amplitudes=last.mixture.amplitudes.tolist(),
         background=last.population.background_amplitudes.tolist(),
         **_of_completion(last.completion),

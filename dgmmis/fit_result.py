@@ -38,6 +38,10 @@ class Scan:
         What a person should know.
     completeness : float or None
         Share of the complete sample that was observed; None without a selection, or if its pass was lost.
+    evaluated : float or None
+        Share of the rows times components whose density was computed; None if its pass was lost.
+    left_out : float or None
+        Bound on what the others would change in the log-likelihood [total nats]; None if its pass was lost.
     """
 
     number: int
@@ -47,6 +51,8 @@ class Scan:
     predicted_gain: float
     events: tuple[str, ...]
     completeness: float | None = None
+    evaluated: float | None = None
+    left_out: float | None = None
 
     @classmethod
     def of(cls, scan: Pass) -> Scan:
@@ -60,6 +66,8 @@ class Scan:
             scan.predicted_gain,
             scan.events,
             None if scan.completion is None else scan.completion.completeness,
+            statistics.pairs / (statistics.rows * len(statistics.zeroth)) if statistics.rows else None,
+            statistics.left_out,
         )
 
 

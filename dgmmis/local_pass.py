@@ -9,7 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol, TypeVar
 
 from dgmmis.chunk import ArrayChunks
-from dgmmis.expectation import summarize_samples
+from dgmmis.component_views import ComponentViews
+from dgmmis.expectation import NEGLIGIBLE, summarize_samples
 from dgmmis.imputation import Imputed, combine, impute_leaf, leaves
 from dgmmis.imputation_points import Points, draw_points
 from dgmmis.observation import Observation, Reference
@@ -69,22 +70,39 @@ class LocalPasses:
         Default: the processors this process may use.
     cut : Cut, optional
         The selection that the rows passed.
+    negligible : float
+        As of `summarize_samples`.
     """
 
-    def __init__(self, chunks: Chunks, *, threads: int | None = None, cut: Cut | None = None) -> None:
+    def __init__(
+        self,
+        chunks: Chunks,
+        *,
+        threads: int | None = None,
+        cut: Cut | None = None,
+        negligible: float = NEGLIGIBLE,
+    ) -> None:
         self._chunks = chunks if cut is None else chunks.keeping_noise(cut.noise_columns)
-        self._threads, self._cut = threads or processors(), cut
+        self._threads, self._cut, self._negligible = threads or processors(), cut, negligible
         self._densities: dict[int, Array] = {}  # of the backgrounds, by chunk
         self._kept_bytes = 0
         self._lock = threading.Lock()
 
     def summarize(self, population: Population) -> Statistics:
         """Statistics of all rows under a population."""
+        views = ComponentViews(population)
 
         def summarize(chunk: int, samples: Samples) -> Statistics:
             samples = self._with_densities(population, chunk, samples)
             first_row = self._chunks.row_range(chunk)[0]
-            return summarize_samples(population, samples, first_row=first_row, cut=self._cut)
+            return summarize_samples(
+                population,
+                samples,
+                first_row=first_row,
+                cut=self._cut,
+                negligible=self._negligible,
+                views=views,
+            )
 
         return self._sum(summarize)
 

@@ -12,6 +12,7 @@ from dgmmis.automatic_prior import automatic_prior
 from dgmmis.chunk import ArrayChunks
 from dgmmis.covariates import as_covariates
 from dgmmis.errors import InvalidSetting
+from dgmmis.expectation import NEGLIGIBLE
 from dgmmis.fit_settings import check_settings
 from dgmmis.iterate import Limits
 from dgmmis.mixture import Mixture
@@ -65,6 +66,7 @@ def prepare_fit(
     initial: Mixture | Population | None = None,
     frozen: Mapping[str, ArrayLike] | None = None,
     method: str = "auto",
+    pruning: float = NEGLIGIBLE,
     seed: int = 0,
     features: tuple[str, ...] = (),
     units: tuple[str, ...] = (),
@@ -101,6 +103,7 @@ def prepare_fit(
         background=background,
         selecting=selecting,
         seed=seed,
+        pruning=pruning,
     )
     if task.backgrounds and chunks.projection is not None:
         raise InvalidSetting(

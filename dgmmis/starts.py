@@ -130,7 +130,8 @@ def short_fits(rows: Rows, task: Task, n_starts: int = N_STARTS) -> list[Pass | 
     for stream in streams:
         mixture = seeded_mixture(latent, task.n_components, np.random.default_rng(stream), rows.weights)
         populations.append(conform(Population(mixture, task.backgrounds), task.constraints))
-    local, sample = LocalPasses(chunks, threads=1, cut=task.cut), information_sample(chunks, task)
+    local = LocalPasses(chunks, threads=1, cut=task.cut, negligible=task.pruning)
+    sample = information_sample(chunks, task)
     shared = set_up(local, sample, task, populations[0], look(local, sample, task))
     limits = Limits(0, SHORT_PASSES if task.selecting is None else SELECTED_PASSES)
 
@@ -158,7 +159,7 @@ def _with_own_points(problem: Problem, passes: LocalPasses) -> Problem:
 
 def _converge(pilot: Rows, task: Task, population: Population, report: Callable[[Pass], None] | None) -> Pass:
     chunks = chunks_of(pilot, chunk_rows=PILOT_CHUNK)
-    passes = LocalPasses(chunks, cut=task.cut)
+    passes = LocalPasses(chunks, cut=task.cut, negligible=task.pruning)
     sample = information_sample(chunks, task)
     problem = set_up(passes, sample, task, population, look(passes, sample, task))
     scan = None

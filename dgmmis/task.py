@@ -8,7 +8,7 @@ from typing import Protocol
 from dgmmis.background import BackgroundLike
 from dgmmis.constraints import Constraints
 from dgmmis.errors import SelectionError
-from dgmmis.expectation import prepare
+from dgmmis.expectation import NEGLIGIBLE, prepare
 from dgmmis.imputed_passes import Impute
 from dgmmis.iterate import Problem
 from dgmmis.observation import Observation
@@ -36,6 +36,8 @@ class Task:
     selecting : Selecting or None
     seed : int
         Of the starts.
+    pruning : float
+        Share of a row's density that components left out may hold; 0 leaves none out.
     """
 
     n_components: int
@@ -43,6 +45,7 @@ class Task:
     backgrounds: tuple[BackgroundLike, ...] = ()
     selecting: Selecting | None = None
     seed: int = 0
+    pruning: float = NEGLIGIBLE
 
     @property
     def cut(self) -> Cut | None:

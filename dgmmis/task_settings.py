@@ -23,6 +23,9 @@ from dgmmis.task import Task
 
 __all__ = ["build_selecting", "build_task", "initial_population"]
 
+LARGEST_SHARE = 1e-3
+"""Above this, what is left out would shift parameters by more than their errors in large catalogues."""
+
 NoiseModel = ArrayLike | Callable[[Array], Array] | None
 
 
@@ -37,6 +40,7 @@ def build_task(
     background: object,
     selecting: Selecting | None,
     seed: int,
+    pruning: float,
 ) -> Task:
     """Check the parts of an observation model; D are the mixture's features.
 
@@ -56,7 +60,17 @@ def build_task(
         prior=prior if isinstance(prior, Prior) else None,
     )
     backgrounds = as_backgrounds(background, n_features)
-    return Task(int(n_components), constraints, backgrounds, selecting, int(seed))
+    _require_share(pruning)
+    return Task(int(n_components), constraints, backgrounds, selecting, int(seed), float(pruning))
+
+
+def _require_share(pruning: object) -> None:
+    """Refuse a pruning that is no small share."""
+    if not isinstance(pruning, float | int) or isinstance(pruning, bool) or not 0 <= pruning <= LARGEST_SHARE:
+        raise InvalidSetting(
+            f"pruning is {pruning!r}; expected the share of a row's density that components left out may hold, from 0 "
+            f"(none is left out) to {LARGEST_SHARE:g}."
+        )
 
 
 def build_selecting(

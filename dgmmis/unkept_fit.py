@@ -46,8 +46,10 @@ def passes_over(
 ) -> Passes:
     """Make the passes over all rows: here, or on the workers of a client."""
     if client is None:
-        return LocalPasses(chunks, cut=task.cut)
-    return ClusterPasses(chunks, client, on_segment=observer.on_segment, cut=task.cut)
+        return LocalPasses(chunks, cut=task.cut, negligible=task.pruning)
+    return ClusterPasses(
+        chunks, client, on_segment=observer.on_segment, cut=task.cut, negligible=task.pruning
+    )
 
 
 def get_ready(prepared: Prepared, client: Client | None, observer: Observer) -> Ready:

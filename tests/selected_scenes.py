@@ -64,6 +64,7 @@ def problem_of(
         background=population.backgrounds,
         selecting=selecting,
         seed=seed,
+        pruning=0.0,
     )
     passes = LocalPasses(chunks, threads=threads, cut=task.cut)
     sample = information_sample(chunks, task)

@@ -100,6 +100,10 @@ def fit_verb(
     prior: Annotated[
         str, typer.Option(help="auto, none (maximum likelihood), or bovy=W (Bovy et al. 2011, eq. 38).")
     ] = "auto",
+    pruning: Annotated[
+        float,
+        typer.Option(help="Share of a row's density that components left out may hold; 0 leaves none out."),
+    ] = 1e-15,
     cluster: Cluster = None,
     workers: Workers = None,
     threads: Threads = 1,
@@ -145,6 +149,7 @@ def fit_verb(
             tolerance=tolerance,
             max_passes=max_passes,
             seed=seed,
+            pruning=pruning,
             client=client,
             run=run,
             observer=display,
@@ -192,6 +197,8 @@ def _finish(run: Path, result: FitResult, as_json: bool) -> None:
         "n_passes": result.n_passes,
         "log_likelihood": result.log_likelihood,
         "mean_log_likelihood": result.mean_log_likelihood,
+        "evaluated": result.history[-1].evaluated,
+        "left_out": result.history[-1].left_out,
         "amplitudes": result.mixture.amplitudes.tolist(),
         "means": result.mixture.means.tolist(),
         "covariances": result.mixture.covariances.tolist(),

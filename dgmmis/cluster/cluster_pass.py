@@ -22,6 +22,7 @@ from dgmmis.cluster.worker_side import (
     survey_segment,
 )
 from dgmmis.errors import SelectionError
+from dgmmis.expectation import NEGLIGIBLE
 from dgmmis.imputation import ClassSums, Imputed, combine, leaves
 from dgmmis.observation import Observation, Reference
 from dgmmis.population import Population
@@ -68,6 +69,8 @@ class ClusterPasses:
         Called with (segments done, segments in all) while a pass runs.
     cut : Cut, optional
         The selection that the rows passed.
+    negligible : float
+        As of `summarize_samples`.
 
     Raises
     ------
@@ -83,9 +86,10 @@ class ClusterPasses:
         progress_deadline: float = PROGRESS_DEADLINE,
         on_segment: Callable[[int, int], None] | None = None,
         cut: Cut | None = None,
+        negligible: float = NEGLIGIBLE,
     ) -> None:
         self._chunks = chunks if cut is None else chunks.keeping_noise(cut.noise_columns)
-        self._client, self._cut = client, cut
+        self._client, self._cut, self._negligible = client, cut, negligible
         self._supervisor = Supervisor(client, progress_deadline, on_segment)
         self._imputing = Supervisor(client, progress_deadline, None)
         self._segments = segment_bounds(chunks.n_chunks, self._supervisor.n_threads())
@@ -94,7 +98,7 @@ class ClusterPasses:
 
     def summarize(self, population: Population) -> Statistics:
         """Statistics of all rows under a population."""
-        total: Statistics = self._sum(SUMMARIZE, population, self._cut)
+        total: Statistics = self._sum(SUMMARIZE, population, self._cut, self._negligible)
         return total
 
     def survey(self, surveyor: Surveyor) -> Survey:
@@ -137,7 +141,7 @@ class ClusterPasses:
                     f"worker {worker} cannot read the selection: {trouble}. {IMPORTABLE}", array="selection"
                 )
 
-    def _sum(self, work: Work, parameters: Population | Surveyor, *settings: Cut | None) -> Any:
+    def _sum(self, work: Work, parameters: Population | Surveyor, *settings: Cut | float | None) -> Any:
         tree: Tree[Any] = Tree()
 
         def submit(bounds: Bounds, what: Any, worker: str | None) -> Future[Any]:

@@ -10,8 +10,9 @@ from typing import Generic, TypeVar
 from distributed import get_worker
 from distributed.protocol.pickle import loads
 
+from dgmmis.component_views import ComponentViews
 from dgmmis.errors import InvalidData
-from dgmmis.expectation import summarize_samples
+from dgmmis.expectation import NEGLIGIBLE, summarize_samples
 from dgmmis.imputation import ClassSums, Leaf, impute_leaf
 from dgmmis.imputation_points import Points, draw_points
 from dgmmis.observation import Observation, Reference
@@ -160,13 +161,18 @@ def summarize_segment(
     stop: int,
     population: Population,
     cut: Cut | None = None,
+    negligible: float = NEGLIGIBLE,
 ) -> list[Node[Statistics]]:
     """Sum the statistics of chunks `start` to `stop - 1` of a catalogue into whole subtrees."""
+    views = ComponentViews(population)
     catalog = opened_catalog(path, fingerprint).keeping_noise(cut.noise_columns if cut else ())
 
     def leaf(chunk: int, samples: Samples) -> Statistics:
         samples = with_densities(population, samples, token, chunk, cut)
-        return summarize_samples(population, samples, first_row=catalog.row_range(chunk)[0], cut=cut)
+        first_row = catalog.row_range(chunk)[0]
+        return summarize_samples(
+            population, samples, first_row=first_row, cut=cut, negligible=negligible, views=views
+        )
 
     return sum_chunks(catalog, start, stop, leaf)
 
@@ -178,12 +184,16 @@ def summarize_scattered(
     chunk_rows: int,
     population: Population,
     cut: Cut | None = None,
+    negligible: float = NEGLIGIBLE,
 ) -> list[Node[Statistics]]:
     """Sum the statistics of chunks that were sent here, the first being chunk `start`."""
+    views = ComponentViews(population)
 
     def leaf(chunk: int) -> Statistics:
         rows = with_densities(population, samples[chunk - start], token, chunk, cut)
-        return summarize_samples(population, rows, first_row=chunk * chunk_rows, cut=cut)
+        return summarize_samples(
+            population, rows, first_row=chunk * chunk_rows, cut=cut, negligible=negligible, views=views
+        )
 
     return sum_leaves(start, start + len(samples), leaf)
 

@@ -8,6 +8,7 @@ from dgmmis.kernels.elementary import add_free, compile_rows, smaller
 
 __all__ = ["dot", "least_gap", "load_rows", "load_terms", "load_weights", "lowest", "store_row"]
 
+
 @compile_rows
 def load_rows(source, start, rows, first, n_columns, block):  # type: ignore[no-untyped-def]
     """Transpose rows `start` on of `source` (n, c) to rows `first` on of flat scratch, `block` numbers each.

@@ -16,6 +16,9 @@ from numba.extending import intrinsic
 
 __all__ = ["add_free", "compile_rows", "exponential", "logarithm", "smaller"]
 
+primitive: Any = intrinsic
+"""Untyped: the functions it decorates are called with numbers, and never with the context that they name."""
+
 compile_rows = numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "nsz"})
 """'contract' allows fused multiply-add.  Full fastmath would fold the roundings below and assume no NaN."""
 
@@ -24,7 +27,7 @@ _compile_sum = numba.njit(
 )
 
 
-@intrinsic  # type: ignore[misc]
+@primitive
 def _bits(context: Any, number: Any) -> Any:
     """Bits of a number, as an integer."""
 
@@ -34,9 +37,9 @@ def _bits(context: Any, number: Any) -> Any:
     return types.int64(types.float64), generate
 
 
-@intrinsic  # type: ignore[misc]
+@primitive
 def _number(context: Any, bits: Any) -> Any:
-    """Number with these bits."""
+    """Make the number with these bits."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return builder.bitcast(arguments[0], ir.DoubleType())
@@ -44,7 +47,7 @@ def _number(context: Any, bits: Any) -> Any:
     return types.float64(types.int64), generate
 
 
-@intrinsic  # type: ignore[misc]
+@primitive
 def _shifted_right(context: Any, bits: Any, places: Any) -> Any:
     """Shift towards the low end, zeros coming in: AVX2 has no other shift of 64 bits."""
 
@@ -54,7 +57,7 @@ def _shifted_right(context: Any, bits: Any, places: Any) -> Any:
     return types.int64(types.int64, types.int64), generate
 
 
-@intrinsic  # type: ignore[misc]
+@primitive
 def smaller(context: Any, left: Any, right: Any) -> Any:
     """Smaller of two numbers that are not NaN: saying so lets compilers take the minimum of a row in lanes."""
     flags = ["nnan", "nsz"]

@@ -165,7 +165,7 @@ def _fixed_densities(d: int) -> Lines:
 
 
 def _accumulated(d: int, constants: Lines, body: Lines) -> Lines:
-    """Sums a, hi, gij over the rows of a block, in registers, added to the accumulators at the end."""
+    """Write sums a, hi, gij over the rows of a block, in registers, added to the accumulators at the end."""
     sums = ["a", *(f"h{i}" for i in range(d)), *(f"g{i}{j}" for i, j in _pairs(d))]
     return [
         *_indented(constants, 1),
@@ -179,7 +179,7 @@ def _accumulated(d: int, constants: Lines, body: Lines) -> Lines:
 
 
 def _fixed_moments(d: int) -> Lines:
-    """Sums of q, q r and q r r^T with r = x - m."""
+    """Write sums of q, q r and q r r^T with r = x - m."""
     body = ["q = term[b] * weight[b]", "a = add_free(a, q)", *_residuals(d, "x")]
     for i in range(d):
         body += [f"f{i} = q * x{i}", f"h{i} = add_free(h{i}, f{i})"]
@@ -188,7 +188,7 @@ def _fixed_moments(d: int) -> Lines:
 
 
 def _noisy_moments(d: int, kind: str) -> Lines:
-    """Sums of q, q u and q (u u^T - T^-1), T^-1 = M^T R M, with q folded into R."""
+    """Write sums of q, q u and q (u u^T - T^-1), T^-1 = M^T R M, with q folded into R."""
     body = [
         *_decomposed(d, _total_of_rows(d, kind)),
         *_residuals(d),
@@ -222,7 +222,9 @@ def _fixed_bounds(d: int) -> Lines:
     body += _spreads(d, shapes)
     body += [f"p{i} = max(y{i} - s{i}, 0.0)" for i in range(d)]
     body += [f"z{i} = y{i} + s{i}" for i in range(d)]
-    return _bound_loops(d, [], body, _sum(f"p{i} * p{i}" for i in range(d)), _sum(f"z{i} * z{i}" for i in range(d)))
+    return _bound_loops(
+        d, [], body, _sum(f"p{i} * p{i}" for i in range(d)), _sum(f"z{i} * z{i}" for i in range(d))
+    )
 
 
 def _noisy_bounds(d: int) -> Lines:

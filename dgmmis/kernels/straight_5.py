@@ -1,7 +1,5 @@
 """Straight-line kernels for 5 features.  Written by `generator`; change that, not this."""
 
-# fmt: off
-# ruff: noqa: D103, E501, C901, SIM300
 from __future__ import annotations
 
 import math

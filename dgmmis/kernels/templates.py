@@ -1,16 +1,14 @@
-'''What the straight-line kernels have in common, whatever their number of features and kind of noise.
+"""What the straight-line kernels have in common, whatever their number of features and kind of noise.
 
 A block of rows goes three ways: its densities under the components that may matter, their normalisation, and the
 moments of those that do matter.  Which may matter is decided by boxes: each node of the tree of runs of rows
 (`boxes`) has, for each component, an upper and a lower bound of its density anywhere in the box.  A component is
 left out of a node if its upper bound is below `share` times a density that every row of the node is known to have;
 what is left out in all is counted in `account`.
-'''
+"""
 
 HEAD = '''"""Straight-line kernels for {d} features.  Written by `generator`; change that, not this."""
 
-# fmt: off
-# ruff: noqa: D103, E501, C901, SIM300
 from __future__ import annotations
 
 import math
@@ -27,19 +25,19 @@ FRONT = 4
 TILE = 64
 '''
 
-BOUNDS_FIXED = '''
+BOUNDS_FIXED = """
 @compile_rows
 def _bounds_fixed(listed, n, low, high, constants, means, shapes, upper, lower, tile):  # type: ignore[no-untyped-def]
 {bounds}
-'''
+"""
 
-BOUNDS_NOISY = '''
+BOUNDS_NOISY = """
 @compile_rows
 def _bounds_{kind}(listed, n, low, high, noise_low, noise_high, constants, means, shapes, upper, lower, tile):  # type: ignore[no-untyped-def]
 {bounds}
-'''
+"""
 
-KIND = '''
+KIND = """
 @compile_rows
 def _densities_{kind}(k, rows, means, shapes, constant, term):  # type: ignore[no-untyped-def]
 {densities}
@@ -146,9 +144,9 @@ def statistics_{kind}(values,{noise} weights, extra, constants, means, shapes, l
         account[1] += block_weight * left_out
 
 {log_terms}
-'''
+"""
 
-LOG_TERMS_FIXED = '''
+LOG_TERMS_FIXED = """
 @compile_rows
 def log_terms_{kind}(values, constants, means, shapes, out):  # type: ignore[no-untyped-def]
     rows, term = np.empty({d} * BLOCK), np.empty(BLOCK)
@@ -157,9 +155,9 @@ def log_terms_{kind}(values, constants, means, shapes, out):  # type: ignore[no-
         for k in range(len(means)):
             _densities_{kind}(k, rows, means, shapes, constants[k], term)
             store_row(term, start, out[k])
-'''
+"""
 
-LOG_TERMS_NOISY = '''
+LOG_TERMS_NOISY = """
 @compile_rows
 def log_terms_{kind}(values, noise, constants, means, shapes, out):  # type: ignore[no-untyped-def]
     rows, term = np.empty({rows} * BLOCK), np.empty(BLOCK)
@@ -169,4 +167,4 @@ def log_terms_{kind}(values, noise, constants, means, shapes, out):  # type: ign
         for k in range(len(means)):
             _densities_{kind}(k, rows, means, shapes, constants[k], term)
             store_row(term, start, out[k])
-'''
+"""

@@ -65,6 +65,8 @@ def encode(scan: Pass, parent: str) -> bytes:
             "background_weight": statistics.background,
             "rows": np.int64(statistics.rows),
             "weight": np.float64(statistics.weight),
+            "pairs": np.int64(statistics.pairs),
+            "left_out": np.float64(statistics.left_out),
             "log_likelihoods": np.array(scan.log_likelihoods),
             "objectives": np.array(scan.objectives),
             "predicted_gain": np.float64(scan.predicted_gain),
@@ -102,6 +104,8 @@ def _pass_of(stored: np.lib.npyio.NpzFile, backgrounds: Sequence[BackgroundLike]
         stored["first"],
         stored["second"],
         stored["background_weight"],
+        pairs=int(stored["pairs"]) if "pairs" in stored else 0,
+        left_out=float(stored["left_out"]) if "left_out" in stored else 0.0,
     )
     return Pass(
         population_of(stored, backgrounds),
