@@ -25,14 +25,18 @@ def about_old_means(ours: Outcome, old_means: Array) -> Outcome:
 
 
 def largest_difference(ours: Outcome, theirs: Outcome) -> float:
-    """Largest of |d mean log-likelihood|, |d amplitude|, |d mean| / sigma and |d covariance| / sigma^2."""
+    """Largest of |d mean log-likelihood|, |d amplitude|, |d mean| / sigma and |d covariance| / sigma^2.
+
+    A log-likelihood that one of them does not tell is left out.
+    """
     sigma = np.sqrt(np.diagonal(ours.covariances, axis1=1, axis2=2))
-    parts = (
-        np.abs(ours.mean_log_likelihood - theirs.mean_log_likelihood),
+    parts = [
         np.abs(ours.amplitudes - theirs.amplitudes).max(),
         (np.abs(ours.means - theirs.means) / sigma).max(),
         (np.abs(ours.covariances - theirs.covariances) / (sigma[:, :, None] * sigma[:, None, :])).max(),
-    )
+    ]
+    if ours.mean_log_likelihood is not None and theirs.mean_log_likelihood is not None:
+        parts.append(np.abs(ours.mean_log_likelihood - theirs.mean_log_likelihood))
     return float(np.max(parts))  # NaN stays NaN
 
 

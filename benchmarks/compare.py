@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from contenders import CONTENDERS
 from duels import DUELS, run_contender, run_duel, run_script
 from flops import least_flops
 from results_table import Record, write_results
@@ -39,6 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "load": [load[0], os.getloadavg()[0]],
         "minutes": (time.monotonic() - began) / 60,
         "peak": {key: max(peak[key] for peak in peaks) for key in peaks[0]},
+        "left_out": [f"{peer}: java is not on PATH" for peer in _without_java()],
     }
     write_results(options.out, where, run, duels, alone, imputed)
     print(f"wrote {options.out} after {run['minutes']:.1f} minutes")
@@ -57,11 +60,16 @@ def _parser() -> argparse.ArgumentParser:
 def _run_duels(options: argparse.Namespace, path: Path, core: int) -> list[Record]:
     records = []
     for duel in DUELS:
-        if duel.scene in options.only:
+        if duel.scene in options.only and duel.peer not in _without_java():
             scene = _scene(duel.scene, duel.rows, options, path)
             records.append(run_duel(duel, scene, path, core, options.pairs))
             print(f"{duel.scene}, {duel.contender} against {duel.peer}: done", flush=True)
     return records
+
+
+def _without_java() -> list[str]:
+    """Peers that cannot run here."""
+    return [] if shutil.which("java") else [name for name, peer in CONTENDERS.items() if peer.needs_java]
 
 
 def _run_alone(options: argparse.Namespace, path: Path, core: int) -> list[Record]:

@@ -14,7 +14,7 @@ Record = dict[str, Any]
 
 DUEL_HEAD = (
     "scene | N | D | K | ours | peer | ours [ns] | peer [ns] | ours [s] | peer [s] | peer / ours | "
-    "peak ours [MiB] | peak peer [MiB] | same numbers"
+    "bar | met | peak ours [MiB] | peak peer [MiB] | same numbers"
 )
 ALONE_HEAD = (
     "scene | N | D | K | CPU s per pass | ns per row x component | GFLOP/s on least operations | of peak | "
@@ -46,7 +46,8 @@ def write_results(
     where : dict
         Of `surroundings.describe_surroundings`.
     run : dict
-        `pairs`, `scale`, `load` (before, after), `minutes`, `peak` (GFLOP/s: compiled, matrix).
+        `pairs`, `scale`, `load` (before, after), `minutes`, `peak` (GFLOP/s: compiled, matrix), `left_out`
+        (peers that could not run, with the reason).
     duels : list of dict
         Of `duels.run_duel`.
     alone : list of dict
@@ -64,13 +65,21 @@ def write_results(
         "",
         "## Against the peers",
         "",
-        "CPU s per update, and ns per row x component x update: medians of the pairs (smallest to largest).",
+        "CPU s per update, and ns per row x component x update: medians of the pairs (smallest to largest). "
+        "dgmmis computes in double precision, peers too unless their name says float32; a bar is the ratio promised.",
         "",
         *_table(DUEL_HEAD, map(_duel_row, duels)),
         "",
         "## dgmmis alone, full scenes",
         "",
         *_table(ALONE_HEAD, (_alone_row(record, peak) for record in alone)),
+        *(_imputed_section(imputed) if imputed else []),
+    ]
+    path.write_text("\n".join(page) + "\n")
+
+
+def _imputed_section(imputed: list[Record]) -> list[str]:
+    return [
         "",
         "## Imputed points",
         "",
@@ -80,7 +89,6 @@ def write_results(
         "",
         *_table(CALLS_HEAD, map(_calls_row, imputed)),
     ]
-    path.write_text("\n".join(page) + "\n")
 
 
 def _surroundings(where: Record, run: Record) -> list[str]:
@@ -91,6 +99,7 @@ def _surroundings(where: Record, run: Record) -> list[str]:
         f"{run['load'][0]:.1f} before, {run['load'][1]:.1f} after; {run['minutes']:.1f} minutes in all",
         f"- peak of the core, double precision: {compiled:.1f} GFLOP/s compiled multiply-adds, "
         f"{matrix:.1f} matrix product",
+        *(f"- left out: {name}" for name in run["left_out"]),
     ]
 
 
@@ -116,13 +125,21 @@ def _duel_row(record: Record) -> list[str]:
         _figure(np.median(ours)),
         _figure(np.median(theirs)),
         _spread(ratios),
+        *_bar(float(np.median(ratios)), duel.get("bar")),
         f"{record['our_peak']:.0f}",
         f"{record['their_peak']:.0f}",
         _agreement(record["difference"], duel),
     ]
 
 
-def _agreement(difference: float, duel: Record) -> str:
+def _bar(ratio: float, bar: float | None) -> list[str]:
+    """Say what was promised and whether the median keeps it."""
+    return ["", ""] if bar is None else [f"{bar:g}", "yes" if ratio >= bar else "**no**"]
+
+
+def _agreement(difference: float | None, duel: Record) -> str:
+    if difference is None:
+        return "not compared: the peer chooses its own start"
     if duel["agree_after"]:
         return f"{difference:.0e} after {duel['agree_after']} (allowed {duel['tolerance']:.0e})"
     return f"approximate: {difference:.0e} after {duel['last']}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import numpy as np  # noqa: F401 - its BLAS is to be found loaded
@@ -13,7 +13,9 @@ import threadpoolctl
 
 __all__ = ["describe_surroundings"]
 
-PACKAGES = ("dgmmis", "scikit-learn", "pygmmis", "numpy", "scipy", "numba")
+PACKAGES = (
+    "dgmmis", "scikit-learn", "pygmmis", "gmmx", "jax", "pyspark", "numpy", "scipy", "numba", "zarr", "dask", "pyarrow",
+)  # fmt: skip
 
 
 def describe_surroundings() -> dict[str, str]:
@@ -21,7 +23,7 @@ def describe_surroundings() -> dict[str, str]:
     return {
         "processor": _processor(),
         "system": f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
-        "versions": ", ".join(f"{name} {version(name)}" for name in PACKAGES),
+        "versions": ", ".join(f"{name} {found}" for name in PACKAGES if (found := _version(name))),
         "BLAS": "; ".join(
             sorted(
                 f"{library['internal_api']} {library['version']}, kernel {library['architecture']}, "
@@ -31,6 +33,13 @@ def describe_surroundings() -> dict[str, str]:
             )
         ),
     }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None  # not all peers are needed for all benchmarks
 
 
 def _processor() -> str:

@@ -1,5 +1,7 @@
 """The benchmarks' scenes and checks, at small size, so that they never rot."""
 
+import subprocess
+import sys
 from importlib import import_module
 from pathlib import Path
 
@@ -90,6 +92,37 @@ def test_our_contender_climbs_on_every_scene_and_agrees_with_itself_only(load, n
         agreement.require_agreement(one, two, 1e-10, name)
 
 
+def test_a_likelihood_that_a_peer_does_not_tell_is_left_out_of_the_comparison(load):
+    agreement, outcome = load("agreement"), load("contenders").Outcome
+    mixture = np.ones(1), np.zeros((1, 1)), np.ones((1, 1, 1))
+    assert agreement.largest_difference(outcome(1.0, *mixture), outcome(2.0, *mixture)) == 1
+    assert agreement.largest_difference(outcome(1.0, *mixture), outcome(None, *mixture)) == 0
+
+
+def test_every_duel_names_contenders_and_scenes_that_there_are(load):
+    contenders, scenes = load("contenders").CONTENDERS, load("scenes").FULL_ROWS
+    for duel in load("duels").DUELS:
+        assert {duel.contender, duel.peer} <= contenders.keys()
+        assert duel.rows <= scenes[duel.scene]
+        assert duel.first < duel.last <= duel.ours
+        assert duel.first <= duel.agree_after <= duel.last or not duel.agree_after
+
+
+def test_cpu_seconds_count_living_descendants_and_ended_ones(load):
+    processes = load("processes")
+    spin = "import os; sum(i * i for i in range(3_000_000)); print(os.getpid(), flush=True); input()"
+    before = processes.cpu_seconds()
+    with subprocess.Popen([sys.executable, "-c", spin], stdin=-1, stdout=-1, text=True) as child:
+        pid = int(child.stdout.readline())
+        living = processes.cpu_seconds() - before
+        assert pid in processes.descendants()
+        assert processes.peak_mebibytes(pid) > 20
+        child.communicate("\n")
+    assert living > 0.03
+    assert processes.cpu_seconds() - before >= living - 2 / processes.TICKS
+    assert processes.peak_mebibytes(pid) is None
+
+
 def test_covariances_about_old_means_exceed_the_exact_ones_by_the_steps_square(load):
     scene = load("scenes").make_scene("W1", ROWS)
     agreement, fit = load("agreement"), load("contenders").load_contender("dgmmis")
@@ -117,7 +150,7 @@ def test_a_missing_value_makes_a_pass_cheaper_by_its_features_operations(load):
 
 
 def test_the_page_states_ratio_spread_and_rate(load, tmp_path):
-    duel = {"scene": "W1", "peer": "other", "agree_after": 4, "tolerance": 1e-10, "last": 4}
+    duel = {"scene": "W1", "peer": "other", "agree_after": 4, "tolerance": 1e-10, "last": 4, "bar": 4}
     duels = [
         {
             "duel": duel,
@@ -133,10 +166,12 @@ def test_the_page_states_ratio_spread_and_rate(load, tmp_path):
     cost = {"n_points": 1000, "points": 1e-4, "rows": 2e-4, "drawing": 1e-3}
     counts = {"passes": 9, "refreshes": 2, "first_calls": 12, "refresh_calls": 8, "passes_without": 7}
     imputed = [{"scene": "W6", "shape": [1000, 3, 10], "costs": [cost], **counts}]
-    run = {"pairs": 3, "scale": 1, "load": [0, 0], "minutes": 1, "peak": {"compiled": 40.0, "matrix": 30.0}}
+    peak = {"compiled": 40.0, "matrix": 30.0}
+    run = {"pairs": 3, "scale": 1, "load": [0, 0], "minutes": 1, "peak": peak, "left_out": ["a peer"]}
     load("results_table").write_results(tmp_path / "page.md", {"processor": "p"}, run, duels, alone, imputed)
     page = (tmp_path / "page.md").read_text()
-    assert "| 3 (1.5 to 5) |" in page
+    assert "| 3 (1.5 to 5) | 4 | **no** |" in page
+    assert "- left out: a peer\n" in page
     assert "2e-14 after 4 (allowed 1e-10)" in page
     assert "| 2.00 | 5.0% |" in page
     assert "| W6 | 3 | 10 | 1,000 | 10 | 20 | 0.5 | 1000 |" in page

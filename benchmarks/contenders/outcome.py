@@ -16,13 +16,14 @@ class Outcome:
 
     Attributes
     ----------
-    mean_log_likelihood : float
-        Per row, of the mixture *before* the last update: what the last expectation step saw.
+    mean_log_likelihood : float or None
+        Per row, of the mixture *before* the last update: what the last expectation step saw; None if the
+        program does not tell.
     amplitudes, means, covariances : (K,), (K, D), (K, D, D)
         After the last update.
     """
 
-    mean_log_likelihood: float
+    mean_log_likelihood: float | None
     amplitudes: Array
     means: Array
     covariances: Array
