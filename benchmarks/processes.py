@@ -6,7 +6,7 @@ import os
 import resource
 from pathlib import Path
 
-__all__ = ["cpu_seconds", "descendants", "peak_mebibytes"]
+__all__ = ["cpu_seconds", "descendants", "own_cpu_seconds", "peak_mebibytes"]
 
 PROC = Path("/proc")
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -36,6 +36,11 @@ def cpu_seconds() -> float:
     for pid in descendants():
         ticks += sum(int(field) for field in _stat(PROC / str(pid) / "stat")[11:15])
     return own + ticks / TICKS
+
+
+def own_cpu_seconds(pid: int) -> float:
+    """CPU time so far of a living process without its children, 0 if it is gone."""
+    return sum(int(field) for field in _stat(PROC / str(pid) / "stat")[11:13]) / TICKS
 
 
 def peak_mebibytes(pid: int | None = None) -> float | None:

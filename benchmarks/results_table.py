@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Record", "write_results"]
+__all__ = ["Record", "table_lines", "write_results"]
 
 Record = dict[str, Any]
 
@@ -68,11 +68,11 @@ def write_results(
         "CPU s per update, and ns per row x component x update: medians of the pairs (smallest to largest). "
         "dgmmis computes in double precision, peers too unless their name says float32; a bar is the ratio promised.",
         "",
-        *_table(DUEL_HEAD, map(_duel_row, duels)),
+        *table_lines(DUEL_HEAD, map(_duel_row, duels)),
         "",
         "## dgmmis alone, full scenes",
         "",
-        *_table(ALONE_HEAD, (_alone_row(record, peak) for record in alone)),
+        *table_lines(ALONE_HEAD, (_alone_row(record, peak) for record in alone)),
         *(_imputed_section(imputed) if imputed else []),
     ]
     path.write_text("\n".join(page) + "\n")
@@ -85,9 +85,9 @@ def _imputed_section(imputed: list[Record]) -> list[str]:
         "",
         "A pass over points against one over as many rows, and how often the selection was called.",
         "",
-        *_table(IMPUTED_HEAD, (row for record in imputed for row in _imputed_rows(record))),
+        *table_lines(IMPUTED_HEAD, (row for record in imputed for row in _imputed_rows(record))),
         "",
-        *_table(CALLS_HEAD, map(_calls_row, imputed)),
+        *table_lines(CALLS_HEAD, map(_calls_row, imputed)),
     ]
 
 
@@ -103,7 +103,8 @@ def _surroundings(where: Record, run: Record) -> list[str]:
     ]
 
 
-def _table(head: str, rows: Iterable[list[str]]) -> list[str]:
+def table_lines(head: str, rows: Iterable[list[str]]) -> list[str]:
+    """Lines of a table under a head whose columns `|` separates."""
     columns = head.count("|") + 1
     return [f"| {head} |", "|" + "---|" * columns, *(f"| {' | '.join(row)} |" for row in rows)]
 
