@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Record", "table_lines", "write_results"]
+__all__ = ["Record", "spread", "table_lines", "write_results"]
 
 Record = dict[str, Any]
 
@@ -121,11 +121,11 @@ def _duel_row(record: Record) -> list[str]:
         str(k),
         duel.get("contender", "dgmmis"),
         duel["peer"],
-        _spread(ours / (n * k) * 1e9),
-        _spread(theirs / (n * k) * 1e9),
+        spread(ours / (n * k) * 1e9),
+        spread(theirs / (n * k) * 1e9),
         _figure(np.median(ours)),
         _figure(np.median(theirs)),
-        _spread(ratios),
+        spread(ratios),
         *_bar(float(np.median(ratios)), duel.get("bar")),
         f"{record['our_peak']:.0f}",
         f"{record['their_peak']:.0f}",
@@ -155,8 +155,8 @@ def _alone_row(record: Record, peak: float) -> list[str]:
         f"{n:,}",
         str(d),
         str(k),
-        _spread(seconds),
-        _spread(seconds / (n * k) * 1e9),
+        spread(seconds),
+        spread(seconds / (n * k) * 1e9),
         "" if gflops is None else f"{gflops:.2f}",
         "" if gflops is None else f"{gflops / peak:.1%}",
         f"{record['peak_mebibytes']:.0f}",
@@ -185,7 +185,8 @@ def _calls_row(record: Record) -> list[str]:
     return [record["scene"], *(str(record[name]) for name in counts)]
 
 
-def _spread(figures: np.ndarray) -> str:
+def spread(figures: np.ndarray) -> str:
+    """Median, and from the smallest to the largest."""
     return f"{_figure(np.median(figures))} ({_figure(figures.min())} to {_figure(figures.max())})"
 
 

@@ -22,11 +22,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from drawing import (
+    Array,
+    common_start,
+    draw_noise,
+    draw_rows,
+    noise_covariances,
+    random_factors,
+    random_mixture,
+)  # fmt: skip
 from numpy.typing import NDArray
 
 __all__ = ["FULL_ROWS", "SELECTED", "Array", "Scene", "keep", "load_scene", "make_scene", "save_scene"]
-
-Array = NDArray[np.float64]
 
 FULL_ROWS = {
     "W1": 1_000_000,
@@ -110,8 +117,8 @@ def load_scene(path: Path) -> Scene:
 
 
 def _noise_free(name: str, rows: int, rng: np.random.Generator) -> Scene:
-    values = _draw_rows(rng, rows, *_random_mixture(rng, 16, 3, (0.5, 1.6)))
-    return Scene(name, values, None, *_common_start(rng, values, 16))
+    values = draw_rows(rng, rows, *random_mixture(rng, 16, 3, (0.5, 1.6)))
+    return Scene(name, values, None, *common_start(rng, values, 16))
 
 
 def _fragmented(name: str, rows: int, rng: np.random.Generator) -> Scene:
@@ -119,35 +126,35 @@ def _fragmented(name: str, rows: int, rng: np.random.Generator) -> Scene:
     grid = 10.0 * np.stack(np.divmod(np.arange(n_components), GRID_SIDE), axis=1)
     means = grid + rng.uniform(-2, 2, grid.shape)
     amplitudes = rng.dirichlet(np.full(n_components, 20.0))
-    factors = _random_factors(rng, n_components, 2, (0.3, 0.9))
-    values = _draw_rows(rng, rows, amplitudes, means, factors)
+    factors = random_factors(rng, n_components, 2, (0.3, 0.9))
+    values = draw_rows(rng, rows, amplitudes, means, factors)
     start = means + rng.normal(0, 0.4, means.shape)
     unit = np.tile(np.eye(2), (n_components, 1, 1))
     return Scene(name, values, None, np.full(n_components, 1 / n_components), start, unit)
 
 
 def _full_noise(name: str, rows: int, rng: np.random.Generator) -> Scene:
-    true = _draw_rows(rng, rows, *_random_mixture(rng, 32, 5, (0.4, 1.6)))
-    noise = _noise_covariances(rng, rows, 5, (0.2, 1.2))
-    values = true + _draw_noise(rng, noise)
-    return Scene(name, values, noise, *_common_start(rng, values, 32))
+    true = draw_rows(rng, rows, *random_mixture(rng, 32, 5, (0.4, 1.6)))
+    noise = noise_covariances(rng, rows, 5, (0.2, 1.2))
+    values = true + draw_noise(rng, noise)
+    return Scene(name, values, noise, *common_start(rng, values, 32))
 
 
 def _diagonal_noise(name: str, rows: int, rng: np.random.Generator) -> Scene:
-    true = _draw_rows(rng, rows, *_random_mixture(rng, 16, 3, (0.5, 1.6)))
+    true = draw_rows(rng, rows, *random_mixture(rng, 16, 3, (0.5, 1.6)))
     errors = rng.uniform(0.2, 1.2, true.shape)
     values = true + errors * rng.standard_normal(true.shape)
-    return Scene(name, values, errors**2, *_common_start(rng, values, 16))
+    return Scene(name, values, errors**2, *common_start(rng, values, 16))
 
 
 def _missing_values(name: str, rows: int, rng: np.random.Generator) -> Scene:
-    true = _draw_rows(rng, rows, *_random_mixture(rng, 16, 5, (0.4, 1.6)))
-    noise = _noise_covariances(rng, rows, 5, (0.2, 0.8))
-    values = true + _draw_noise(rng, noise)
+    true = draw_rows(rng, rows, *random_mixture(rng, 16, 5, (0.4, 1.6)))
+    noise = noise_covariances(rng, rows, 5, (0.2, 0.8))
+    values = true + draw_noise(rng, noise)
     missing = rng.random(values.shape) < MISSING_FRACTION
     missing[missing.all(axis=1), 0] = False  # each row keeps a value
     values[missing] = np.nan
-    return Scene(name, values, noise, *_common_start(rng, values, 16))
+    return Scene(name, values, noise, *common_start(rng, values, 16))
 
 
 def _selected_plane(name: str, rows: int, rng: np.random.Generator) -> Scene:
@@ -166,10 +173,10 @@ def _selected_plane(name: str, rows: int, rng: np.random.Generator) -> Scene:
 
 
 def _selected_space(name: str, rows: int, rng: np.random.Generator) -> Scene:
-    amplitudes, means, factors = _random_mixture(rng, 16, 3, (0.5, 1.6))
+    amplitudes, means, factors = random_mixture(rng, 16, 3, (0.5, 1.6))
     means = 5 + 5 / 6 * means
     values = _kept_rows(rng, rows, amplitudes, means, factors)
-    return Scene(name, values, 0.25 * np.eye(3), *_common_start(rng, values, 16))
+    return Scene(name, values, 0.25 * np.eye(3), *common_start(rng, values, 16))
 
 
 _DRAWERS: dict[str, tuple[int, Callable[[str, int, np.random.Generator], Scene]]] = {
@@ -183,57 +190,11 @@ _DRAWERS: dict[str, tuple[int, Callable[[str, int, np.random.Generator], Scene]]
 }
 
 
-def _random_mixture(
-    rng: np.random.Generator, n_components: int, n_features: int, dispersions: tuple[float, float]
-) -> tuple[Array, Array, Array]:
-    """Amplitudes, means in a box of half width 6, and factors F with V = F F^T."""
-    amplitudes = rng.dirichlet(np.full(n_components, 5.0))
-    means = rng.uniform(-6, 6, (n_components, n_features))
-    return amplitudes, means, _random_factors(rng, n_components, n_features, dispersions)
-
-
-def _random_factors(
-    rng: np.random.Generator, n_components: int, n_features: int, dispersions: tuple[float, float]
-) -> Array:
-    """Axes turned at random, each of a length drawn from `dispersions`."""
-    axes = np.linalg.qr(rng.standard_normal((n_components, n_features, n_features))).Q
-    return axes * rng.uniform(*dispersions, (n_components, 1, n_features))
-
-
-def _draw_rows(rng: np.random.Generator, rows: int, amplitudes: Array, means: Array, factors: Array) -> Array:
-    component = rng.choice(len(amplitudes), size=rows, p=amplitudes)
-    unit = rng.standard_normal((rows, means.shape[1], 1))
-    return means[component] + (factors[component] @ unit)[:, :, 0]
-
-
 def _kept_rows(rng: np.random.Generator, rows: int, amplitudes: Array, means: Array, factors: Array) -> Array:
     """Draw with errors of 0.5 until `keep` has kept enough."""
     kept: list[Array] = []
     while sum(map(len, kept)) < rows:
-        values = _draw_rows(rng, rows, amplitudes, means, factors)
+        values = draw_rows(rng, rows, amplitudes, means, factors)
         values += 0.5 * rng.standard_normal(values.shape)
         kept.append(values[keep(values)])
     return np.concatenate(kept)[:rows]
-
-
-def _noise_covariances(
-    rng: np.random.Generator, rows: int, n_features: int, errors: tuple[float, float]
-) -> Array:
-    """Wishart-like shapes times an error drawn for each row, kept away from singular."""
-    shape = rng.standard_normal((rows, n_features, n_features))
-    scale = rng.uniform(*errors, (rows, 1, 1)) ** 2 / n_features
-    return scale * (shape @ shape.swapaxes(1, 2)) + 1e-4 * np.eye(n_features)
-
-
-def _draw_noise(rng: np.random.Generator, noise: Array) -> Array:
-    unit = rng.standard_normal((*noise.shape[:2], 1))
-    return (np.linalg.cholesky(noise) @ unit)[:, :, 0]
-
-
-def _common_start(rng: np.random.Generator, values: Array, n_components: int) -> tuple[Array, Array, Array]:
-    """Equal amplitudes, means on random rows, covariances that share out the variances of all rows."""
-    filled = np.where(np.isnan(values), np.nanmean(values, axis=0), values)
-    means = filled[rng.choice(len(filled), n_components, replace=False)]
-    share = filled.var(axis=0) / n_components ** (2 / filled.shape[1])
-    covariances = np.tile(np.diag(share), (n_components, 1, 1))
-    return np.full(n_components, 1 / n_components), means, covariances

@@ -235,3 +235,52 @@ def test_the_page_of_scale_states_rates_per_pass_and_leaves_small_processes_out(
     assert "| fit | 2.0 | 4.0 | 6.00 | 3.00 |" in page
     assert "median 2.00 s (1.00 to 3.00), 2.00 million rows per s" in page
     assert "choosing the start on the pilot: 7.0 s" in page
+
+
+@pytest.mark.parametrize("n_components", [100, 1000])
+def test_fragmented_components_keep_their_distance_and_size_whatever_their_number(load, n_components):
+    scene = load("scaling_scenes").fragmented(n_components, 20_000)
+    distances = np.linalg.norm(scene.means[:, None] - scene.means, axis=2)
+    np.fill_diagonal(distances, np.inf)
+    assert 3 < distances.min(axis=1).mean() < 10
+    nearest = np.linalg.norm(scene.values[:2000, None] - scene.means, axis=2).min(axis=1)
+    assert 0.5 < np.median(nearest) < 1.5
+    extent = np.ptp(scene.values, axis=0)
+    np.testing.assert_allclose(extent, 10 * np.ceil(np.cbrt(n_components)), rtol=0, atol=12)
+
+
+def test_a_series_varies_one_number_and_its_page_compares_few_components_with_many(load, tmp_path):
+    series = load("scaling_scenes").SERIES
+    records = []
+    for one in series:
+        shapes = set()
+        for size in one.sizes[:2]:
+            scene = one.make(size, 300 if one.rows else size)
+            shape = {"N": len(scene.values), "D": scene.values.shape[1], "K": len(scene.amplitudes)}
+            assert shape.pop(one.varied) == size
+            shapes.add(tuple(shape.values()))
+        assert len(shapes) == 1
+        records.append({"varied": one.varied, "title": one.title, "per_row": one.per_row})
+        records[-1] |= {"shape": [10, 3, 1000], "seconds": [1.0, 2.0, 3.0]}
+    load("scaling_figure").draw_scaling(records, tmp_path / "figures" / "scaling.png")
+    assert (tmp_path / "figures" / "scaling.png").read_bytes().startswith(b"\x89PNG")
+    many = records[-1] | {"shape": [10, 3, 10_000], "seconds": [5.0]}
+    assert "takes 2.50 times as long" in load("scaling")._promise([records[-1], many])[0]
+    assert load("scaling")._promise(records) == []
+
+
+def test_bytes_on_disk_are_those_of_values_and_noise_alone(load, tmp_path):
+    scene = load("scenes").make_scene("W4", 5000)
+    stored = load("roofline").stored_bytes_per_row(scene, tmp_path)
+    assert 0.7 * 48 < stored < 1.1 * 48  # random digits hardly shrink
+
+
+def test_rates_of_memory_and_disk_are_positive_and_drawn_as_roofs(load, tmp_path):
+    transfer = load("transfer")
+    rates = {"compiled": 50.0, "matrix": 40.0}
+    rates |= {"memory": transfer.memory_gigabytes_per_second(8 << 20)}
+    rates |= {"disk": transfer.disk_gigabytes_per_second(tmp_path, 16 << 20)}
+    assert min(rates.values()) > 0
+    record = {"scene": "W1", "shape": [10, 3, 4], "seconds": [1e-6], "flops": 1e3, "disk_bytes": 24.0}
+    load("roofline_figure").draw_roofline(rates, [record], tmp_path / "roofline.png")
+    assert (tmp_path / "roofline.png").read_bytes().startswith(b"\x89PNG")
