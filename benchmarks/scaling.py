@@ -91,6 +91,8 @@ def _write(options: argparse.Namespace, records: list[Record], load: float) -> N
         f"before, {os.getloadavg()[0]:.1f} after",
         *_promise(records),
         "",
+        "## Times",
+        "",
         "Medians (smallest to largest).",
         "",
         *table_lines(HEAD, map(_row, records)),

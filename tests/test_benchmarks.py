@@ -284,3 +284,22 @@ def test_rates_of_memory_and_disk_are_positive_and_drawn_as_roofs(load, tmp_path
     record = {"scene": "W1", "shape": [10, 3, 4], "seconds": [1e-6], "flops": 1e3, "disk_bytes": 24.0}
     load("roofline_figure").draw_roofline(rates, [record], tmp_path / "roofline.png")
     assert (tmp_path / "roofline.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_tables_of_the_documentation_are_those_of_the_results(load):
+    fill_page = load("fill_page")
+    page = fill_page.PAGE.read_text()
+    assert page.count("<!-- end -->") >= 5
+    assert fill_page.filled(page, BENCHMARKS) == page
+
+
+def test_a_page_takes_the_columns_it_names_of_the_table_under_its_heading(load, tmp_path):
+    filled = load("fill_page").filled
+    page = "<!-- r.md, Two: b, c, gone -->\nold\n<!-- end -->\n"
+    assert filled(page, tmp_path).splitlines()[1] == "There is no `benchmarks/r.md` of this version."
+    one, two = "| a |\n|---|\n| 1 |\n", "| a | b | c |\n|---|---|---|\n| 2 | 3 | 4 |\n"
+    (tmp_path / "r.md").write_text(f"## One\n\n{one}\n## Two\n\nWords.\n\n{two}\n{one}")
+    assert (
+        filled(page, tmp_path)
+        == "<!-- r.md, Two: b, c, gone -->\n| b | c |\n| --- | --- |\n| 3 | 4 |\n<!-- end -->\n"
+    )
