@@ -14,12 +14,14 @@ from contenders import CONTENDERS
 from duels import DUELS, run_contender, run_duel, run_script
 from flops import least_flops
 from results_table import Record, write_results
-from scenes import FULL_ROWS, SELECTED, Scene, make_scene, save_scene
+from scenes import FULL_ROWS, Scene, make_scene, save_scene
 
 __all__ = ["main"]
 
 RESULTS = Path(__file__).parent / "results.md"
 ALONE_UPDATES = [1, 5]
+IMPUTED = ("W6", "W8")
+"""Scenes whose imputed points are looked at more closely."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -93,7 +95,7 @@ def _run_alone(options: argparse.Namespace, path: Path, core: int) -> list[Recor
 def _run_imputed(options: argparse.Namespace, path: Path, core: int) -> list[Record]:
     records = []
     for name in options.only:
-        if name in SELECTED:
+        if name in IMPUTED:
             _scene(name, FULL_ROWS[name], options, path)
             records.append(run_script("imputed_cost.py", str(path), str(core)))
             print(f"{name} imputed points: done", flush=True)

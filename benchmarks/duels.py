@@ -84,6 +84,7 @@ DUELS = (
     # pyGMMis draws its unobserved rows at random: both come near the same numbers, and no nearer.
     Duel("W6", "pygmmis", 100_000, 2, 5, 12, agree_after=0, bar=80),
     Duel("W6", "pygmmis", 100_000, 2, 5, 12, agree_after=0, contender="dgmmis, oversampling 10"),
+    Duel("W7", "pygmmis", 100_000, 2, 5, 12, agree_after=0),
 )
 
 

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -30,10 +31,13 @@ from drawing import (
     noise_covariances,
     random_factors,
     random_mixture,
-)  # fmt: skip
+)
 from numpy.typing import NDArray
 
-__all__ = ["FULL_ROWS", "SELECTED", "Array", "Scene", "keep", "load_scene", "make_scene", "save_scene"]
+__all__ = [
+    "BACKGROUND_START", "FOOTPRINT", "FULL_ROWS", "SELECTED",
+    "Array", "Scene", "keep", "load_scene", "make_scene", "save_scene",
+]  # fmt: skip
 
 FULL_ROWS = {
     "W1": 1_000_000,
@@ -42,13 +46,21 @@ FULL_ROWS = {
     "W4": 1_000_000,
     "W5": 100_000,
     "W6": 100_000,
+    "W7": 100_000,
     "W8": 100_000,
 }
 """Rows of each scene at its full size."""
 
-SELECTED = ("W6", "W8")
+SELECTED = ("W6", "W7", "W8")
 """Scenes whose rows `keep` kept."""
 
+FOOTPRINT = ((-10.0, -10.0), (20.0, 20.0))
+"""Opposite corners of the background of W7."""
+
+BACKGROUND_START = 0.1
+"""Its share of all rows that contenders start from; the truth is `BACKGROUND_SHARE`."""
+
+BACKGROUND_SHARE = 0.2
 GRID_SIDE = 16
 MISSING_FRACTION = 0.3
 
@@ -83,6 +95,11 @@ class Scene:
     def is_selected(self) -> bool:
         """Whether `keep` decided which rows there are."""
         return self.name in SELECTED
+
+    @property
+    def has_background(self) -> bool:
+        """Whether some rows come from a background, uniform in `FOOTPRINT`."""
+        return self.name == "W7"
 
     @property
     def own_noise(self) -> bool:
@@ -157,7 +174,7 @@ def _missing_values(name: str, rows: int, rng: np.random.Generator) -> Scene:
     return Scene(name, values, noise, *common_start(rng, values, 16))
 
 
-def _selected_plane(name: str, rows: int, rng: np.random.Generator) -> Scene:
+def _selected_plane(name: str, rows: int, rng: np.random.Generator, share: float = 0.0) -> Scene:
     amplitudes = np.array([0.36060026, 0.27986906, 0.206774])
     means = 10 * np.array([[0.08016886, 0.21300697], [0.70306351, 0.6709532], [0.0108767, 0.852077]])
     packed = [
@@ -168,7 +185,7 @@ def _selected_plane(name: str, rows: int, rng: np.random.Generator) -> Scene:
     covariances = 100 * np.array(packed)[:, [0, 1, 1, 2]].reshape(3, 2, 2)
     truth = amplitudes / amplitudes.sum(), means, np.linalg.cholesky(covariances)
     start = means + np.array([[1.0, 0.5], [-1.0, -0.5], [0.8, -0.6]])
-    values = _kept_rows(rng, rows, *truth)
+    values = _kept_rows(rng, rows, *truth, share)
     return Scene(name, values, 0.25 * np.eye(2), np.full(3, 1 / 3), start, np.tile(4 * np.eye(2), (3, 1, 1)))
 
 
@@ -186,15 +203,21 @@ _DRAWERS: dict[str, tuple[int, Callable[[str, int, np.random.Generator], Scene]]
     "W4": (104, _diagonal_noise),
     "W5": (105, _missing_values),
     "W6": (106, _selected_plane),
+    "W7": (107, partial(_selected_plane, share=BACKGROUND_SHARE)),
     "W8": (108, _selected_space),
 }
 
 
-def _kept_rows(rng: np.random.Generator, rows: int, amplitudes: Array, means: Array, factors: Array) -> Array:
-    """Draw with errors of 0.5 until `keep` has kept enough."""
+def _kept_rows(
+    rng: np.random.Generator, rows: int, amplitudes: Array, means: Array, factors: Array, share: float = 0.0
+) -> Array:
+    """Draw with errors of 0.5 until `keep` has kept enough; a share of the rows is uniform in the footprint."""
     kept: list[Array] = []
     while sum(map(len, kept)) < rows:
         values = draw_rows(rng, rows, amplitudes, means, factors)
+        if share:
+            low, high = FOOTPRINT
+            values = np.where(rng.random((rows, 1)) < share, rng.uniform(low, high, values.shape), values)
         values += 0.5 * rng.standard_normal(values.shape)
         kept.append(values[keep(values)])
     return np.concatenate(kept)[:rows]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from scenes import Scene, keep
+from scenes import BACKGROUND_START, FOOTPRINT, Scene, keep
 
 import dgmmis
 from contenders.outcome import Outcome
@@ -26,6 +26,7 @@ def _fit(scene: Scene, updates: int, oversampling: float | None) -> Outcome:
         n_components=len(scene.amplitudes),
         noise=scene.noise,
         selection=keep if scene.is_selected else None,
+        background=dgmmis.Background(FOOTPRINT, BACKGROUND_START) if scene.has_background else None,
         oversampling=oversampling,
         prior=None,
         initial=dgmmis.Mixture(scene.amplitudes, scene.means, scene.covariances),

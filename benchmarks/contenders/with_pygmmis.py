@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pygmmis
-from scenes import Array, Scene, keep
+from scenes import BACKGROUND_START, FOOTPRINT, Array, Scene, keep
 
 from contenders.outcome import Outcome
 
@@ -42,6 +42,7 @@ def _fit(scene: Scene, updates: int, cutoff: float | None) -> Outcome:
         tol=0,
         miniter=updates,
         maxiter=updates,
+        background=_background(scene),
         **_selection(scene),
     )
     n_missing = int(np.isnan(scene.values).sum())
@@ -55,6 +56,10 @@ def _as_covariances(scene: Scene) -> Array | None:
     if noise is None or noise.ndim == 3 or not scene.own_noise:
         return noise
     return noise[:, :, None] * np.eye(noise.shape[1])
+
+
+def _background(scene: Scene) -> pygmmis.Background | None:
+    return pygmmis.Background(np.array(FOOTPRINT), BACKGROUND_START) if scene.has_background else None
 
 
 def _selection(scene: Scene) -> dict[str, Any]:
