@@ -20,6 +20,9 @@ __all__ = ["main"]
 
 RESULTS = Path(__file__).parent / "results.md"
 ALONE_UPDATES = [1, 5]
+LEAST_ROWS = {"W2": 10_000}
+"""With fewer, a trial's components would be left without rows."""
+
 IMPUTED = ("W6", "W8")
 """Scenes whose imputed points are looked at more closely."""
 
@@ -103,7 +106,7 @@ def _run_imputed(options: argparse.Namespace, path: Path, core: int) -> list[Rec
 
 
 def _scene(name: str, rows: int, options: argparse.Namespace, path: Path) -> Scene:
-    scene = make_scene(name, int(rows * options.scale))
+    scene = make_scene(name, max(int(rows * options.scale), LEAST_ROWS.get(name, 1)))
     save_scene(scene, path)
     return scene
 
