@@ -176,7 +176,10 @@ def _swap(keys, order, a, b):  # type: ignore[no-untyped-def]
 
 @_compile
 def _sort_positions(order, first, end):  # type: ignore[no-untyped-def]
-    """Sort a leaf's positions by insertion."""
+    """Sort a leaf's positions, by insertion if they are few."""
+    if end - first > LEAF:
+        order[first:end].sort()
+        return
     for i in range(first + 1, end):
         position, place = order[i], i
         while place > first and order[place - 1] > position:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from dgmmis.kd_order import LEAF, kd_order
 
-__all__ = ["RowOrder", "pattern_codes", "rows_by_pattern"]
+__all__ = ["RowOrder", "chunks_near_together", "coarse_pattern_codes", "pattern_codes", "rows_by_pattern"]
 
 RowOrder = Literal["given", "kd"]
 """Of the rows of a pattern: as they were given, or as `kd_order` has them."""
@@ -25,6 +25,14 @@ def pattern_codes(missing: NDArray[np.bool_]) -> NDArray[np.int64]:
         return np.asarray(missing @ (np.int64(1) << np.arange(n_features, dtype=np.int64)))
     _, ranks = np.unique(missing[:, ::-1], axis=0, return_inverse=True)
     return np.asarray(ranks.ravel(), dtype=np.int64)
+
+
+def coarse_pattern_codes(missing: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Give patterns (N, D) numbers in the order of `pattern_codes` that are the same for any set of rows.
+
+    With more than 62 features, patterns that differ in the first ones only share a number.
+    """
+    return pattern_codes(missing[:, -62:])
 
 
 def rows_by_pattern(values: NDArray[Any], order: RowOrder) -> list[NDArray[np.intp]]:
@@ -52,9 +60,34 @@ def rows_by_pattern(values: NDArray[Any], order: RowOrder) -> list[NDArray[np.in
     return [_near_together(values, rows, np.flatnonzero(~missing[rows[0]])) for rows in patterns]
 
 
+def chunks_near_together(values: NDArray[Any], chunk_rows: int) -> NDArray[np.intp]:
+    """Order rows (N, D) so that each run of `chunk_rows` of them covers a small region.
+
+    They are sorted by pattern, and within one by a kd-tree of that many rows a leaf.  Where a pattern begins inside
+    of a run, the first corner of its region completes the run and the tree holds the others.
+
+    Returns
+    -------
+    (N,) intp
+        Row numbers.
+    """
+    pieces: list[NDArray[np.intp]] = []
+    begun = 0
+    for rows in rows_by_pattern(values, "given"):
+        observed = np.flatnonzero(~np.isnan(values[rows[0]]))
+        lacking = -begun % chunk_rows
+        begun += len(rows)
+        if 0 < lacking < len(rows):
+            near = _near_together(values, rows, observed)
+            pieces.append(near[:lacking])
+            rows = np.sort(near[lacking:])
+        pieces.append(_near_together(values, rows, observed, chunk_rows))
+    return np.concatenate(pieces)
+
+
 def _near_together(
-    values: NDArray[Any], rows: NDArray[np.intp], observed: NDArray[np.intp]
+    values: NDArray[Any], rows: NDArray[np.intp], observed: NDArray[np.intp], leaf: int = LEAF
 ) -> NDArray[np.intp]:
-    if len(rows) <= LEAF or not len(observed):
+    if len(rows) <= leaf or not len(observed):
         return rows
-    return rows[kd_order(values[np.ix_(rows, observed)].astype(np.float64))]
+    return rows[kd_order(values[np.ix_(rows, observed)].astype(np.float64), leaf)]

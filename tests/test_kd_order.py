@@ -24,7 +24,7 @@ def points(draw, few_values: bool | None = None) -> np.ndarray:
     return rng.standard_t(2, size=shape) * rng.uniform(0.01, 100, size=shape[1])
 
 
-LEAVES = st.sampled_from((1, 3, 16, 64))
+LEAVES = st.sampled_from((1, 3, 16, 64, 150))
 
 
 @given(points(), LEAVES)
@@ -120,6 +120,7 @@ def test_no_natural_order_of_the_input_is_slow(shape):
     values = SHAPES[shape][:, None]
     kd_order(values[:1000])
     start = time.process_time()
-    order = kd_order(values)
+    order, coarse = kd_order(values), kd_order(values, 100_000)
     assert time.process_time() - start < 5
     assert np.array_equal(order, kd_positions(values))
+    assert np.array_equal(coarse, kd_positions(values, 100_000))

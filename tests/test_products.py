@@ -184,6 +184,19 @@ def test_a_row_without_density_is_named_and_no_nan_is_written(tmp_path: Path) ->
     assert not (tmp_path / "out.zarr").exists()
 
 
+def test_the_source_order_is_refused_where_rows_were_moved_across_chunks(
+    rows: tuple[np.ndarray, np.ndarray], tmp_path: Path
+) -> None:
+    options = {"features": ("a", "b", "c"), "noise": rows[1], "chunk_rows": 500}
+    catalog = dgmmis.ingest(rows[0], tmp_path / "moved.zarr", order="catalog", **options)
+    with pytest.raises(InvalidSetting, match="Sort by source_row"):
+        dgmmis.apply(MODEL, catalog, tmp_path / "out.zarr", order="source")
+    out = zarr.open_group(dgmmis.apply(MODEL, catalog, tmp_path / "out.zarr"), mode="r")
+    ids = out["source_row"][:]
+    assert sorted(ids) == list(range(N_ROWS)) != list(ids)
+    np.testing.assert_allclose(out["log_density"][:], TRUTH.log_density(*rows)[ids], rtol=1e-12, atol=1e-12)
+
+
 def test_feature_names_that_make_one_column_of_two_are_refused_for_parquet(tmp_path: Path) -> None:
     names = ("c", "b_c", "a_b", "a")
     catalog = dgmmis.ingest(np.eye(4), tmp_path / "n.zarr", features=names)

@@ -48,6 +48,12 @@ def ingest_verb(
         str, typer.Option(help="A present feature without error: quarantine the row, or call it missing.")
     ] = "quarantine",
     chunk_rows: Annotated[int | None, typer.Option(help="Rows of a chunk; default: about 100,000.")] = None,
+    order: Annotated[
+        str,
+        typer.Option(
+            help="Put rows near together inside each chunk, or across the whole catalog: chunk or catalog."
+        ),
+    ] = "chunk",
     max_quarantined: Annotated[
         int | None, typer.Option(help="Give up when more rows than this cannot be used.")
     ] = None,
@@ -73,6 +79,7 @@ def ingest_verb(
             units=_pairs(unit, "--unit"),
             missing_error=missing_error,  # type: ignore[arg-type]
             chunk_rows=chunk_rows,
+            order=order,  # type: ignore[arg-type]
             max_quarantined=max_quarantined,
             overwrite=overwrite,
             progress=progress,

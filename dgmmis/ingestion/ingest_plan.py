@@ -19,6 +19,7 @@ from dgmmis.ingestion.unit_factors import Units
 from dgmmis.readers.array_sources import MatrixSource
 from dgmmis.readers.source import Source, require_columns
 from dgmmis.store.schema import NoiseForm, Schema
+from dgmmis.store.writer import ChunkOrder
 
 __all__ = ["MissingError", "Options", "Plan", "make_plan"]
 
@@ -41,6 +42,7 @@ class Options:
     where: str | None = None
     units: Mapping[str, str] = field(default_factory=dict)
     missing_error: MissingError = "quarantine"
+    order: ChunkOrder = "chunk"
 
     def __post_init__(self) -> None:
         if self.missing_error not in ("quarantine", "missing"):

@@ -19,7 +19,7 @@ from dgmmis.packed import SEMIDEFINITE_TOLERANCE, packed_size
 from dgmmis.readers import Source, open_arrays, open_source
 from dgmmis.store.catalog import Catalog
 from dgmmis.store.schema import Schema
-from dgmmis.store.writer import CatalogWriter
+from dgmmis.store.writer import CatalogWriter, ChunkOrder
 
 __all__ = ["ingest"]
 
@@ -45,6 +45,7 @@ def ingest(
     units: Mapping[str, str] | None = None,
     missing_error: MissingError = "quarantine",
     chunk_rows: int | None = None,
+    order: ChunkOrder = "chunk",
     max_quarantined: int | None = None,
     overwrite: bool = False,
     noise: NoiseLike = None,
@@ -85,6 +86,10 @@ def ingest(
         set aside, or the feature counts as not observed.
     chunk_rows : int, optional
         Rows per chunk; by default about 100,000.
+    order : {"chunk", "catalog"}
+        "chunk": chunks follow the source, and the rows of a chunk are put near together.  "catalog": rows move
+        across chunks too, so that each chunk covers a small region; rows are written and read twice more on
+        the way, and need that much scratch space beside the destination.
     max_quarantined : int, optional
         Rows that may be set aside before this is an error.
     overwrite : bool
@@ -112,7 +117,7 @@ def ingest(
     """
     options = Options(
         _texts(features), _texts(error), corr, dict(jitter or {}), _texts(derive), id, weights, where,
-        dict(units or {}), missing_error,
+        dict(units or {}), missing_error, order,
     )  # fmt: skip
     opened = _open(source, options, noise)
     plan = make_plan(opened, options, _provenance(source, options))
@@ -121,6 +126,7 @@ def ingest(
         Path(destination),
         plan.schema,
         chunk_rows=chunk_rows,
+        order=order,
         overwrite=overwrite,
         max_quarantined=max_quarantined,
         quarantine_tolerance=_semidefinite_tolerance(plan.schema),

@@ -58,7 +58,8 @@ def apply(
     top : int
         Components per row, at most K.
     order : {"storage", "source"}
-        Of the rows: as the catalogue keeps them, or as the source had them.
+        Of the rows: as the catalogue keeps them, or as the source had them; not of a catalogue whose rows were moved
+        across chunks.
     overwrite : bool
         Replace the product that is there; anything else is never replaced.
     client : distributed.Client, optional
@@ -80,6 +81,11 @@ def apply(
         )
     if order not in ("storage", "source"):
         raise InvalidSetting(f"order is {order!r}; expected 'storage' or 'source'.")
+    if order == "source" and not catalog.follows_source:
+        raise InvalidSetting(
+            f"the rows of {catalog.path} were moved across chunks when it was ingested with order 'catalog', so they "
+            "are written in storage order only. Sort by source_row afterwards, or ingest with order 'chunk'."
+        )
     model.require_features(catalog.features)
     _require_units(model, catalog)
     if top < 1:

@@ -128,6 +128,11 @@ class Catalog:
         return self.schema.noise_kind
 
     @property
+    def follows_source(self) -> bool:
+        """Whether chunks hold the rows of the source one stretch after the other."""
+        return bool(self.summary.get("order", "chunk") == "chunk")
+
+    @property
     def nbytes(self) -> int:
         """Bytes on disk."""
         return self._arrays.manifest.nbytes + (self.path / MANIFEST).stat().st_size

@@ -50,6 +50,7 @@ def description_of(catalog: Catalog) -> dict[str, Any]:
         "pilot_rows": catalog.pilot_rows,
         "chunks": catalog.n_chunks,
         "chunk_rows": catalog.chunk_rows,
+        "order": "chunk" if catalog.follows_source else "catalog",
         "bytes_on_disk": catalog.nbytes,
         "provenance": schema.provenance,
     }

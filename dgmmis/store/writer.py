@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Literal, get_args
 
 from dgmmis.errors import EmptySource, InvalidSetting
 from dgmmis.packed import SEMIDEFINITE_TOLERANCE
@@ -17,18 +17,25 @@ from dgmmis.store.layout import FORMAT, choose_chunk_rows
 from dgmmis.store.pilot import PILOT_ROWS, Pilot
 from dgmmis.store.placement import PartialFolder
 from dgmmis.store.quarantine import Quarantine
+from dgmmis.store.rearrangement import Rearrangement
 from dgmmis.store.schema import Schema, StoredRows
 from dgmmis.store.zones import Zones, in_stored_order
 
-__all__ = ["CatalogWriter"]
+__all__ = ["CatalogWriter", "ChunkOrder"]
+
+ChunkOrder = Literal["chunk", "catalog"]
+"""How far rows may move to lie near together: inside their chunk, or across the whole catalogue."""
+
+SCRATCH = "scratch"
 
 
 class CatalogWriter:
     """Write a catalogue from batches of rows; use it in a `with` statement and call `finish`.
 
     Nothing is at the destination before `finish` returns; if anything fails, or the block is left before,
-    nothing stays.  In memory are one batch, one chunk and the pilot's candidates, whatever the number of
-    rows.  What is written does not depend on how the rows were cut into batches.
+    nothing stays.  In memory are one batch, one chunk and the pilot's candidates, and with the order "catalog" a few
+    times 64 MiB of rows, whatever the number of rows.  What is written does not depend on how the rows were cut
+    into batches.
 
     Parameters
     ----------
@@ -44,13 +51,16 @@ class CatalogWriter:
         How far below zero the smallest eigenvalue of a noise correlation matrix may lie.
     pilot_rows : int
         Size of the pilot.
+    order : {"chunk", "catalog"}
+        "chunk": chunks follow the source, and the rows of each are put near together.  "catalog": rows move across
+        chunks as well, so that each chunk covers a small region.
 
     Raises
     ------
     AlreadyExists
         If something lies at the destination that may not be replaced.
     InvalidSetting
-        If a chunk of `chunk_rows` rows would be none, or too large.
+        If a chunk of `chunk_rows` rows would be none, or too large, or there is no such order.
     """
 
     def __init__(
@@ -63,18 +73,24 @@ class CatalogWriter:
         max_quarantined: int | None = None,
         quarantine_tolerance: float = SEMIDEFINITE_TOLERANCE,
         pilot_rows: int = PILOT_ROWS,
+        order: ChunkOrder = "chunk",
     ) -> None:
         if pilot_rows < 1:
             raise InvalidSetting(f"pilot_rows is {pilot_rows}; the pilot needs at least one row.")
+        if order not in get_args(ChunkOrder):
+            raise InvalidSetting(f"order is {order!r}; expected 'chunk' or 'catalog'.")
         self._schema = schema
         self._chunk_rows = choose_chunk_rows(schema, chunk_rows)
         self._pilot, self._zones = Pilot(schema.id_kind, pilot_rows), Zones(schema)
         self._waiting: list[StoredRows] = []
-        self._n_waiting = 0
+        self._n_waiting = self._n_usable = 0
+        self._rearrangement: Rearrangement | None = None
         self._folder: PartialFolder | None = PartialFolder(Path(destination), overwrite=overwrite)
         self._quarantine = Quarantine(self._folder.path, schema, max_quarantined, quarantine_tolerance)
         with self._all_or_nothing() as folder:
             self._arrays = ChunkArrays(folder.path, schema, self._chunk_rows)
+            if order == "catalog":
+                self._rearrangement = Rearrangement(folder.path / SCRATCH, schema, self._chunk_rows)
 
     def __enter__(self) -> CatalogWriter:
         return self
@@ -87,7 +103,7 @@ class CatalogWriter:
     @property
     def n_rows(self) -> int:
         """Usable rows so far."""
-        return self._arrays.n_rows + self._n_waiting
+        return self._n_usable
 
     @property
     def n_quarantined(self) -> int:
@@ -121,10 +137,13 @@ class CatalogWriter:
         """
         with self._all_or_nothing() as folder:
             self._require_rows()
-            if self._n_waiting:
-                self._write_chunk()
             self._quarantine.close()
             pilot = self._pilot.rows()
+            if self._rearrangement is not None:
+                for rows in self._rearrangement.rows(pilot):
+                    self._fill_chunks(rows)
+            if self._n_waiting:
+                self._write_chunk()
             self._arrays.finish(pilot, self._zones.maps(), self._attributes(pilot))
             folder.place()
             self._folder = None
@@ -143,12 +162,19 @@ class CatalogWriter:
     def _take_in(self, rows: StoredRows) -> None:
         if not len(rows):
             return
+        self._n_usable += len(rows)
         self._pilot.add(rows)
-        room = self._chunk_rows - self._n_waiting
-        for piece in (rows.take(slice(0, room)), rows.take(slice(room, None))):
-            if len(piece):
-                self._waiting.append(piece.copied())
-                self._n_waiting += len(piece)
+        if self._rearrangement is None:
+            self._fill_chunks(rows)
+        else:
+            self._rearrangement.add(rows)
+
+    def _fill_chunks(self, rows: StoredRows) -> None:
+        while len(rows):
+            piece = rows.take(slice(0, self._chunk_rows - self._n_waiting))
+            rows = rows.take(slice(len(piece), None))
+            self._waiting.append(piece.copied())
+            self._n_waiting += len(piece)
             if self._n_waiting == self._chunk_rows:
                 self._write_chunk()
 
@@ -164,6 +190,7 @@ class CatalogWriter:
             "schema": self._schema.as_json(),
             "n_rows": self.n_rows,
             "chunk_rows": self._chunk_rows,
+            "order": "chunk" if self._rearrangement is None else "catalog",
             "pilot_rows": len(pilot),
             "n_quarantined": self.n_quarantined,
             "quarantine_reasons": dict(self._quarantine.reasons.most_common()),
