@@ -15,7 +15,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["LEAF", "kd_order"]
+__all__ = ["LEAF", "axis_scales", "kd_order"]
 
 Floats = NDArray[np.float64]
 
@@ -34,11 +34,11 @@ DEPTH = 64
 _compile = numba.njit(cache=True, nogil=True, error_model="numpy")
 
 
-def kd_order(values: Floats, leaf: int = LEAF) -> NDArray[np.intp]:
+def kd_order(values: Floats, leaf: int = LEAF, scales: Floats | None = None) -> NDArray[np.intp]:
     """Order points by a kd-tree.
 
-    Nodes are split on the axis on which their points extend furthest, in units of that axis' interquartile range
-    among all points.  Scaling an axis by a power of two changes nothing.
+    Nodes are split on the axis on which their points extend furthest, in units of that axis' scale.  With the default
+    scales, a power of two that an axis is scaled by changes nothing.
 
     Parameters
     ----------
@@ -46,6 +46,8 @@ def kd_order(values: Floats, leaf: int = LEAF) -> NDArray[np.intp]:
         Without NaN.
     leaf : int
         Most points of a node that is not split, at least 1.
+    scales : (d,), optional
+        By default `axis_scales(values)`.
 
     Returns
     -------
@@ -55,11 +57,12 @@ def kd_order(values: Floats, leaf: int = LEAF) -> NDArray[np.intp]:
     n_points, n_axes = values.shape
     order = np.arange(n_points)
     if n_axes and n_points > leaf:
-        _arrange(np.ascontiguousarray(values), _scales(values), order, np.empty(n_points), leaf)
+        scales = axis_scales(values) if scales is None else scales
+        _arrange(np.ascontiguousarray(values), scales, order, np.empty(n_points), leaf)
     return order
 
 
-def _scales(values: Floats) -> Floats:
+def axis_scales(values: Floats) -> Floats:
     """Interquartile range (d,) of each axis in a subsample, or its whole extent where that is 0."""
     sample = values[:: max(1, len(values) // SCALE_POINTS)]
     quarter, three = len(sample) // 4, 3 * len(sample) // 4

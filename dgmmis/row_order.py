@@ -7,12 +7,20 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from dgmmis.kd_order import LEAF, kd_order
+from dgmmis.kd_order import LEAF, axis_scales, kd_order
+from dgmmis.noise import Noise
+from dgmmis.packed import Array
 
 __all__ = ["RowOrder", "chunks_near_together", "coarse_pattern_codes", "pattern_codes", "rows_by_pattern"]
 
 RowOrder = Literal["given", "kd"]
 """Of the rows of a pattern: as they were given, or as `kd_order` has them."""
+
+NOISE_FLOOR = 0.01
+"""Noise that is smaller than this share of the interquartile range of a feature counts as none."""
+
+NOISE_SCALE = 4.0
+"""How many factors of e in the noise of rows keep them as far apart as one interquartile range of a feature."""
 
 
 def pattern_codes(missing: NDArray[np.bool_]) -> NDArray[np.int64]:
@@ -35,7 +43,9 @@ def coarse_pattern_codes(missing: NDArray[np.bool_]) -> NDArray[np.int64]:
     return pattern_codes(missing[:, -62:])
 
 
-def rows_by_pattern(values: NDArray[Any], order: RowOrder) -> list[NDArray[np.intp]]:
+def rows_by_pattern(
+    values: NDArray[Any], order: RowOrder, noise: Noise | None = None
+) -> list[NDArray[np.intp]]:
     """Sort rows (N, D) by pattern, in the order of `pattern_codes`.
 
     Parameters
@@ -43,8 +53,10 @@ def rows_by_pattern(values: NDArray[Any], order: RowOrder) -> list[NDArray[np.in
     values : (N, D)
         NaN means not observed.
     order : {"given", "kd"}
-        Of the rows of one pattern.  "kd" looks at the features they have; rows of a pattern with no more than
-        `LEAF` rows, and rows with nothing observed, stay as given.
+        Of the rows of one pattern.  "kd" looks at the features they have and, if they have noise of their own,
+        at its size; rows of a pattern with no more than `LEAF` rows, and rows with nothing observed, stay as given.
+    noise : Noise, optional
+        Of these rows.
 
     Returns
     -------
@@ -57,7 +69,7 @@ def rows_by_pattern(values: NDArray[Any], order: RowOrder) -> list[NDArray[np.in
     patterns = np.split(by_code, np.flatnonzero(np.diff(codes[by_code])) + 1)
     if order == "given":
         return patterns
-    return [_near_together(values, rows, np.flatnonzero(~missing[rows[0]])) for rows in patterns]
+    return [_near_together(values, rows, np.flatnonzero(~missing[rows[0]]), noise=noise) for rows in patterns]
 
 
 def chunks_near_together(values: NDArray[Any], chunk_rows: int) -> NDArray[np.intp]:
@@ -86,8 +98,30 @@ def chunks_near_together(values: NDArray[Any], chunk_rows: int) -> NDArray[np.in
 
 
 def _near_together(
-    values: NDArray[Any], rows: NDArray[np.intp], observed: NDArray[np.intp], leaf: int = LEAF
+    values: NDArray[Any],
+    rows: NDArray[np.intp],
+    observed: NDArray[np.intp],
+    leaf: int = LEAF,
+    noise: Noise | None = None,
 ) -> NDArray[np.intp]:
     if len(rows) <= leaf or not len(observed):
         return rows
-    return rows[kd_order(values[np.ix_(rows, observed)].astype(np.float64), leaf)]
+    seen = values[np.ix_(rows, observed)].astype(np.float64)
+    scales = axis_scales(seen)
+    if noise is not None and noise.array is not None and noise.kind != "shared":
+        columns = observed if noise.kind == "diagonal" else observed * (observed + 3) // 2
+        seen = np.column_stack((seen, _noise_size(noise.array[np.ix_(rows, columns)], scales)))
+        scales = np.append(scales, NOISE_SCALE)
+    return rows[kd_order(seen, leaf, scales)]
+
+
+def _noise_size(variances: Array, scales: Array) -> Array:
+    """About half the log (n,) of the largest variance in units of the squared scale.
+
+    The log is interpolated between powers of two: that is the same number on every machine.
+    """
+    safe = np.where(scales > 0, scales, np.inf)
+    with np.errstate(over="ignore"):
+        largest = np.minimum((variances / safe / safe).max(axis=1), np.finfo(np.float64).max)
+    fraction, exponent = np.frexp(largest + NOISE_FLOOR**2)
+    return np.asarray(0.5 * np.log(2.0) * (exponent + 2.0 * fraction))

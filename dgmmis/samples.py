@@ -146,7 +146,7 @@ class Samples:
             refuse_projection(projection, values, first_row=first_row)
         if projection is not None and projection.ndim == 3:
             order = "given"
-        patterns = rows_by_pattern(values, order)
+        patterns = rows_by_pattern(values, order, noise)
         kept = np.array(sorted(keep_noise), dtype=np.intp)
         groups = _group(values, noise, weights, projection, patterns, kept)
         return cls(n_rows, n_features, latent_features(projection, n_features), noise.kind, groups)

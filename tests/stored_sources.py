@@ -106,16 +106,21 @@ def write(
         return writer.finish()
 
 
-def stored_order(values: np.ndarray, chunk_rows: int) -> np.ndarray:
+def stored_order(schema: Schema, rows: StoredRows, chunk_rows: int) -> np.ndarray:
     """The order rows must have: chunk by chunk, by the bits of the missing features, then by a kd-tree."""
+    values = rows.values
     code = np.array([sum(2 ** int(j) for j in np.flatnonzero(np.isnan(row))) for row in values])
     order: list[int] = []
     for start in range(0, len(values), chunk_rows):
         chunk = np.arange(start, min(start + chunk_rows, len(values)))
         for pattern in np.unique(code[chunk]):
             alike = chunk[code[chunk] == pattern]
-            seen = values[alike][:, ~np.isnan(values[alike[0]])].astype(float)
-            order += alike[kd_positions(seen)].tolist()
+            observed = ~np.isnan(values[alike[0]])
+            seen, variances = values[alike][:, observed].astype(float), None
+            if rows.noise:
+                whole = [np.diag(covariance_of(schema, rows, i))[observed] for i in alike]
+                variances = np.array(whole)
+            order += alike[kd_positions(seen, variances=variances)].tolist()
     return np.array(order)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
 from dgmmis.chunk import ArrayChunks
 from dgmmis.errors import InvalidData
@@ -12,7 +13,7 @@ from dgmmis.noise import Noise
 from dgmmis.row_order import pattern_codes
 from dgmmis.samples import Samples
 from kd_oracle import kd_positions
-from strategies import scenes
+from strategies import random_scene, scenes
 
 N, D = 5, 2
 ZEROS, ONES = np.zeros((N, D)), np.ones((N, D))
@@ -59,13 +60,44 @@ def test_complete_rows_come_first_and_source_order_stays_within_a_pattern():
 @given(scenes())
 def test_groups_near_together_hold_the_same_rows_in_the_order_of_a_kd_tree(scene):
     near = Samples.from_arrays(scene.values, scene.noise, scene.weights, order="kd")
+    covariances = scene.oracle_rows[1]
+    own = scene.noise.kind in ("diagonal", "full")
     for group, ordered in zip(scene.samples.groups, near.groups, strict=True):
-        order = kd_positions(group.values)
+        variances = np.diagonal(covariances[group.rows], axis1=1, axis2=2)[:, group.observed]
+        order = kd_positions(group.values, variances=variances if own else None)
         assert np.array_equal(ordered.rows, group.rows[order])
         assert np.array_equal(ordered.values, group.values[order])
         assert np.array_equal(ordered.weights, group.weights[order])
-        own = group.noise is not None and scene.noise.kind != "shared"
-        assert np.array_equal(ordered.noise, group.noise[order] if own else group.noise)
+        if group.noise is not None:
+            assert np.array_equal(ordered.noise, group.noise[order] if own else group.noise)
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(-20, 20))
+def test_the_order_of_rows_does_not_depend_on_units_that_differ_by_a_power_of_two(seed, power):
+    scene = random_scene(seed, n=300, d=3, kind="diagonal", missing=0.1)
+    unit = np.array([1.0, 2.0**power, 0.5])
+    noise = Noise.diagonal(scene.noise.array * unit**2)
+    one = Samples.from_arrays(scene.values, scene.noise, order="kd")
+    other = Samples.from_arrays(scene.values * unit, noise, order="kd")
+    assert [g.rows.tolist() for g in one.groups] == [g.rows.tolist() for g in other.groups]
+
+
+def test_rows_of_alike_noise_are_put_together_unless_noise_is_negligible():
+    """Two kinds of rows in one place, the errors of one a thousand times those of the other.
+
+    A node is split in the middle whatever its share of either kind, so one block of a node may be mixed.
+    """
+    rng = np.random.default_rng(0)
+    values = rng.random((8192, 2))
+    large = np.arange(8192) % 2 == 0
+
+    def mixed_blocks(variance: float) -> int:
+        noise = np.where(large, 1e6, 1.0)[:, None] * np.full(2, variance)
+        rows = Samples.from_arrays(values, noise, order="kd").groups[0].rows
+        return sum(0 < block.sum() < 64 for block in large[rows].reshape(-1, 64))
+
+    assert mixed_blocks(1e-3) <= 8
+    assert mixed_blocks(1e-13) == 128
 
 
 def test_only_rows_that_are_seen_in_one_space_are_put_near_together():

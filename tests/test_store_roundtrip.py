@@ -69,7 +69,7 @@ def expected_ids(rows: StoredRows, order: np.ndarray) -> list:
 @given(source=sources(), chunk_rows=st.integers(4, 20), batch_rows=st.integers(1, 50))
 def test_what_is_read_is_what_was_written(source, chunk_rows, batch_rows):
     schema, rows = source
-    order = stored_order(rows.values, chunk_rows)
+    order = stored_order(schema, rows, chunk_rows)
     with tempfile.TemporaryDirectory() as folder:
         write(Path(folder) / "c.zarr", schema, rows, batch_rows=batch_rows, chunk_rows=chunk_rows)
         catalog = open_catalog(Path(folder) / "c.zarr")
@@ -152,7 +152,7 @@ def test_samples_of_a_catalog_are_those_of_the_same_rows_in_memory(seed, dtype, 
 def test_the_rows_of_a_pattern_are_stored_near_together(tmp_path):
     schema, rows = make_source(5, 700, 3, missing=0.1)
     catalog = write(tmp_path / "c", schema, rows, chunk_rows=300)
-    order = stored_order(rows.values, 300)
+    order = stored_order(schema, rows, 300)
     read = np.concatenate([catalog.read_rows(chunk).values for chunk in range(3)])
     np.testing.assert_array_equal(read, rows.values[order])
     complete = int((~np.isnan(rows.values[:300])).all(axis=1).sum())
@@ -164,7 +164,7 @@ def test_the_rows_of_a_pattern_are_stored_near_together(tmp_path):
 def test_more_features_than_bits_in_a_word_keep_their_patterns(tmp_path):
     schema, rows = make_source(3, 30, 70, "variances", missing=0.02)
     catalog = write(tmp_path / "c", schema, rows, chunk_rows=12)
-    order = stored_order(rows.values, 12)
+    order = stored_order(schema, rows, 12)
     read = np.concatenate([catalog.read_rows(chunk).values for chunk in range(3)])
     np.testing.assert_array_equal(read, rows.values[order])
     assert sum(pattern["rows"] for pattern in catalog.describe()["patterns"]) == 30

@@ -179,7 +179,7 @@ class CatalogWriter:
                 self._write_chunk()
 
     def _write_chunk(self) -> None:
-        chunk = in_stored_order(StoredRows.joined(self._waiting))
+        chunk = in_stored_order(StoredRows.joined(self._waiting), self._schema)
         self._zones.add(chunk)
         self._arrays.append(chunk)
         self._waiting, self._n_waiting = [], 0

@@ -17,9 +17,9 @@ from dgmmis.store.schema import Schema, StoredRows
 __all__ = ["Zones", "errors_of", "in_stored_order"]
 
 
-def in_stored_order(rows: StoredRows) -> StoredRows:
+def in_stored_order(rows: StoredRows, schema: Schema) -> StoredRows:
     """Put a chunk's rows in the order of their missing patterns, complete ones first, and near together inside."""
-    return rows.take(np.concatenate(rows_by_pattern(rows.values, "kd")))
+    return rows.take(np.concatenate(rows_by_pattern(rows.values, "kd", schema.noise(rows.noise))))
 
 
 def errors_of(values: NDArray[Any], noise: Noise) -> Array:
