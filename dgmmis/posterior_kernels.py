@@ -11,7 +11,9 @@ import numpy as np
 
 __all__ = ["posterior_moments"]
 
-_compile = numba.njit(cache=True, nogil=True, error_model="numpy")
+_compile = numba.njit(
+    cache=True, nogil=True, forceinline=True, error_model="numpy"
+)  # as in `kernels.generic`
 
 
 @_compile

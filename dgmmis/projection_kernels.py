@@ -27,7 +27,9 @@ from dgmmis.kernels.generic import (
 
 __all__ = ["projected_log_terms", "projected_statistics"]
 
-_compile = numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "nsz"})
+_compile = numba.njit(
+    cache=True, nogil=True, forceinline=True, error_model="numpy", fastmath={"contract", "nsz"}
+)  # as in `kernels.generic`
 
 
 @_compile

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import oracle
 from dgmmis.chunk import ArrayChunks
-from dgmmis.expectation import summarize_samples
+from dgmmis.expectation import NEGLIGIBLE, summarize_samples
 from dgmmis.local_pass import local_summarize
 from dgmmis.mixture import Mixture
 from dgmmis.noise import Noise
@@ -68,7 +68,13 @@ def test_any_split_of_chunks_in_any_order_gives_the_same_bits(scene, data):
     population = Population(scene.mixture)
     tree: Tree[Statistics] = Tree()
     for start, stop in data.draw(st.permutations(list(pairwise(cuts)))):
-        tree.add(sum_leaves(start, stop, lambda c: summarize_samples(population, chunks.read_samples(c))))
+        tree.add(
+            sum_leaves(
+                start,
+                stop,
+                lambda c: summarize_samples(population, chunks.read_samples(c), negligible=NEGLIGIBLE),
+            )
+        )
     assert_same_bits(tree.total(), local_summarize(chunks, threads=1)(population))
 
 

@@ -19,11 +19,18 @@ __all__ = ["add_free", "compile_rows", "exponential", "logarithm", "smaller"]
 primitive: Any = intrinsic
 """Untyped: the functions it decorates are called with numbers, and never with the context that they name."""
 
-compile_rows = numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "nsz"})
-"""'contract' allows fused multiply-add.  Full fastmath would fold the roundings below and assume no NaN."""
+compile_rows = numba.njit(
+    cache=True, nogil=True, forceinline=True, error_model="numpy", fastmath={"contract", "nsz"}
+)
+"""Functions that are part of whoever calls them, always.
+
+Else a process that compiles a kernel and one that loads it compiled would link different copies of what it calls,
+optimised apart from each other: the same numbers, but for their last bits.
+
+'contract' allows fused multiply-add.  Full fastmath would fold the roundings below and assume no NaN."""
 
 _compile_sum = numba.njit(
-    cache=True, nogil=True, error_model="numpy", fastmath={"contract", "nsz", "reassoc"}
+    cache=True, nogil=True, forceinline=True, error_model="numpy", fastmath={"contract", "nsz", "reassoc"}
 )
 
 

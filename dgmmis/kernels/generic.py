@@ -29,11 +29,14 @@ TINY, HUGE = 1e-250, 1e250
 SINGULAR = 1e-14
 """A pivot below this share of its variance is rounding: the matrix has no inverse."""
 
+# Always inlined, so that a process that compiles and one that loads what was compiled give the same bits.
 # 'contract' allows fused multiply-add; 'reassoc' only inside the two sums, where the order of adding the
 # rows of one block is free (but the same on every call).  Full fastmath would assume no NaN.
-_compile = numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "nsz"})
+_compile = numba.njit(
+    cache=True, nogil=True, forceinline=True, error_model="numpy", fastmath={"contract", "nsz"}
+)
 _compile_sum = numba.njit(
-    cache=True, nogil=True, error_model="numpy", fastmath={"contract", "nsz", "reassoc"}
+    cache=True, nogil=True, forceinline=True, error_model="numpy", fastmath={"contract", "nsz", "reassoc"}
 )
 
 

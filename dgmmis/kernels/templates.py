@@ -97,7 +97,7 @@ def statistics_{kind}(values,{noise} weights, extra, constants, means, shapes, l
     rows, terms = np.empty({rows} * BLOCK), np.empty((n_components, BLOCK))
     extras, slots = np.empty((n_extra, BLOCK)), np.empty(n_components, np.intp)
     weight, top, total = np.empty(BLOCK), np.empty(BLOCK), np.empty(BLOCK)
-    kept, upper = np.empty((n_levels + 1, n_components), np.intp), np.zeros(n_components)
+    kept, upper = np.empty((n_levels + 1, n_components), np.intp), np.full(n_components, math.inf)
     counts, lost, lower = np.zeros(n_levels + 1, np.intp), np.zeros(n_levels + 1), np.empty(n_components)
     tile = np.empty({tile_rows} * TILE)
     kept[n_levels] = np.arange(n_components)
