@@ -9,13 +9,16 @@ from dgmmis.errors import (
     ImputationLimit,
     InvalidData,
     InvalidSetting,
+    MemoryPlanExceeded,
     SelectionError,
 )
+from dgmmis.fit_plan import Plan
 from dgmmis.fit_result import FitResult, Scan
 from dgmmis.ingestion import ingest
 from dgmmis.mixture import Mixture
 from dgmmis.model import Model
 from dgmmis.noise import Noise
+from dgmmis.planning import plan
 from dgmmis.population import Population
 from dgmmis.prior import Dirichlet, InverseWishart, Prior
 from dgmmis.products import apply
@@ -37,9 +40,11 @@ __all__ = [
     "InvalidData",
     "InvalidSetting",
     "InverseWishart",
+    "MemoryPlanExceeded",
     "Mixture",
     "Model",
     "Noise",
+    "Plan",
     "Population",
     "Prior",
     "Restarts",
@@ -55,5 +60,6 @@ __all__ = [
     "list_runs",
     "open_catalog",
     "open_run",
+    "plan",
     "resume",
 ]

@@ -19,8 +19,9 @@ from dgmmis.iterate import Limits
 from dgmmis.local_pass import processors
 from dgmmis.mixture import Mixture
 from dgmmis.noise import NoiseLike
+from dgmmis.planning import require_room
 from dgmmis.population import Population
-from dgmmis.preparation import prepare_fit
+from dgmmis.preparation import Prepared, prepare_fit
 from dgmmis.prior import Prior
 from dgmmis.restarts import Restarts, distinct
 from dgmmis.runs import open_run
@@ -149,6 +150,8 @@ def fit(
         If a component shrinks to nothing.
     ClusterLost
         If the cluster makes no progress any more.
+    MemoryPlanExceeded
+        Before the first pass: if it cannot fit into the memory of the workers or of this process.
     RunConflict, RunLocked
         If the run folder holds another run, or another process drives it.
     """
@@ -176,6 +179,7 @@ def fit(
         features=features,
         units=units,
     )
+    require_room(prepared, client)
     observer = observer or SilentObserver()
     if run is None:
         return fit_from(prepared, get_ready(prepared, client, observer), observer)
@@ -222,6 +226,8 @@ def resume(
         If the folder is none, is driven by another process, or was damaged.
     InvalidData
         If the catalogue is not the one the run began on.
+    MemoryPlanExceeded
+        If it cannot fit into the memory there is; with more, it goes on.
     """
     folder = open_run(run)
     chunks = open_catalog(catalog or folder.data["path"])
@@ -247,6 +253,7 @@ def resume(
         limits=limits,
         seed=task.seed,
     )
+    require_room(Prepared(chunks, task, None, limits), client, seek_start=folder.read_start() is None)
     watcher = observer or SilentObserver()
     return drive(
         folder,
@@ -311,6 +318,7 @@ def fit_restarts(
         )
     limits = Limits(tolerance, max_passes)
     prepared = prepare_fit(values, n_components=n_components, limits=limits, seed=seed, **settings)
+    require_room(prepared, client)
     rows = prepared.chunks.read_pilot(pilot_rows(n_components, prepared.chunks.latent_features))
     watcher = observer or SilentObserver()
     ready = get_ready(prepared, client, watcher)

@@ -18,6 +18,7 @@ __all__ = [
     "ImputationLimit",
     "InvalidData",
     "InvalidSetting",
+    "MemoryPlanExceeded",
     "MissingLibrary",
     "NotACatalog",
     "NotARun",
@@ -46,6 +47,28 @@ class InvalidSetting(DgmmisError, ValueError):
     """A setting that no data could make valid."""
 
     exit_code = 2
+
+
+class MemoryPlanExceeded(InvalidSetting):
+    """A fit that needs more memory than there is, found out before it began.
+
+    Attributes
+    ----------
+    planned : int
+        Bytes that the fit would need.
+    limit : int
+        Bytes that it may use.
+    knob : str
+        The setting to turn.
+    value : int
+        To which value.
+    """
+
+    exit_code = 9
+
+    def __init__(self, message: str, *, planned: int, limit: int, knob: str, value: int) -> None:
+        super().__init__(message)
+        self.planned, self.limit, self.knob, self.value = planned, limit, knob, value
 
 
 class InvalidData(DgmmisError, ValueError):

@@ -11,6 +11,7 @@ import typer
 
 from dgmmis.cli.catalog_verbs import describe_verb, ingest_verb, verify_verb
 from dgmmis.cli.fit_verbs import fit_verb, resume_verb
+from dgmmis.cli.plan_verb import plan_verb
 from dgmmis.cli.product_verbs import apply_verb, report_verb
 from dgmmis.cli.run_verbs import list_verb, status_verb
 from dgmmis.errors import DgmmisError
@@ -24,10 +25,12 @@ application = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+WHERE = ("array", "chunk", "rows", "row", "column", "value")
 VERBS: dict[str, Callable[..., None]] = {
     "ingest": ingest_verb,
     "describe": describe_verb,
     "verify": verify_verb,
+    "plan": plan_verb,
     "fit": fit_verb,
     "resume": resume_verb,
     "status": status_verb,
@@ -59,7 +62,7 @@ def _show(error: Exception) -> None:
     if "--json" in sys.argv:
         details = {
             key: value
-            for key in ("array", "chunk", "rows", "row", "column", "value", "component")
+            for key in (*WHERE, "component", "planned", "limit", "knob")
             if (value := getattr(error, key, None)) is not None
         }
         text = json.dumps({"error": type(error).__name__, "message": str(error), **details}, default=str)

@@ -30,6 +30,29 @@ Workers = Annotated[
 Threads = Annotated[int, typer.Option(help="Threads per worker.")]
 MemoryLimit = Annotated[str, typer.Option(help='Memory of a worker, e.g. "1 GiB".')]
 Catalog = Annotated[Path, typer.Argument(metavar="CATALOG", help="Catalogue that `dgmmis ingest` wrote.")]
+Components = Annotated[int, typer.Option("-K", "--components", help="Components of the mixture.")]
+Initial = Annotated[Path | None, typer.Option(help="Saved model (.npz) to start from.")]
+Selection = Annotated[
+    str | None,
+    typer.Option(
+        help="MODULE:FUNCTION, importable from here: rows (N, D) to their chances (N,) of being kept."
+    ),
+]
+Keep = Annotated[
+    list[str] | None,
+    typer.Option(help='Rows were kept inside, e.g. "parallax=0:0.5"; ":0.5" and "0:" are open.'),
+]
+BeforeNoise = Annotated[
+    bool, typer.Option("--before-noise", help="The selection acted on the noise-free values.")
+]
+Background = Annotated[
+    float | None,
+    typer.Option(help="Share of the rows behind the mixture, uniform in a box; fitted from there."),
+]
+Footprint = Annotated[
+    list[str] | None,
+    typer.Option(help="Its box: FEATURE=LOW:HIGH; data: the rows' range where none is given."),
+]
 
 
 @contextmanager
@@ -63,35 +86,19 @@ def using_cluster(
 
 def fit_verb(
     catalog: Catalog,
-    n_components: Annotated[int, typer.Option("-K", "--components", help="Components of the mixture.")],
+    n_components: Components,
     run: Annotated[Path, typer.Option(help="Run folder: keeps every pass. The same settings continue it.")],
     tolerance: Annotated[
         float, typer.Option(help="Stop when further passes would add less than this to ln L \\[total nats].")
     ] = 0.1,
     max_passes: Annotated[int, typer.Option(help="Parameter updates at most.")] = 1000,
     seed: Annotated[int, typer.Option(help="Of the starts.")] = 0,
-    initial: Annotated[Path | None, typer.Option(help="Saved model (.npz) to start from.")] = None,
-    selection: Annotated[
-        str | None,
-        typer.Option(
-            help="MODULE:FUNCTION, importable from here: rows (N, D) to their chances (N,) of being kept."
-        ),
-    ] = None,
-    keep: Annotated[
-        list[str] | None,
-        typer.Option(help='Rows were kept inside, e.g. "parallax=0:0.5"; ":0.5" and "0:" are open.'),
-    ] = None,
-    before_noise: Annotated[
-        bool, typer.Option("--before-noise", help="The selection acted on the noise-free values.")
-    ] = False,
-    background: Annotated[
-        float | None,
-        typer.Option(help="Share of the rows behind the mixture, uniform in a box; fitted from there."),
-    ] = None,
-    footprint: Annotated[
-        list[str] | None,
-        typer.Option(help="Its box: FEATURE=LOW:HIGH; data: the rows' range where none is given."),
-    ] = None,
+    initial: Initial = None,
+    selection: Selection = None,
+    keep: Keep = None,
+    before_noise: BeforeNoise = False,
+    background: Background = None,
+    footprint: Footprint = None,
     floor: Annotated[
         list[str] | None,
         typer.Option(help="Least dispersion: one number, or FEATURE=NUMBER for each feature."),

@@ -12,7 +12,7 @@ from dgmmis.cluster.configuration import owned_settings
 from dgmmis.errors import ClusterLost, InvalidSetting
 from dgmmis.local_pass import processors
 
-__all__ = ["connect", "local_cluster"]
+__all__ = ["connect", "local_cluster", "require_sensible"]
 
 
 @contextmanager
@@ -34,7 +34,7 @@ def local_cluster(
     ------
     distributed.Client
     """
-    _require_sensible(workers, threads, memory_limit)
+    require_sensible(workers, threads, memory_limit)
     workers = workers or max(1, processors() // threads)
     with (
         owned_settings(),
@@ -52,7 +52,8 @@ def local_cluster(
         yield client
 
 
-def _require_sensible(workers: int | None, threads: int, memory_limit: str | int) -> None:
+def require_sensible(workers: int | None, threads: int, memory_limit: str | int) -> None:
+    """Raise `InvalidSetting` for arguments of `local_cluster` that cannot be meant."""
     if threads < 1 or (workers is not None and workers < 1):
         raise InvalidSetting(
             f"{workers} workers of {threads} threads were asked for; at least 1 of each is needed."

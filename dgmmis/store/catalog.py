@@ -138,6 +138,27 @@ class Catalog:
         return self._arrays.manifest.nbytes + (self.path / MANIFEST).stat().st_size
 
     @property
+    def pass_nbytes(self) -> int:
+        """Bytes on disk of what one pass reads: values, noise and weights of all rows."""
+        return sum(sum(self._arrays.manifest.chunks[array.name].lengths) for array in self._pass_arrays)
+
+    @property
+    def column_nbytes(self) -> tuple[int, ...]:
+        """Bytes of a decoded row in each of the arrays that a pass reads."""
+        return tuple(array.chunk_bytes // array.chunk_entries for array in self._pass_arrays)
+
+    @property
+    def metadata_nbytes(self) -> int:
+        """Bytes on disk of the manifest and of the attributes."""
+        return sum((self.path / name).stat().st_size for name in (MANIFEST, "zarr.json"))
+
+    @property
+    def _pass_arrays(self) -> list[ArrayLayout]:
+        return [
+            array for name, array in self._arrays.layout.rows.items() if name not in ("row_id", "source_row")
+        ]
+
+    @property
     def summary(self) -> dict[str, Any]:
         """The attributes that were summed up at ingest."""
         return self._arrays.attributes
