@@ -145,11 +145,11 @@ class Plan:
         """Whether it fits and, if not, what to turn: one sentence."""
         peak, limit, where = self._tightest()
         if self.fits:
-            room = "without a limit" if limit is None else f"of {limit / MIB:,.0f} MiB"
+            room = "and has no limit" if limit is None else f"and may use {limit / MIB:,.0f} MiB"
             return f"It fits: {where} needs at most {peak / MIB:,.0f} MiB {room}."
         assert limit is not None
         ways = " or ".join(remedy.advice for remedy in self.remedies) or "use a larger machine"
-        return f"It does not fit: {where} needs {peak / MIB:,.0f} MiB, the limit is {limit / MIB:,.0f} MiB; {ways}."
+        return f"It does not fit: {where} needs {peak / MIB:,.0f} MiB and may use {limit / MIB:,.0f} MiB; {ways}."
 
     def require_fit(self) -> None:
         """Raise `MemoryPlanExceeded` if the fit cannot fit in."""
@@ -163,15 +163,15 @@ class Plan:
 
     @property
     def _worker_fits(self) -> bool:
-        limit = self.resources.memory_limit
-        return limit is None or not self.resources.workers or self.worker_peak <= limit
+        usable = self.resources.usable
+        return usable is None or self.worker_peak <= usable
 
     def _tightest(self) -> tuple[int, int | None, str]:
         """Peak, limit and name of what decides."""
         here = (self.peak_here, self.resources.here, "this process")
         if not self.resources.workers or (self._worker_fits and not self.fits):
             return here
-        return self.worker_peak, self.resources.memory_limit, "a worker"
+        return self.worker_peak, self.resources.usable, "a worker"
 
     def _computing(self) -> tuple[Line, ...]:
         """Account of a process that computes passes, decoded chunks that it keeps left out."""
@@ -210,16 +210,13 @@ class Plan:
     def _more_memory(self) -> Remedy | None:
         if self._worker_fits:
             return None
-        enough = self.worker_peak
+        plan = self
         for _ in range(64):  # more memory lets the worker keep more chunks, by a share of it well below 1
-            enough = replace(self, resources=replace(self.resources, memory_limit=enough)).worker_peak
-        enough = (enough // MIB + 2) * MIB
-        plan = replace(self, resources=replace(self.resources, memory_limit=enough))
-        return (
-            Remedy("memory_limit", enough, f'raise --memory-limit to "{enough // MIB} MiB"')
-            if plan.fits
-            else None
-        )
+            plan = replace(plan, resources=self.resources.limited_to_use(plan.worker_peak))
+        enough = plan.resources.memory_limit
+        if enough is None or not plan.fits:
+            return None
+        return Remedy("memory_limit", enough, f'raise --memory-limit to "{enough // MIB} MiB"')
 
     def _fewer_threads(self) -> Remedy | None:
         def with_threads(threads: int) -> Plan:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 __all__ = ["CacheRule", "Resources"]
+
+KILLED_AT = 0.95
+"""Share of its limit above which Dask's nanny kills a worker."""
 
 
 @dataclass(frozen=True)
@@ -55,3 +58,12 @@ class Resources:
     here: int
     parallel: int
     cache: CacheRule
+
+    @property
+    def usable(self) -> int | None:
+        """Bytes that a worker may hold before it is killed; None if there is no limit, or no worker."""
+        return int(KILLED_AT * self.memory_limit) if self.workers and self.memory_limit else None
+
+    def limited_to_use(self, nbytes: int) -> Resources:
+        """Return these with a limit, in whole MiB, under which a worker may hold `nbytes`."""
+        return replace(self, memory_limit=(int(nbytes / KILLED_AT) // 2**20 + 1) * 2**20)

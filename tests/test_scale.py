@@ -90,6 +90,13 @@ def test_ten_million_rows_fit_in_workers_that_could_not_hold_them(
             f"peak {peak[n_rows] / 2**20:.0f} MiB of {WORKER_LIMIT / 2**20:.0f}, {seconds:.2f} s per pass"
         )
         assert np.isfinite(result.log_likelihood)
+        planned = dgmmis.plan(
+            catalog, n_components=8, workers=2, memory_limit=WORKER_LIMIT, initial=result.mixture
+        )
+        report.append(
+            f"planned: worker {planned.worker_peak / 2**20:.0f} MiB, {planned.pass_seconds:.2f} s per pass"
+        )
+        assert peak[n_rows] <= planned.worker_peak <= 1.6 * peak[n_rows]
         assert ingest_peak < 2**30
     with capsys.disabled():
         sys.stdout.write("\n" + "\n".join(report) + "\n")

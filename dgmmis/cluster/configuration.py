@@ -20,6 +20,9 @@ SETTINGS = {
     "distributed.comm.timeouts.tcp": "15 s",
     "distributed.comm.timeouts.connect": "15 s",
     "distributed.comm.retry.count": 3,
+    # A worker above the default of 80 % of its limit is sent no more tasks.  It holds what it planned, has nothing
+    # to give back, and would be idle for ever.
+    "distributed.worker.memory.pause": False,
     # Arrays of a chunk must be reused from the heap: the nanny's default trim threshold has every block
     # given back and page-faulted in again on each read, which halves the reading speed.
     "distributed.nanny.pre-spawn-environ": {
