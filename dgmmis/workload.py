@@ -22,8 +22,8 @@ GROUP = 1300
 """Bytes of Python and NumPy objects of the rows of one chunk that share a pattern of observed features."""
 METADATA = 6
 """Bytes in memory for each byte of JSON."""
-RETAINED = 5
-"""The allocator keeps this many blocks of the largest array of a chunk for each thread that reads."""
+RETAINED = 8
+"""The allocator keeps this many times the largest array of a chunk, stored or computed, per thread that reads."""
 BLOCK = 2**19
 """Bytes that a kernel works in, per thread, beside arrays of K."""
 PARAMETER_COPIES = 6
@@ -136,7 +136,8 @@ class Workload:
     @property
     def retained_bytes(self) -> int:
         """Bytes that the allocator keeps for a thread that reads, after they were given back."""
-        return RETAINED * self._largest(min(self.chunk_rows, self.n_rows))
+        rows = min(self.chunk_rows, self.n_rows)
+        return RETAINED * max(self._largest(rows), DOUBLE * self.noise_numbers * rows)
 
     @property
     def cached_bytes(self) -> int:
