@@ -1,5 +1,6 @@
 """Gaussian mixtures of catalogues that do not fit in memory, with noisy rows and missing features."""
 
+from dgmmis import compiler_cache as compiler_cache  # first: it finds the kernels a place
 from dgmmis.api import fit, fit_restarts, resume
 from dgmmis.background import Background
 from dgmmis.density_background import DensityBackground
