@@ -13,6 +13,7 @@ from distributed.protocol.pickle import dumps
 from dgmmis.chunk import ArrayChunks
 from dgmmis.cluster.segments import segment_bounds
 from dgmmis.cluster.supervisor import PROGRESS_DEADLINE, Supervisor
+from dgmmis.cluster.warming import warm_workers
 from dgmmis.cluster.worker_side import (
     impute_points,
     read_selection,
@@ -95,9 +96,13 @@ class ClusterPasses:
         self._segments = segment_bounds(chunks.n_chunks, self._supervisor.n_threads())
         self._sent: dict[Bounds, Future[Any]] = {}
         self._token = uuid.uuid4().hex
+        self._warm = False
 
     def summarize(self, population: Population) -> Statistics:
         """Statistics of all rows under a population."""
+        if not self._warm:
+            warm_workers(self._client, self._chunks, population, self._cut)
+            self._warm = True
         total: Statistics = self._sum(SUMMARIZE, population, self._cut, self._negligible)
         return total
 

@@ -23,6 +23,10 @@ SETTINGS = {
     # A worker above the default of 80 % of its limit is sent no more tasks.  It holds what it planned, has nothing
     # to give back, and would be idle for ever.
     "distributed.worker.memory.pause": False,
+    # Looking at every thread's stack 100 times, and at the event loop 50 times, a second takes 4 % of a
+    # processor beside a pass, and nobody looks at the answers.
+    "distributed.worker.profile.enabled": False,
+    "distributed.admin.tick.interval": "500 ms",
     # Arrays of a chunk must be reused from the heap: the nanny's default trim threshold has every block
     # given back and page-faulted in again on each read, which halves the reading speed.
     "distributed.nanny.pre-spawn-environ": {

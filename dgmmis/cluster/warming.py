@@ -1,0 +1,67 @@
+"""Workers compile, or load, what a pass needs before the first pass, all of them at once."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+
+from distributed import Client, WorkerPlugin
+
+from dgmmis.chunk import ArrayChunks
+from dgmmis.errors import DgmmisError
+from dgmmis.expectation import prepare, summarize_samples
+from dgmmis.population import Population
+from dgmmis.rows import Rows
+from dgmmis.samples import Samples
+from dgmmis.selected_rows import Cut
+from dgmmis.store import Catalog
+
+__all__ = ["WarmKernels", "warm_workers"]
+
+FEW_ROWS = 64
+
+
+class WarmKernels(WorkerPlugin):
+    """Runs the expectation of a few rows on every worker, and on those that come later before they get work.
+
+    Parameters
+    ----------
+    population : Population
+    samples : Samples
+        Of the kind that the passes will be over.
+    cut : Cut, optional
+    """
+
+    name = "dgmmis-warm-kernels"
+
+    def __init__(self, population: Population, samples: Samples, cut: Cut | None) -> None:
+        self._population, self._samples, self._cut = population, samples, cut
+
+    async def setup(self, worker: object) -> None:
+        """Compile in a thread: a worker that is silent for long counts as dead."""
+        await asyncio.to_thread(self.run)
+
+    def run(self) -> None:
+        """Compute what a pass would; an error about these rows is left to the pass, which knows their place."""
+        with suppress(DgmmisError):
+            samples = prepare(self._population, self._samples, self._cut)
+            summarize_samples(self._population, samples, cut=self._cut)
+
+
+def warm_workers(
+    client: Client, chunks: Catalog | ArrayChunks, population: Population, cut: Cut | None
+) -> None:
+    """Have every worker ready for passes over such rows.
+
+    A worker that dies meanwhile, or has no such package, is no matter of this: the pass will deal with it.
+    """
+    rows = _few(chunks)
+    samples = rows.samples(checked=True, keep_noise=cut.noise_columns if cut else ())
+    with suppress(Exception):
+        client.register_plugin(WarmKernels(population, samples, cut))
+
+
+def _few(chunks: Catalog | ArrayChunks) -> Rows:
+    if isinstance(chunks, ArrayChunks):
+        return chunks.rows.take(slice(0, FEW_ROWS))
+    return chunks.read_pilot(FEW_ROWS)

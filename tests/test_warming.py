@@ -1,0 +1,77 @@
+"""Workers have their kernels before the first pass, and those that come later before their first chunk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from distributed import Client
+
+import dgmmis
+from dgmmis.chunk import ArrayChunks
+from dgmmis.cluster import ClusterPasses, local_cluster
+from dgmmis.cluster.warming import WarmKernels, warm_workers
+from dgmmis.local_pass import LocalPasses
+from dgmmis.population import Population
+from dgmmis.samples import Samples
+from simulated import TRUTH, noisy_rows, write_catalog
+
+pytestmark = pytest.mark.cluster
+
+POPULATION = Population(TRUTH)
+
+
+@pytest.fixture
+def client() -> Iterator[Client]:
+    with local_cluster(workers=1, threads=1, memory_limit="1 GiB") as client:
+        yield client
+
+
+def signatures() -> dict[str, int]:
+    """How many types of arguments each kernel of the expectation is compiled for, where this runs."""
+    import sys
+
+    from numba.core.dispatcher import Dispatcher
+
+    modules = [module for name, module in sys.modules.items() if name.startswith("dgmmis.")]
+    kernels = {
+        kernel for module in modules for kernel in vars(module).values() if isinstance(kernel, Dispatcher)
+    }
+    return {
+        f"{kernel.__module__}.{kernel.__name__}": len(kernel.signatures)
+        for kernel in kernels
+        if not kernel.__module__.startswith("dgmmis.store")
+    }
+
+
+@pytest.mark.parametrize("warm", [True, False])
+def test_a_pass_on_a_warm_worker_compiles_no_kernel_of_the_expectation(
+    warm: bool, client: Client, tmp_path: Path
+) -> None:
+    catalog = write_catalog(tmp_path / "c.zarr", n_rows=2000, chunk_rows=500)
+    if warm:
+        warm_workers(client, catalog, POPULATION, None)
+    (before,) = client.run(signatures).values()
+    passes = ClusterPasses(catalog, client)
+    passes._warm = True
+    passes.summarize(POPULATION)
+    (after,) = client.run(signatures).values()
+    assert (after == before) is warm
+
+
+def test_a_worker_that_comes_later_is_warmed_as_well(client: Client) -> None:
+    values, noise = noisy_rows(300)
+    chunks = ArrayChunks.from_arrays(values, noise)
+    here = LocalPasses(chunks).summarize(POPULATION)
+    assert ClusterPasses(chunks, client).summarize(POPULATION).log_likelihood == here.log_likelihood
+    client.cluster.scale(2)
+    client.wait_for_workers(2)
+    known = client.run(lambda dask_worker: list(dask_worker.plugins))
+    assert [WarmKernels.name in names for names in known.values()] == [True, True]
+
+
+def test_rows_that_no_pass_could_take_are_left_to_the_pass() -> None:
+    far = Population(dgmmis.Mixture(np.ones(1), np.full((1, 3), 1e300), np.eye(3)[None] * 1e-300))
+    WarmKernels(far, Samples.from_arrays(np.zeros((5, 3))), None).run()
