@@ -168,3 +168,18 @@ def test_the_page_states_ratio_spread_and_rate(load, tmp_path):
     assert "| 2.00 | 5.0% |" in page
     assert "| W6 | 3 | 10 | 1,000 | 10 | 20 | 0.5 | 1000 |" in page
     assert "| W6 | 9 | 2 | 12 | 8 | 7 |" in page
+
+
+@pytest.mark.cluster
+def test_dasks_overhead_and_the_speedup_of_workers_are_measured_on_passes_that_agree(load, tmp_path):
+    overhead, workers = load("dask_overhead"), load("workers")
+    catalog = overhead.write_small_chunks(tmp_path, 6, rows=50)
+    with load("dgmmis.cluster").local_cluster(workers=1, memory_limit="1 GiB") as client:
+        record = overhead.pairs_of_passes(catalog, client, 1e-4, 1)
+        workers.keep_nothing(client)
+        both = workers.speedup(catalog, overhead.population_of(2), (client, client), 2)
+    assert record["chunks"] == 6
+    assert len(record["loop"]) == len(record["cluster"]) == 1
+    assert min(cost["cpu"] for cost in record["loop"] + record["cluster"]) > 0
+    assert len(both["seconds"]) == 2
+    assert both["speedup_cpu"] > 0

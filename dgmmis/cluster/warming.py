@@ -18,7 +18,8 @@ from dgmmis.store import Catalog
 
 __all__ = ["WarmKernels", "warm_workers"]
 
-FEW_ROWS = 64
+FEW_ROWS = 512
+"""Enough to meet the patterns of missing features that are not rare."""
 
 
 class WarmKernels(WorkerPlugin):
