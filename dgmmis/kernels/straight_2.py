@@ -14,6 +14,7 @@ BLOCK = 128
 FINEST = 128 // LEAF - 1
 FRONT = 4
 TILE = 64
+FUTILE = 0.9
 
 @compile_rows
 def _densities_fixed(k, rows, means, shapes, constant, term):  # type: ignore[no-untyped-def]
@@ -142,7 +143,7 @@ def statistics_fixed(values, weights, extra, constants, means, shapes, low, high
     weight, top, total = np.empty(BLOCK), np.empty(BLOCK), np.empty(BLOCK)
     kept, upper = np.empty((n_levels + 1, n_components), np.intp), np.full(n_components, math.inf)
     counts, lost, lower = np.zeros(n_levels + 1, np.intp), np.zeros(n_levels + 1), np.empty(n_components)
-    tile = np.empty(7 * TILE)
+    tile, futile = np.empty(7 * TILE), False
     kept[n_levels] = np.arange(n_components)
     counts[n_levels] = n_components
     for block in range((len(values) + BLOCK - 1) // BLOCK):
@@ -152,10 +153,15 @@ def statistics_fixed(values, weights, extra, constants, means, shapes, low, high
         block_weight = load_weights(weights, start, weight)
         load_terms(extra, start, extras, top)
         for level in range(n_levels - 1, -1, -1):
-            if block % (1 << (2 * level)) == 0:
+            if level == 0 and futile and block % 4:
+                counts[0], lost[0] = counts[1], lost[1]
+                for i in range(counts[1]):
+                    kept[0, i], upper[i] = kept[1, i], math.inf
+            elif block % (1 << (2 * level)) == 0:
                 node, above = starts[FINEST + 2 * level] + (block >> (2 * level)), level + 1
                 counts[level], more = _survivors_fixed(kept[above], counts[above], low[node], high[node], constants, means, shapes, share, upper, lower, tile, kept[level])
                 lost[level] = lost[above] + more
+                futile = n_levels > 1 and level == 0 and counts[0] > FUTILE * counts[1]
         n_slots, left_out = _evaluate_fixed(kept[0], upper, counts[0], rows, constants, means, shapes, share, terms, slots, top)
         left_out += lost[0]
         total[:] = 0.0
@@ -383,7 +389,7 @@ def statistics_diagonal(values, noise, weights, extra, constants, means, shapes,
     weight, top, total = np.empty(BLOCK), np.empty(BLOCK), np.empty(BLOCK)
     kept, upper = np.empty((n_levels + 1, n_components), np.intp), np.full(n_components, math.inf)
     counts, lost, lower = np.zeros(n_levels + 1, np.intp), np.zeros(n_levels + 1), np.empty(n_components)
-    tile = np.empty(7 * TILE)
+    tile, futile = np.empty(7 * TILE), False
     kept[n_levels] = np.arange(n_components)
     counts[n_levels] = n_components
     for block in range((len(values) + BLOCK - 1) // BLOCK):
@@ -393,10 +399,15 @@ def statistics_diagonal(values, noise, weights, extra, constants, means, shapes,
         block_weight = load_weights(weights, start, weight)
         load_terms(extra, start, extras, top)
         for level in range(n_levels - 1, -1, -1):
-            if block % (1 << (2 * level)) == 0:
+            if level == 0 and futile and block % 4:
+                counts[0], lost[0] = counts[1], lost[1]
+                for i in range(counts[1]):
+                    kept[0, i], upper[i] = kept[1, i], math.inf
+            elif block % (1 << (2 * level)) == 0:
                 node, above = starts[FINEST + 2 * level] + (block >> (2 * level)), level + 1
                 counts[level], more = _survivors_diagonal(kept[above], counts[above], low[node], high[node], noise_low[node], noise_high[node], constants, means, shapes, share, upper, lower, tile, kept[level])
                 lost[level] = lost[above] + more
+                futile = n_levels > 1 and level == 0 and counts[0] > FUTILE * counts[1]
         n_slots, left_out = _evaluate_diagonal(kept[0], upper, counts[0], rows, constants, means, shapes, share, terms, slots, top)
         left_out += lost[0]
         total[:] = 0.0
@@ -625,7 +636,7 @@ def statistics_full(values, noise, weights, extra, constants, means, shapes, low
     weight, top, total = np.empty(BLOCK), np.empty(BLOCK), np.empty(BLOCK)
     kept, upper = np.empty((n_levels + 1, n_components), np.intp), np.full(n_components, math.inf)
     counts, lost, lower = np.zeros(n_levels + 1, np.intp), np.zeros(n_levels + 1), np.empty(n_components)
-    tile = np.empty(7 * TILE)
+    tile, futile = np.empty(7 * TILE), False
     kept[n_levels] = np.arange(n_components)
     counts[n_levels] = n_components
     for block in range((len(values) + BLOCK - 1) // BLOCK):
@@ -635,10 +646,15 @@ def statistics_full(values, noise, weights, extra, constants, means, shapes, low
         block_weight = load_weights(weights, start, weight)
         load_terms(extra, start, extras, top)
         for level in range(n_levels - 1, -1, -1):
-            if block % (1 << (2 * level)) == 0:
+            if level == 0 and futile and block % 4:
+                counts[0], lost[0] = counts[1], lost[1]
+                for i in range(counts[1]):
+                    kept[0, i], upper[i] = kept[1, i], math.inf
+            elif block % (1 << (2 * level)) == 0:
                 node, above = starts[FINEST + 2 * level] + (block >> (2 * level)), level + 1
                 counts[level], more = _survivors_full(kept[above], counts[above], low[node], high[node], noise_low[node], noise_high[node], constants, means, shapes, share, upper, lower, tile, kept[level])
                 lost[level] = lost[above] + more
+                futile = n_levels > 1 and level == 0 and counts[0] > FUTILE * counts[1]
         n_slots, left_out = _evaluate_full(kept[0], upper, counts[0], rows, constants, means, shapes, share, terms, slots, top)
         left_out += lost[0]
         total[:] = 0.0

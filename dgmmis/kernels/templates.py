@@ -4,7 +4,8 @@ A block of rows goes three ways: its densities under the components that may mat
 moments of those that do matter.  Which may matter is decided by boxes: each node of the tree of runs of rows
 (`boxes`) has, for each component, an upper and a lower bound of its density anywhere in the box.  A component is
 left out of a node if its upper bound is below `share` times a density that every row of the node is known to have;
-what is left out in all is counted in `account`.
+what is left out in all is counted in `account`.  Bounds that leave out little switch themselves off: of each four
+blocks the first one tells whether the boxes of the others are worth a look.
 """
 
 HEAD = '''"""Straight-line kernels for {d} features.  Written by `generator`; change that, not this."""
@@ -23,6 +24,7 @@ BLOCK = {block}
 FINEST = {block} // LEAF - 1
 FRONT = 4
 TILE = 64
+FUTILE = 0.9
 '''
 
 BOUNDS_FIXED = """
@@ -99,7 +101,7 @@ def statistics_{kind}(values,{noise} weights, extra, constants, means, shapes, l
     weight, top, total = np.empty(BLOCK), np.empty(BLOCK), np.empty(BLOCK)
     kept, upper = np.empty((n_levels + 1, n_components), np.intp), np.full(n_components, math.inf)
     counts, lost, lower = np.zeros(n_levels + 1, np.intp), np.zeros(n_levels + 1), np.empty(n_components)
-    tile = np.empty({tile_rows} * TILE)
+    tile, futile = np.empty({tile_rows} * TILE), False
     kept[n_levels] = np.arange(n_components)
     counts[n_levels] = n_components
     for block in range((len(values) + BLOCK - 1) // BLOCK):
@@ -109,10 +111,15 @@ def statistics_{kind}(values,{noise} weights, extra, constants, means, shapes, l
         block_weight = load_weights(weights, start, weight)
         load_terms(extra, start, extras, top)
         for level in range(n_levels - 1, -1, -1):
-            if block % (1 << (2 * level)) == 0:
+            if level == 0 and futile and block % 4:
+                counts[0], lost[0] = counts[1], lost[1]
+                for i in range(counts[1]):
+                    kept[0, i], upper[i] = kept[1, i], math.inf
+            elif block % (1 << (2 * level)) == 0:
                 node, above = starts[FINEST + 2 * level] + (block >> (2 * level)), level + 1
                 counts[level], more = _survivors_{kind}(kept[above], counts[above], low[node], high[node],{noise_nodes} constants, means, shapes, share, upper, lower, tile, kept[level])
                 lost[level] = lost[above] + more
+                futile = n_levels > 1 and level == 0 and counts[0] > FUTILE * counts[1]
         n_slots, left_out = _evaluate_{kind}(kept[0], upper, counts[0], rows, constants, means, shapes, share, terms, slots, top)
         left_out += lost[0]
         total[:] = 0.0
