@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from dgmmis.kernels.boxes import level_starts, merge_levels, noise_reach, row_boxes
+from dgmmis.kernels.boxes import level_starts, merge_levels, noise_boxes, row_boxes
 from dgmmis.packed import Array
 
 __all__ = ["BlockBounds"]
@@ -43,10 +43,13 @@ class BlockBounds:
     def of(cls, values: Array, noise: Array | None) -> BlockBounds:
         """Bounds of rows (n, d) and their noise: None or (p,) for all, (n, d) variances, (n, p) covariances."""
         starts = level_starts(len(values))
-        low, high = _boxes(starts, values, values)
+        low, high = _boxes(starts, values)
         if noise is None or noise.ndim == 1:
             return cls(starts, low, high, np.empty((0, 0)), np.empty((0, 0)))
-        return cls(starts, low, high, *_boxes(starts, *_noise_diagonals(noise, values.shape[1])))
+        d = values.shape[1]
+        return cls(
+            starts, low, high, *(_boxes(starts, noise) if noise.shape[1] == d else _circles(starts, noise, d))
+        )
 
     @property
     def nbytes(self) -> int:
@@ -60,18 +63,18 @@ class BlockBounds:
         return self.noise_high[-1] if len(self.noise_high) else np.zeros(self.low.shape[1])
 
 
-def _boxes(starts: NDArray[np.intp], lower: Array, upper: Array) -> tuple[Array, Array]:
-    """Least of `lower` and largest of `upper` (n, d) in each node."""
-    low, high = (np.empty((int(starts[-1]), lower.shape[1])) for _ in range(2))
-    row_boxes(lower, upper, low, high)
+def _boxes(starts: NDArray[np.intp], values: Array) -> tuple[Array, Array]:
+    """Smallest and largest of the columns (n, d) in each node."""
+    low, high = (np.empty((int(starts[-1]), values.shape[1])) for _ in range(2))
+    row_boxes(values, low, high)
     merge_levels(starts, low, high)
     return low, high
 
 
-def _noise_diagonals(noise: Array, d: int) -> tuple[Array, Array]:
-    if noise.shape[1] == d:
-        return noise, noise
+def _circles(starts: NDArray[np.intp], noise: Array, d: int) -> tuple[Array, Array]:
+    """Bound packed covariances (n, p) in each node."""
     variances = noise[::SAMPLED, [j * (j + 1) // 2 + j for j in range(d)]].mean(axis=0)
-    below, above = np.empty((len(noise), d)), np.empty((len(noise), d))
-    noise_reach(noise, np.sqrt(np.where(variances > 0, variances, 1.0)), below, above)
-    return below, above
+    low, high = (np.empty((int(starts[-1]), d)) for _ in range(2))
+    noise_boxes(noise, np.sqrt(np.where(variances > 0, variances, 1.0)), low, high)
+    merge_levels(starts, low, high)
+    return low, high

@@ -10,8 +10,12 @@ from numpy.typing import NDArray
 from dgmmis.kd_order import LEAF, axis_scales, kd_order
 from dgmmis.noise import Noise
 from dgmmis.packed import Array
+from dgmmis.pattern_kernels import number_patterns
 
 __all__ = ["RowOrder", "chunks_near_together", "coarse_pattern_codes", "pattern_codes", "rows_by_pattern"]
+
+MOST_BITS = 62
+"""Features up to which a pattern is a whole number of 64 bits."""
 
 RowOrder = Literal["given", "kd"]
 """Of the rows of a pattern: as they were given, or as `kd_order` has them."""
@@ -29,7 +33,7 @@ def pattern_codes(missing: NDArray[np.bool_]) -> NDArray[np.int64]:
     With more than 62 features the numbers are ranks in that same order.
     """
     n_features = missing.shape[1]
-    if n_features <= 62:
+    if n_features <= MOST_BITS:
         return np.asarray(missing @ (np.int64(1) << np.arange(n_features, dtype=np.int64)))
     _, ranks = np.unique(missing[:, ::-1], axis=0, return_inverse=True)
     return np.asarray(ranks.ravel(), dtype=np.int64)
@@ -40,7 +44,7 @@ def coarse_pattern_codes(missing: NDArray[np.bool_]) -> NDArray[np.int64]:
 
     With more than 62 features, patterns that differ in the first ones only share a number.
     """
-    return pattern_codes(missing[:, -62:])
+    return pattern_codes(missing[:, -MOST_BITS:])
 
 
 def rows_by_pattern(
@@ -63,13 +67,26 @@ def rows_by_pattern(
     list of (n,) intp
         Row numbers, one array per pattern that occurs.
     """
-    missing = np.isnan(values)
-    codes = pattern_codes(missing)
-    by_code = np.argsort(codes, kind="stable")
-    patterns = np.split(by_code, np.flatnonzero(np.diff(codes[by_code])) + 1)
+    patterns = _in_order_of_patterns(values)
     if order == "given":
         return patterns
-    return [_near_together(values, rows, np.flatnonzero(~missing[rows[0]]), noise=noise) for rows in patterns]
+    return [
+        _near_together(values, rows, np.flatnonzero(~np.isnan(values[rows[0]])), noise=noise)
+        for rows in patterns
+    ]
+
+
+def _in_order_of_patterns(values: NDArray[Any]) -> list[NDArray[np.intp]]:
+    """Row numbers by pattern, ascending in each; a catalogue's rows are in that order and need no sorting."""
+    ascending = False
+    if values.shape[1] <= MOST_BITS:
+        codes = np.empty(len(values), np.int64)
+        ascending = number_patterns(values, codes)
+    else:
+        codes = pattern_codes(np.isnan(values))
+    rows = np.arange(len(values)) if ascending else np.argsort(codes, kind="stable")
+    ends = codes if ascending else codes[rows]
+    return np.split(rows, np.flatnonzero(ends[1:] != ends[:-1]) + 1)
 
 
 def chunks_near_together(values: NDArray[Any], chunk_rows: int) -> NDArray[np.intp]:

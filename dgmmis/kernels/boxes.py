@@ -7,12 +7,14 @@ the boxes, level after level, and where each level begins.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from dgmmis.kd_order import LEAF
 from dgmmis.kernels.elementary import compile_rows
 
-__all__ = ["level_starts", "merge_levels", "noise_reach", "row_boxes"]
+__all__ = ["level_starts", "merge_levels", "noise_boxes", "row_boxes"]
 
 
 def level_starts(n_rows: int) -> np.ndarray[tuple[int], np.dtype[np.intp]]:
@@ -25,15 +27,15 @@ def level_starts(n_rows: int) -> np.ndarray[tuple[int], np.dtype[np.intp]]:
 
 
 @compile_rows
-def row_boxes(lower, upper, low, high):  # type: ignore[no-untyped-def]
-    """Least of `lower` and largest of `upper` (n, d) in each run of LEAF rows, into the first rows of (nodes, d)."""
-    for first in range(0, len(lower), LEAF):
+def row_boxes(values, low, high):  # type: ignore[no-untyped-def]
+    """Smallest and largest of the columns (n, d) in each run of LEAF rows, into the first rows of (nodes, d)."""
+    for first in range(0, len(values), LEAF):
         leaf = first // LEAF
-        for j in range(lower.shape[1]):
-            least, largest = lower[first, j], upper[first, j]
-            for row in range(first + 1, min(first + LEAF, len(lower))):
-                least = min(least, lower[row, j])
-                largest = max(largest, upper[row, j])
+        for j in range(values.shape[1]):
+            least, largest = values[first, j], values[first, j]
+            for row in range(first + 1, min(first + LEAF, len(values))):
+                least = min(least, values[row, j])
+                largest = max(largest, values[row, j])
             low[leaf, j], high[leaf, j] = least, largest
 
 
@@ -50,8 +52,22 @@ def merge_levels(starts, low, high):  # type: ignore[no-untyped-def]
 
 
 @compile_rows
-def noise_reach(noise, scale, least, most):  # type: ignore[no-untyped-def]
-    """Diagonal matrices below and above each row's packed covariance S in the order of Loewner, (n, d) each.
+def _radii(noise, row, ratio, radius):  # type: ignore[no-untyped-def]
+    """Sum the sizes of a row's covariances in each line, in units of the line."""
+    radius[:] = 0.0
+    position = 0
+    for i in range(len(radius)):
+        for j in range(i):
+            size = abs(noise[row, position])
+            radius[i] += size * ratio[i, j]
+            radius[j] += size * ratio[j, i]
+            position += 1
+        position += 1
+
+
+@compile_rows
+def noise_boxes(noise, scale, low, high):  # type: ignore[no-untyped-def]
+    """Bound each run's packed covariances S by diagonal matrices, in the order of Loewner.
 
     By Gershgorin's circles of S in units of `scale` (d,): the radius of feature j is the sum of |S_ij| scale_j /
     scale_i over the others.  The lower matrix is the least of the circles' left ends times scale^2, 0 if that is
@@ -63,17 +79,16 @@ def noise_reach(noise, scale, least, most):  # type: ignore[no-untyped-def]
     for i in range(d):
         for j in range(d):
             ratio[i, j] = scale[i] / scale[j]
-    for row in range(len(noise)):
-        radius[:] = 0.0
+    for first in range(0, len(noise), LEAF):
+        leaf, smallest = first // LEAF, math.inf
+        high[leaf] = 0.0
+        for row in range(first, min(first + LEAF, len(noise))):
+            _radii(noise, row, ratio, radius)
+            position = 0
+            for i in range(d):
+                variance = noise[row, position]
+                high[leaf, i] = max(high[leaf, i], variance + radius[i])
+                smallest = min(smallest, (variance - radius[i]) * unit[i])
+                position += i + 2
         for i in range(d):
-            for j in range(i):
-                size = abs(noise[row, i * (i + 1) // 2 + j])
-                radius[i] += size * ratio[i, j]
-                radius[j] += size * ratio[j, i]
-        smallest = np.inf
-        for i in range(d):
-            variance = noise[row, i * (i + 1) // 2 + i]
-            most[row, i] = variance + radius[i]
-            smallest = min(smallest, (variance - radius[i]) * unit[i])
-        for i in range(d):
-            least[row, i] = max(smallest, 0.0) / unit[i]
+            low[leaf, i] = max(smallest, 0.0) / unit[i]
