@@ -1,4 +1,4 @@
-"""Components as groups of rows see them, each way of seeing prepared once per pass."""
+"""Components as groups of rows see them, each way of seeing prepared once."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ Key = tuple[bytes, ...]
 class ComponentViews:
     """Prepares a population's components for groups of rows and remembers what it prepared.
 
-    With thousands of components that takes as long as the rows of a chunk, and the chunks of a pass ask for the
-    same few.  Several threads may ask at once: at worst they prepare the same.
+    With thousands of components that takes as long as the rows of a chunk, and the chunks of a pass, or of a
+    worker's share of it, ask for the same few.  Several threads may ask at once: at worst they prepare the same.
 
     Parameters
     ----------

@@ -20,7 +20,7 @@ __all__ = ["LEAF", "axis_scales", "kd_order"]
 Floats = NDArray[np.float64]
 
 LEAF = 64
-"""Points of a leaf: as many as rows of a block in the kernels."""
+"""Points of a leaf: blocks of the kernels have one or two of them."""
 
 SCALE_POINTS = 4096
 """Points of the subsample that tells the scale of each axis."""

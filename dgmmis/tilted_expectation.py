@@ -118,6 +118,7 @@ def _summed(population: Population, group: PatternGroup, scores: TiltedScores) -
         whole.second,
         counts[n_components:],
         float(np.sum(weights * scores.error)),
+        pairs=len(weights) * n_components,
     )
 
 

@@ -48,13 +48,11 @@ class Zones:
         """Sum up a chunk whose rows are grouped by pattern."""
         missing = np.isnan(rows.values)
         values = rows.values.astype(np.float64)
-        self._keep("zone_low", np.fmin.reduce(values))
-        self._keep("zone_high", np.fmax.reduce(values))
+        self._keep_range("zone_low", "zone_high", values)
         self._keep("zone_missing", missing.sum(axis=0))
         if self._schema.noise_widths:
             errors = errors_of(values, self._schema.noise(rows.noise))
-            self._keep("zone_noise_low", np.fmin.reduce(errors))
-            self._keep("zone_noise_high", np.fmax.reduce(errors))
+            self._keep_range("zone_noise_low", "zone_noise_high", errors)
         self._count_patterns(missing)
 
     def maps(self) -> dict[str, NDArray[Any]]:
@@ -69,6 +67,12 @@ class Zones:
             bits = np.unpackbits(np.frombuffer(packed, np.uint8), count=n_features, bitorder="little")
             listed.append({"missing": [int(j) for j in np.flatnonzero(bits)], "rows": count})
         return listed
+
+    def _keep_range(self, low: str, high: str, columns: NDArray[Any]) -> None:
+        """Keep the smallest and the largest number of each column (N, D), turned to be neighbours: that is quicker."""
+        turned = np.ascontiguousarray(columns.T)
+        self._keep(low, np.fmin.reduce(turned, axis=1))
+        self._keep(high, np.fmax.reduce(turned, axis=1))
 
     def _keep(self, name: str, row: NDArray[Any]) -> None:
         self._maps.setdefault(name, []).append(row)
