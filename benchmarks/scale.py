@@ -36,6 +36,8 @@ BYTES_PER_ROW = 70
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the stages and write the page."""
     options = _parser().parse_args(arguments)
+    if options.folder is not None:
+        options.folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="scale-", dir=options.folder) as name:
         folder = Path(name)
         _require_disk(folder, options.rows)

@@ -18,7 +18,7 @@ from dgmmis.preparation import Prepared, prepare_fit
 from dgmmis.starts import pilot_rows
 from dgmmis.store import Catalog
 from dgmmis.task import Task
-from dgmmis.workload import DOUBLE, ImputedShape, Workload
+from dgmmis.workload import DOUBLE, ImputedShape, Workload, box_bytes
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -110,9 +110,11 @@ def workload_of(catalog: Catalog, task: Task, *, seek_start: bool) -> Workload:
     kind = catalog.noise_kind
     patterns = catalog.summary["patterns"]
     decoded = [
-        pattern["rows"] * (present + _noise_numbers(kind, present) + 2)
+        DOUBLE * pattern["rows"] * (present + noise + 2)
+        + box_bytes(pattern["rows"], min(pattern["rows"], catalog.n_chunks), present, has_noise=noise > 0)
         for pattern in patterns
         if (present := n_features - len(pattern["missing"]))
+        for noise in [_noise_numbers(kind, present)]
     ]
     wanted = pilot_rows(task.n_components, n_features)
     return Workload(
@@ -124,7 +126,7 @@ def workload_of(catalog: Catalog, task: Task, *, seek_start: bool) -> Workload:
         chunk_rows=catalog.chunk_rows,
         pilot_rows=catalog.pilot_rows,
         n_patterns=len(patterns),
-        decoded_bytes=DOUBLE * sum(decoded),
+        decoded_bytes=sum(decoded),
         disk_bytes=catalog.pass_nbytes,
         metadata_bytes=catalog.metadata_nbytes,
         n_backgrounds=len(task.backgrounds),

@@ -256,7 +256,8 @@ def _block(source: Array, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> 
     """Take some columns of some rows of a matrix, contiguous; a view of it where these are neighbours and complete."""
     run = _as_run(rows)
     if isinstance(run, slice) and len(columns) == source.shape[1]:
-        return np.ascontiguousarray(source[run])
+        whole = len(rows) == len(source)  # a view of less would hold the rest in memory
+        return np.ascontiguousarray(source[run]) if whole else source[run].copy(order="C")
     block = np.empty((len(rows), len(columns)))
     gather(source, rows, columns, block)
     return block

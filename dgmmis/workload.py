@@ -12,7 +12,7 @@ from dgmmis.imputed_passes import LEAST_BLOCK, MOST_POINTS, POINTS
 from dgmmis.observation import POINTS_OF_PART, REPLICATES
 from dgmmis.packed import packed_size
 
-__all__ = ["BASE", "DOUBLE", "ImputedShape", "Workload"]
+__all__ = ["BASE", "DOUBLE", "ImputedShape", "Workload", "box_bytes"]
 
 DOUBLE = 8
 BASE = 360 * 2**20
@@ -28,6 +28,20 @@ BLOCK = 2**19
 """Bytes that a kernel works in, per thread, beside arrays of K."""
 PARAMETER_COPIES = 6
 """Covariances of all components, in as many forms at once, while a group of rows is summed."""
+BLOCK_ROWS = 128
+"""Most rows of a kernel's block: it holds a density of each for every component."""
+LISTS = 16
+"""Numbers per component of the lists that say which may matter, one for each fourth size of runs, and their bounds."""
+ROWS_PER_NODE = 32
+"""Rows per box: one for each 64, 128, 256, ... of them."""
+SPARE_NODES = 24
+"""Boxes of a group beyond that: each size of runs may have one that is not full."""
+
+
+def box_bytes(rows: int, groups: int, n_features: int, *, has_noise: bool) -> int:
+    """Most bytes of the boxes of `rows` rows in so many groups: two corners each, and two of their noise."""
+    nodes = rows // ROWS_PER_NODE + SPARE_NODES * groups
+    return DOUBLE * nodes * n_features * (4 if has_noise else 2)
 
 
 @dataclass(frozen=True)
@@ -161,7 +175,8 @@ class Workload:
         """Bytes that a thread needs to sum a chunk: kernel, forms of the parameters, partial sums of the tree."""
         partial = 2 * math.ceil(math.log2(self.n_chunks + 1)) + 4
         forms = DOUBLE * self.n_components * self.n_features**2 * PARAMETER_COPIES
-        return BLOCK + forms + partial * self.statistics_bytes
+        blocks = DOUBLE * (BLOCK_ROWS + LISTS) * self.sources
+        return BLOCK + forms + blocks + partial * self.statistics_bytes
 
     @property
     def density_bytes(self) -> int:
@@ -191,8 +206,12 @@ class Workload:
         return min(self.n_patterns, rows)
 
     def _grouped(self, rows: int) -> int:
-        """Values, noise, weights and positions of rows, by pattern."""
-        return DOUBLE * (self.n_features + self.noise_numbers + 2) * rows + GROUP * self._groups(rows)
+        """Values, noise, weights, positions and boxes of rows, by pattern."""
+        numbers, groups = self.n_features + self.noise_numbers + 2, self._groups(rows)
+        return DOUBLE * numbers * rows + GROUP * groups + self._boxes(rows, groups)
+
+    def _boxes(self, rows: int, groups: int) -> int:
+        return box_bytes(rows, groups, self.n_features, has_noise=self.noise_numbers > 0)
 
     def _largest(self, rows: int) -> int:
         return max(self.column_bytes) * rows
@@ -203,7 +222,5 @@ class Workload:
         converting = stored + 2 * DOUBLE * (self.n_features + self.noise_numbers) * rows
         ungrouped = DOUBLE * (self.n_features + self.noise_numbers + 1) * rows
         sorting = 40 * rows  # codes of the patterns, their order, and what sorting needs
-        masks = 9 * self.n_features * rows
-        one_group = DOUBLE * self.n_features * rows  # is copied twice
-        grouping = ungrouped + self._grouped(rows) + sorting + masks + one_group
+        grouping = ungrouped + self._grouped(rows) + sorting
         return max(decoding, converting, grouping)

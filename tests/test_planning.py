@@ -45,9 +45,11 @@ def rows_times(plan: Plan, factor: int) -> Plan:
     return replace(plan, workload=longer)
 
 
-def test_the_decoded_bytes_of_a_plan_are_those_of_the_catalogue(catalog: dgmmis.Catalog) -> None:
+def test_the_decoded_bytes_of_a_plan_are_hardly_more_than_those_of_the_catalogue(
+    catalog: dgmmis.Catalog,
+) -> None:
     held = sum(catalog.read_samples(chunk).nbytes for chunk in range(catalog.n_chunks))
-    assert planned(catalog).workload.decoded_bytes == held
+    assert held <= planned(catalog).workload.decoded_bytes <= 1.03 * held
 
 
 @pytest.mark.parametrize("kind", ["none", "diagonal", "full"])
