@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dgmmis.constraints import Constraints
 from dgmmis.errors import CollapsedComponent
@@ -103,17 +104,20 @@ def require_definite(covariances: Array, before: Array, counts: Array, constrain
     """
     if constraints.covariance_type == "tied":
         counts = np.full(len(counts), counts[~constraints.frozen.covariances].sum())
-    for k in np.flatnonzero(constraints.distinct_covariances & (counts > 0)):
-        if not _is_definite(covariances[k]):
-            features, collinear = _blame(covariances[k], before[k])
-            raise CollapsedComponent(int(k), float(counts[k]), features, collinear)
+    checked = np.flatnonzero(constraints.distinct_covariances & (counts > 0))
+    for k in checked[~_are_definite(covariances[checked])][:1]:
+        features, collinear = _blame(covariances[k], before[k])
+        raise CollapsedComponent(int(k), float(counts[k]), features, collinear)
 
 
-def _is_definite(covariance: Array) -> bool:
-    variances = np.diagonal(covariance)
-    if not ((variances > 0).all() and np.isfinite(covariance).all()):
-        return False
-    return bool(np.linalg.eigvalsh(_correlation(covariance))[0] > 0)
+def _are_definite(covariances: Array) -> NDArray[np.bool_]:
+    """Tell which matrices (K, D, D) are finite and have only eigenvalues above 0 in units of their dispersions."""
+    variances = np.diagonal(covariances, axis1=1, axis2=2)
+    definite = np.asarray((variances > 0).all(axis=1) & np.isfinite(covariances).all(axis=(1, 2)))
+    scale = np.sqrt(variances[definite])
+    correlations = covariances[definite] / (scale[:, :, None] * scale[:, None, :])
+    definite[definite] = np.linalg.eigvalsh(correlations)[:, 0] > 0
+    return definite
 
 
 def _correlation(covariance: Array) -> Array:
