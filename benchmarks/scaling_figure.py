@@ -20,9 +20,11 @@ def draw_scaling(records: list[Record], path: Path) -> None:
     series = [
         list(group) for _, group in groupby(records, key=lambda record: (record["varied"], record["title"]))
     ]
-    figure, axes = plt.subplots(2, 2, figsize=(9, 6.5), layout="constrained")
+    figure, axes = plt.subplots(2, 3, figsize=(12, 6.5), layout="constrained")
     for panel, group in zip(axes.flat, series, strict=False):
         _draw_panel(panel, group)
+    for panel in axes.flat[len(series) :]:
+        panel.set_visible(False)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=75)
     plt.close(figure)

@@ -32,6 +32,8 @@ class Series:
         Makes a scene of a size, or of rows where they vary; given both as (size, rows).
     per_row : bool
         The time of interest is that per row, not per row and component.
+    contender : str
+        Which of our ways.
     """
 
     varied: str
@@ -40,6 +42,7 @@ class Series:
     rows: int | None
     make: Callable[[int, int], Scene]
     per_row: bool = False
+    contender: str = "dgmmis"
 
 
 def diagonal_noise(n_components: int, rows: int) -> Scene:
@@ -86,5 +89,16 @@ SERIES = (
     Series("N", "diagonal noise, D = 3, K = 16", (10_000, 100_000, 1_000_000, 4_000_000), None, _of_rows),
     Series("K", "diagonal noise, D = 3", (4, 16, 64, 256), 100_000, diagonal_noise),
     Series("D", "full noise, K = 16", (1, 2, 3, 4, 5, 6, 7, 8), 100_000, partial(full_noise)),
-    Series("K", "no noise, fragmented, D = 3", (100, 1_000, 10_000), 1_000_000, fragmented, per_row=True),
+    Series(
+        "K", "fragmented, D = 3, chunks ordered", (100, 1_000, 10_000), 1_000_000, fragmented, per_row=True
+    ),
+    Series(
+        "K",
+        "fragmented, D = 3, catalogue ordered",
+        (100, 1_000, 10_000),
+        1_000_000,
+        fragmented,
+        True,
+        "dgmmis, ordered catalogue",
+    ),
 )

@@ -30,6 +30,7 @@ class Contender:
 
 CONTENDERS = {
     "dgmmis": Contender("contenders.with_dgmmis"),
+    "dgmmis, ordered catalogue": Contender("contenders.with_dgmmis", "fit_ordered"),
     "dgmmis, oversampling 10": Contender("contenders.with_dgmmis", "fit_with_fresh_draws"),
     "scikit-learn": Contender("contenders.with_scikit_learn"),
     "gmmx, float32": Contender("contenders.with_gmmx", compiles_per_count=True),
