@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 __all__ = ["fit_verb", "resume_verb", "using_cluster"]
 
+MOST = 0.99
+"""Share of densities computed from which on nothing is said of the others."""
+
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Cluster = Annotated[
     str | None, typer.Option(help="Scheduler to use (tcp://... or tls://...); default: this machine.")
@@ -222,4 +225,14 @@ def _finish(run: Path, result: FitResult, as_json: bool) -> None:
     )
     for name, value in observation_lines(observation).items():
         typer.echo(f"{name.replace('_', ' ')}: {value}")
+    _tell_of_pruning(result)
     typer.echo(f"model: {model_path}")
+
+
+def _tell_of_pruning(result: FitResult) -> None:
+    """Say what was left out in the last pass, if it was more than a little."""
+    last = result.history[-1]
+    if last.evaluated is not None and last.left_out is not None and last.evaluated < MOST:
+        typer.echo(
+            f"{last.evaluated:.1%} of all densities computed; the others change ln L by less than {last.left_out:.1g}"
+        )
