@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -87,6 +88,7 @@ def fit_frame(scene: Scene, updates: int) -> Outcome:
 @cache
 def _session() -> SparkSession:
     """Start Spark once per process, within this machine, with as many threads as the core carries."""
+    os.environ["SPARK_LOCAL_IP"] = "127.0.0.1"
     session = (
         SparkSession.builder.master("local[1]")
         .config("spark.driver.memory", MEMORY)
