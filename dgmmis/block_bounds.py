@@ -13,7 +13,9 @@ from dgmmis.packed import Array
 __all__ = ["BlockBounds"]
 
 SAMPLED = 16
-"""Every so many rows tell the scale of the noise; any scale gives valid bounds."""
+"""Every so many rows tell the scale of the noise; any scale whose square is a normal number gives valid bounds."""
+
+LEAST_SCALE = 1e-150
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,7 @@ def _circles(starts: NDArray[np.intp], noise: Array, d: int) -> tuple[Array, Arr
     """Bound packed covariances (n, p) in each node."""
     variances = noise[::SAMPLED, [j * (j + 1) // 2 + j for j in range(d)]].mean(axis=0)
     low, high = (np.empty((int(starts[-1]), d)) for _ in range(2))
-    noise_boxes(noise, np.sqrt(np.where(variances > 0, variances, 1.0)), low, high)
+    scale = np.sqrt(np.where(variances > 0, variances, 1.0))
+    noise_boxes(noise, np.clip(scale, LEAST_SCALE, 1 / LEAST_SCALE), low, high)
     merge_levels(starts, low, high)
     return low, high

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import stat
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 import numba
@@ -25,7 +26,8 @@ def private_folder(parent: Path) -> Path:
     """
     user = os.getuid() if hasattr(os, "getuid") else 0
     folder = parent / f"dgmmis-compiled-{user}"
-    folder.mkdir(mode=0o700, exist_ok=True)
+    with suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
     found = folder.lstat()
     mine = stat.S_ISDIR(found.st_mode) and found.st_uid == user and not found.st_mode & 0o022
     return (

@@ -8,9 +8,12 @@ from dgmmis.densities import FixedComponents, NoisyComponents, fixed_components,
 from dgmmis.population import Population
 from dgmmis.samples import PatternGroup
 
-__all__ = ["ComponentViews"]
+__all__ = ["MOST_KEPT", "ComponentViews"]
 
 Key = tuple[bytes, ...]
+
+MOST_KEPT = 2**25
+"""Bytes of prepared components that are kept; with many patterns the others are prepared anew for each chunk."""
 
 
 class ComponentViews:
@@ -28,16 +31,19 @@ class ComponentViews:
         self.population = population
         self._fixed: dict[Key, FixedComponents] = {}
         self._noisy: dict[Key, NoisyComponents] = {}
+        self._nbytes = 0
 
     def fixed(self, group: PatternGroup, first_row: int) -> FixedComponents:
         """Prepare for rows that share one noise or have none; parameters and errors as of `fixed_components`."""
-        key = _key(group)
-        if key not in self._fixed:
-            mixture = self.population.mixture
-            self._fixed[key] = fixed_components(
-                self.population.amplitudes, mixture.means, mixture.covariances, group, first_row=first_row
-            )
-        return self._fixed[key]
+        key, mixture = _key(group), self.population.mixture
+        if key in self._fixed:
+            return self._fixed[key]
+        fixed = fixed_components(
+            self.population.amplitudes, mixture.means, mixture.covariances, group, first_row=first_row
+        )
+        if self._has_room(fixed):
+            self._fixed[key] = fixed
+        return fixed
 
     def noisy(self, group: PatternGroup) -> NoisyComponents:
         """Prepare for rows that each have their own noise."""
@@ -45,9 +51,17 @@ class ComponentViews:
         if key in self._noisy:
             return self._noisy[key]
         noisy = noisy_components(self.population.amplitudes, mixture.means, mixture.covariances, group)
-        if not noisy.needs_noise:
+        if not noisy.needs_noise and self._has_room(noisy):
             self._noisy[key] = noisy
         return noisy
+
+    def _has_room(self, components: FixedComponents | NoisyComponents) -> bool:
+        """Count what is to be kept, if it may be; threads that count at once may be off by one of them."""
+        nbytes = sum(array.nbytes for array in vars(components).values() if isinstance(array, np.ndarray))
+        if self._nbytes + nbytes > MOST_KEPT:
+            return False
+        self._nbytes += nbytes
+        return True
 
 
 def _key(group: PatternGroup) -> Key:

@@ -29,7 +29,7 @@ __all__ = [
 LOG_TWO_PI = float(np.log(2 * np.pi))
 
 WIDEST = 575.0
-"""Most that the logarithm of a determinant may be in straight-line code: 1e250."""
+"""Most that the logarithm of a product of pivots may be in straight-line code: 1e250."""
 
 
 @dataclass(frozen=True)
@@ -58,15 +58,15 @@ class NoisyComponents:
         """Tell whether straight-line code may be used on rows whose noise is below `diag(most_noise)`.
 
         It neither looks for singular matrices nor guards the product of pivots.  Those of V + S lie between the
-        pivots of V and the variances of V + S: in the order of Loewner, pivots grow with the matrix.
+        pivots of V and the variances of V + S: in the order of Loewner, pivots grow with the matrix.  Only
+        factors on one side of 1 are summed up, so that no partial product runs away either.
         """
         d = len(most_noise)
         largest = self.covariances[:, [j * (j + 1) // 2 + j for j in range(d)]] + most_noise
         if not (self.pivots > SINGULAR * largest).all():
             return False
-        return bool(
-            (-np.log(self.pivots)).sum(axis=1).max() < WIDEST and np.log(largest).sum(axis=1).max() < WIDEST
-        )
+        growth, decay = np.maximum(-np.log(self.pivots), 0), np.maximum(np.log(largest), 0)
+        return bool(growth.sum(axis=1).max() < WIDEST and decay.sum(axis=1).max() < WIDEST)
 
 
 @dataclass(frozen=True)

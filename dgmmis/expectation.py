@@ -163,12 +163,16 @@ class _PassOver:
             sums = _in_all_features(population, group, self._fixed_sums(group))
         else:
             sums = _in_all_features(population, group, self._noisy_sums(group))
-        require_finite(sums.log_density, group, self.first_row)
+        log_likelihood = float(
+            np.sum(group.weights * sums.log_density)
+        )  # not BLAS: its bits depend on its threads
+        if not math.isfinite(log_likelihood):
+            require_finite(sums.log_density, group, self.first_row)
         n_components = population.n_components
         return Statistics(
             len(group.rows),
             float(group.weights.sum()),
-            float(np.sum(group.weights * sums.log_density)),  # not BLAS: its bits depend on its threads
+            log_likelihood,
             sums.zeroth[:n_components],
             sums.first,
             sums.second,
@@ -270,12 +274,10 @@ def _unwhiten(whiteners: Array, first: Array, second: Array) -> tuple[Array, Arr
 
 
 def _scores(whiteners: Array, sums: _Sums, n_components: int) -> tuple[Array, Array]:
-    """From sums of q r and q r r^T to those of q u and q (u u^T - T^-1), by way of y = W r."""
-    lower = np.tril(unpack(whiteners))
-    first = (lower @ sums.first[:, :, None])[:, :, 0]
-    second = lower @ unpack(sums.second) @ lower.swapaxes(1, 2)
-    second -= sums.zeroth[:n_components, None, None] * np.eye(lower.shape[1])
-    return _unwhiten(whiteners, first, pack((second + second.swapaxes(1, 2)) / 2))
+    """From sums of q y and q y y^T to those of q u and q (u u^T - T^-1)."""
+    second = unpack(sums.second)
+    second -= sums.zeroth[:n_components, None, None] * np.eye(second.shape[1])
+    return _unwhiten(whiteners, sums.first, pack(second))
 
 
 def _in_all_features(population: Population, group: PatternGroup, seen: _Sums) -> _Sums:

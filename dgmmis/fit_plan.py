@@ -8,15 +8,13 @@ from dataclasses import dataclass, field, replace
 from dgmmis.calibration import Calibration
 from dgmmis.errors import MemoryPlanExceeded
 from dgmmis.resources import Resources
-from dgmmis.workload import BASE, Workload
+from dgmmis.workload import BASE, MOST_CHUNKS, Workload
 
 __all__ = ["Line", "Plan", "Remedy"]
 
 MIB = 2**20
 SPREAD = 1.5
 """Segments change workers: a worker may come to hold this much more than its even share of what is kept per row."""
-SCHEDULED_CHUNKS = 16
-"""Chunks of a segment at most; every segment that is sent out carries the population."""
 MOST_LOCAL_DENSITIES = 2**30
 """Bytes of background densities that passes on threads of this process keep at most."""
 
@@ -70,7 +68,7 @@ class Plan:
         start = Line("pilot and short fits, while a start is looked for", load.starting_bytes)
         if not resources.workers and _total(self._computing()) >= _total([*base, start]):
             return self._computing()  # one after the other, in the same memory
-        segments = -(-load.n_chunks // SCHEDULED_CHUNKS) if resources.workers else 0
+        segments = -(-load.n_chunks // MOST_CHUNKS) if resources.workers else 0
         sent = (segments + 3 * resources.workers * resources.threads) * (
             load.parameter_bytes + 2 * load.statistics_bytes
         )
@@ -175,7 +173,7 @@ class Plan:
 
     def _computing(self) -> tuple[Line, ...]:
         """Account of a process that computes passes, decoded chunks that it keeps left out."""
-        load, threads = self.workload, self.resources.threads
+        load, threads = self.workload, min(self.resources.threads, self.workload.n_chunks)
         workers = max(1, self.resources.workers)
         densities = min(load.density_bytes, int(SPREAD * load.density_bytes / workers))
         if not self.resources.workers:

@@ -136,7 +136,9 @@ class Samples:
         InvalidData
             Naming the array, row, feature and value of the first fault.
         """
-        values = np.asarray(values, dtype=np.float64) if checked else as_values(values)
+        if not checked or isinstance(values, np.ma.MaskedArray):
+            values = as_values(values)
+        values = np.asarray(values, dtype=np.float64)
         n_rows, n_features = values.shape
         noise = Noise.of(noise, n_rows, n_features)
         weights = as_weights(weights, n_rows)

@@ -8,11 +8,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from dgmmis.component_views import MOST_KEPT as MOST_KEPT_VIEWS
 from dgmmis.imputed_passes import LEAST_BLOCK, MOST_POINTS, POINTS
 from dgmmis.observation import POINTS_OF_PART, REPLICATES
 from dgmmis.packed import packed_size
 
-__all__ = ["BASE", "DOUBLE", "ImputedShape", "Workload", "box_bytes"]
+__all__ = ["BASE", "DOUBLE", "MOST_CHUNKS", "ImputedShape", "Workload", "box_bytes"]
 
 DOUBLE = 8
 BASE = 360 * 2**20
@@ -28,6 +29,9 @@ BLOCK = 2**19
 """Bytes that a kernel works in, per thread, beside arrays of K."""
 PARAMETER_COPIES = 6
 """Covariances of all components, in as many forms at once, while a group of rows is summed."""
+MOST_CHUNKS = 64
+"""Chunks of a segment at most: it is what a lost worker costs, and how finely progress is seen.  A segment
+costs client, scheduler and worker 9 ms of a processor together: a hundredth of 64 chunks of 15 ms."""
 BLOCK_ROWS = 128
 """Most rows of a kernel's block: it holds a density of each for every component."""
 LISTS = 16
@@ -176,7 +180,14 @@ class Workload:
         partial = 2 * math.ceil(math.log2(self.n_chunks + 1)) + 4
         forms = DOUBLE * self.n_components * self.n_features**2 * PARAMETER_COPIES
         blocks = DOUBLE * (BLOCK_ROWS + LISTS) * self.sources
-        return BLOCK + forms + blocks + partial * self.statistics_bytes
+        views = min(
+            MOST_KEPT_VIEWS,
+            self.n_patterns
+            * DOUBLE
+            * self.n_components
+            * (2 + 3 * self.n_features + packed_size(self.n_features)),
+        )
+        return BLOCK + forms + blocks + views + partial * self.statistics_bytes
 
     @property
     def density_bytes(self) -> int:

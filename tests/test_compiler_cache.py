@@ -83,3 +83,15 @@ def test_a_link_in_its_place_is_not_followed(tmp_path: Path) -> None:
     link = tmp_path / "shared" / private_folder(tmp_path / "elsewhere").name
     link.symlink_to(tmp_path / "elsewhere")
     assert private_folder(tmp_path / "shared") != link
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid"), reason="permissions are those of POSIX")
+@pytest.mark.parametrize("dangling", [False, True])
+def test_a_file_or_a_broken_link_in_its_place_is_passed_by(tmp_path: Path, dangling: bool) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    taken = tmp_path / private_folder(tmp_path / "elsewhere").name
+    if dangling:
+        taken.symlink_to(tmp_path / "nowhere")
+    else:
+        taken.write_text("somebody else's")
+    assert private_folder(tmp_path).is_dir()

@@ -26,7 +26,7 @@ from dgmmis.noise import Noise
 from dgmmis.population import Population
 from dgmmis.samples import Samples
 from strategies import KINDS, Scene, random_covariances, random_scene
-from within_bounds import assert_agree, summarize
+from within_bounds import assert_agree, assert_same_bits, summarize
 
 
 @pytest.mark.parametrize("d", range(1, LARGEST + 1))
@@ -238,3 +238,51 @@ def test_moments_are_summed_in_vector_registers():
         pytest.skip("this processor has no vector registers that are known here")
     assert len(re.findall(r"v(?:f?n?m\w+|add|sub|mul)pd\b.*[yz]mm", assembly)) > 50
     assert len(re.findall(r"vdivpd\b.*[yz]mm", assembly)) >= 3  # one for each pivot
+
+
+def test_a_box_between_neighbouring_numbers_holds_both():
+    """Its centre is one of them; half the difference would leave the other outside."""
+    for origin in (1e3, 1e8, 1e16):
+        step = np.spacing(origin)
+        values = np.full((128, 1), origin)
+        values[100:] += step
+        mixture = Mixture(
+            [0.9, 0.1],
+            [[origin + step], [origin]],
+            [[[(step / 20) ** 2]], [[(10 * step) ** 2]]],
+        )
+        samples = ArrayChunks.from_arrays(values).samples[0]
+        every = summarize_samples(Population(mixture), samples)
+        pruned = summarize_samples(Population(mixture), samples, negligible=NEGLIGIBLE)
+        assert pruned.log_likelihood == pytest.approx(every.log_likelihood, rel=1e-14)
+
+
+@pytest.mark.parametrize("variance", [5e-324, 5e-310, 1e-300])
+def test_noise_too_small_to_be_squared_still_has_bounds(variance):
+    rng = np.random.default_rng(0)
+    mixture = Mixture([0.5, 0.5], np.zeros((2, 2)), [np.eye(2), 400 * np.eye(2)])
+    values = mixture.draw(4096, rng)
+    noise = Noise.full(np.tile(variance * np.eye(2), (4096, 1, 1)))
+    samples = ArrayChunks.from_arrays(values, noise).samples[0]
+    every = summarize_samples(Population(mixture), samples)
+    pruned = summarize_samples(Population(mixture), samples, negligible=NEGLIGIBLE)
+    assert pruned.log_likelihood == pytest.approx(every.log_likelihood, rel=1e-13)
+
+
+def test_units_whose_product_overflows_are_left_to_the_guarded_kernels(monkeypatch):
+    """The determinant is in reach, but not on the way to it."""
+    scale = np.array([1e-70, 1e-70, 1e-70, 1e70, 1e70])
+    mixture = Mixture([1.0], np.zeros((1, 5)), np.diag(scale**2)[None])
+    values = np.random.default_rng(0).normal(size=(300, 5)) * scale
+    samples = Samples.from_arrays(values, np.full((300, 5), 0.01) * scale**2)
+    straight = summarize_samples(Population(mixture), samples).log_likelihood
+    assert straight == pytest.approx(
+        generic(Population(mixture), samples, monkeypatch).log_likelihood, rel=1e-12
+    )
+
+
+def test_components_that_are_not_kept_between_chunks_give_the_same_bits(monkeypatch):
+    scene = random_scene(4, n=300, d=3, k=4, kind="shared", missing=0.3)
+    kept = summarize(scene)
+    monkeypatch.setattr("dgmmis.component_views.MOST_KEPT", 0)
+    assert_same_bits(summarize(scene), kept)

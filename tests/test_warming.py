@@ -14,8 +14,9 @@ from dgmmis.chunk import ArrayChunks
 from dgmmis.cluster import ClusterPasses, local_cluster
 from dgmmis.cluster.warming import WarmKernels, warm_workers
 from dgmmis.local_pass import LocalPasses
+from dgmmis.noise import Noise
 from dgmmis.population import Population
-from dgmmis.samples import Samples
+from dgmmis.rows import Rows
 from simulated import TRUTH, noisy_rows, write_catalog
 
 pytestmark = pytest.mark.cluster
@@ -74,4 +75,4 @@ def test_a_worker_that_comes_later_is_warmed_as_well(client: Client) -> None:
 
 def test_rows_that_no_pass_could_take_are_left_to_the_pass() -> None:
     far = Population(dgmmis.Mixture(np.ones(1), np.full((1, 3), 1e300), np.eye(3)[None] * 1e-300))
-    WarmKernels(far, Samples.from_arrays(np.zeros((5, 3))), None).run()
+    WarmKernels(far, Rows(np.zeros((5, 3)), Noise.none()), None).run()

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+from dgmmis.workload import MOST_CHUNKS
+
 __all__ = ["MOST_CHUNKS", "segment_bounds"]
 
 SEGMENTS_PER_THREAD = 3
-MOST_CHUNKS = 64
-"""Chunks of a segment at most: it is what a lost worker costs, and how finely progress is seen.  A segment
-costs client, scheduler and worker 9 ms of a processor together: a hundredth of 64 chunks of 15 ms."""
 
 
 def segment_bounds(n_chunks: int, n_threads: int) -> list[tuple[int, int]]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import CancelledError
 from contextlib import suppress
+from dataclasses import replace
 
 from distributed import Client, WorkerPlugin
 
@@ -12,7 +14,6 @@ from dgmmis.errors import DgmmisError
 from dgmmis.expectation import prepare, summarize_samples
 from dgmmis.population import Population
 from dgmmis.rows import Rows
-from dgmmis.samples import Samples
 from dgmmis.selected_rows import Cut
 from dgmmis.store import Catalog
 
@@ -28,15 +29,15 @@ class WarmKernels(WorkerPlugin):
     Parameters
     ----------
     population : Population
-    samples : Samples
+    rows : Rows
         Of the kind that the passes will be over.
     cut : Cut, optional
     """
 
     name = "dgmmis-warm-kernels"
 
-    def __init__(self, population: Population, samples: Samples, cut: Cut | None) -> None:
-        self._population, self._samples, self._cut = population, samples, cut
+    def __init__(self, population: Population, rows: Rows, cut: Cut | None) -> None:
+        self._population, self._rows, self._cut = population, rows, cut
 
     async def setup(self, worker: object) -> None:
         """Compile in a thread: a worker that is silent for long counts as dead."""
@@ -45,8 +46,10 @@ class WarmKernels(WorkerPlugin):
     def run(self) -> None:
         """Compute what a pass would; an error about these rows is left to the pass, which knows their place."""
         with suppress(DgmmisError):
-            samples = prepare(self._population, self._samples, self._cut)
-            summarize_samples(self._population, samples, cut=self._cut)
+            rows = replace(self._rows, values=self._rows.values.copy())  # what arrived cannot be written to
+            keep_noise = self._cut.noise_columns if self._cut else ()
+            samples = rows.samples(checked=True, keep_noise=keep_noise).bounded()
+            summarize_samples(self._population, prepare(self._population, samples, self._cut), cut=self._cut)
 
 
 def warm_workers(
@@ -56,10 +59,8 @@ def warm_workers(
 
     A worker that dies meanwhile, or has no such package, is no matter of this: the pass will deal with it.
     """
-    rows = _few(chunks)
-    samples = rows.samples(checked=True, keep_noise=cut.noise_columns if cut else ())
-    with suppress(Exception):
-        client.register_plugin(WarmKernels(population, samples, cut))
+    with suppress(OSError, TimeoutError, KeyError, ImportError, CancelledError):
+        client.register_plugin(WarmKernels(population, _few(chunks), cut))
 
 
 def _few(chunks: Catalog | ArrayChunks) -> Rows:

@@ -35,13 +35,10 @@ def straight_kernels(d: int) -> ModuleType:
         share : float                      ln of the share of a row's density that a component left out may hold;
                                            -infinity leaves none out
         zeroth, first, second : (K + J,), (K, d), (K, p)
-            Added to: sum s q, sum s q u, sum s q (u u^T - T^-1); for "fixed" sum s q, sum s q r, sum s q r r^T with
-            r = x - m.
+            Added to: sum s q, sum s q u, sum s q (u u^T - T^-1); for "fixed" sum s q, sum s q y, sum s q y y^T with
+            y = W (x - m).
         log_density : (n,)                 overwritten: ln p(x_i)
         account : (2,)
             Added to: (row, component) pairs whose density was computed; bound of sum s |error of ln p| by the others.
-
-    log_terms_KIND(values, [noise,] constants, means, shapes, out)
-        Writes ln a_k N(x_i | m_k, T_ik) into `out` (K, n).
     """
     return import_module(f"dgmmis.kernels.straight_{d}")

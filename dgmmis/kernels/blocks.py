@@ -4,9 +4,18 @@ from __future__ import annotations
 
 import math
 
-from dgmmis.kernels.elementary import add_free, compile_rows, smaller
+from dgmmis.kernels.elementary import add_free, compile_rows, exponential, smaller
 
-__all__ = ["dot", "least_gap", "load_rows", "load_terms", "load_weights", "lowest", "store_row"]
+__all__ = [
+    "add_exponentials",
+    "dot",
+    "least_gap",
+    "load_rows",
+    "load_terms",
+    "load_weights",
+    "lowest",
+    "store_row",
+]
 
 
 @compile_rows
@@ -70,6 +79,15 @@ def least_gap(top, row):  # type: ignore[no-untyped-def]
     for b in range(len(top)):
         least = smaller(top[b] - row[b], least)
     return least
+
+
+@compile_rows
+def add_exponentials(terms, top, total):  # type: ignore[no-untyped-def]
+    """Overwrite terms by exp(terms - top), and add them to the total."""
+    for b in range(len(terms)):
+        share = exponential(terms[b] - top[b])
+        terms[b] = share
+        total[b] += share
 
 
 @compile_rows

@@ -95,14 +95,12 @@ LEAST_EXPONENT = -708.0
 def exponential(x):  # type: ignore[no-untyped-def]
     """e^x for x <= 0; 0 below -708, NaN of NaN.
 
-    e^x = 2^n e^r with |r| <= ln(2) / 2, e^r by its series to r^13.
+    e^x = 2^n e^r with |r| <= ln(2) / 2, e^r by its series to r^12.
     """
-    y = max(x, LEAST_EXPONENT)
-    shifted = y * LOG2_E + MAGIC
+    shifted = x * LOG2_E + MAGIC
     n = shifted - MAGIC
-    r = (y - n * LN2_HIGH) - n * LN2_LOW
-    p = 1.0 / 6227020800.0
-    p = p * r + 1.0 / 479001600.0
+    r = (x - n * LN2_HIGH) - n * LN2_LOW
+    p = 1.0 / 479001600.0
     p = p * r + 1.0 / 39916800.0
     p = p * r + 1.0 / 3628800.0
     p = p * r + 1.0 / 362880.0
@@ -116,7 +114,7 @@ def exponential(x):  # type: ignore[no-untyped-def]
     p = p * r + 1.0
     p = p * r + 1.0
     scaled = _number(_bits(p) + (_bits(shifted) << 52))
-    return 0.0 if x < LEAST_EXPONENT else scaled
+    return 0.0 if x < LEAST_EXPONENT else scaled  # whatever it is there
 
 
 ROOT_HALF_BITS = np.int64(0x3FE6A09E667F3BCD)

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from dgmmis.kernels import LARGEST
-from dgmmis.kernels.templates import BOUNDS_FIXED, BOUNDS_NOISY, HEAD, KIND, LOG_TERMS_FIXED, LOG_TERMS_NOISY
+from dgmmis.kernels.templates import BOUNDS_FIXED, BOUNDS_NOISY, HEAD, KIND
 
 __all__ = ["file_name", "source", "write"]
 
@@ -56,9 +56,6 @@ def _kind(kind: str, d: int) -> str:
         "moments": "\n".join(_fixed_moments(d) if fixed else _noisy_moments(d, kind)),
         "bounds": (BOUNDS_FIXED if fixed else BOUNDS_NOISY).format(
             kind=kind, bounds="\n".join(_fixed_bounds(d) if fixed else _noisy_bounds(d))
-        ),
-        "log_terms": (LOG_TERMS_FIXED if fixed else LOG_TERMS_NOISY).format(
-            d=d, n_noise=n_noise, rows=d + n_noise + 2, kind=kind
         ),
     }
     return KIND.format(**fill)
@@ -149,14 +146,27 @@ def _noisy_densities(d: int, kind: str) -> Lines:
         *_indented(body, 2),
         "    for b in range(BLOCK):",
         f"        halves = logarithm(rows[{distance + 1} * BLOCK + b]) - rows[{distance} * BLOCK + b]",
-        "        term[b] = constant + 0.5 * halves",
+        "        value = constant + 0.5 * halves",
+        "        term[b] = value",
+        "        top[b] = max(top[b], value)",
+    ]
+
+
+def _whitened(d: int) -> Lines:
+    """y = W (x - m)."""
+    return [
+        *_residuals(d, "x"),
+        *(f"y{i} = {_sum(f'v{_at(i, j)} * x{j}' for j in range(i + 1))}" for i in range(d)),
     ]
 
 
 def _fixed_densities(d: int) -> Lines:
-    body = _residuals(d, "x")
-    body += [f"y{i} = {_sum(f'v{_at(i, j)} * x{j}' for j in range(i + 1))}" for i in range(d)]
-    body.append(f"term[b] = constant - 0.5 * ({_sum(f'y{i} * y{i}' for i in range(d))})")
+    body = [
+        *_whitened(d),
+        f"value = constant - 0.5 * ({_sum(f'y{i} * y{i}' for i in range(d))})",
+        "term[b] = value",
+        "top[b] = max(top[b], value)",
+    ]
     return [
         *_indented(_constants(d, "shapes"), 1),
         "    for b in range(BLOCK):",
@@ -179,12 +189,12 @@ def _accumulated(d: int, constants: Lines, body: Lines) -> Lines:
 
 
 def _fixed_moments(d: int) -> Lines:
-    """Write sums of q, q r and q r r^T with r = x - m."""
-    body = ["q = term[b] * weight[b]", "a = add_free(a, q)", *_residuals(d, "x")]
+    """Write sums of q, q y and q y y^T with y = W (x - m): moments of x - m would lose digits of thin components."""
+    body = ["q = term[b] * weight[b]", "a = add_free(a, q)", *_whitened(d)]
     for i in range(d):
-        body += [f"f{i} = q * x{i}", f"h{i} = add_free(h{i}, f{i})"]
-        body += [f"g{i}{j} = add_free(g{i}{j}, f{i} * x{j})" for j in range(i + 1)]
-    return _accumulated(d, [f"m{i} = means[k, {i}]" for i in range(d)], body)
+        body += [f"f{i} = q * y{i}", f"h{i} = add_free(h{i}, f{i})"]
+        body += [f"g{i}{j} = add_free(g{i}{j}, f{i} * y{j})" for j in range(i + 1)]
+    return _accumulated(d, _constants(d, "shapes"), body)
 
 
 def _noisy_moments(d: int, kind: str) -> Lines:
@@ -264,9 +274,10 @@ def _tiled(d: int) -> tuple[Lines, dict[tuple[int, int], str]]:
 
 
 def _box(d: int) -> Lines:
+    """Centre and half-widths; the centre may be rounded to a corner, and the box must still hold both."""
     return [
         *(f"c{i} = 0.5 * (low[{i}] + high[{i}])" for i in range(d)),
-        *(f"w{i} = 0.5 * (high[{i}] - low[{i}])" for i in range(d)),
+        *(f"w{i} = max(high[{i}] - c{i}, c{i} - low[{i}])" for i in range(d)),
     ]
 
 

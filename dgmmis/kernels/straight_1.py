@@ -7,8 +7,8 @@ import math
 import numpy as np
 
 from dgmmis.kd_order import LEAF
-from dgmmis.kernels.blocks import dot, least_gap, load_rows, load_terms, load_weights, lowest, store_row
-from dgmmis.kernels.elementary import add_free, compile_rows, exponential, logarithm
+from dgmmis.kernels.blocks import add_exponentials, dot, least_gap, load_rows, load_terms, load_weights, lowest, store_row
+from dgmmis.kernels.elementary import add_free, compile_rows, logarithm
 
 BLOCK = 128
 FINEST = 128 // LEAF - 1
@@ -17,18 +17,21 @@ TILE = 64
 FUTILE = 0.9
 
 @compile_rows
-def _densities_fixed(k, rows, means, shapes, constant, term):  # type: ignore[no-untyped-def]
+def _densities_fixed(k, rows, means, shapes, constant, term, top):  # type: ignore[no-untyped-def]
     m0 = means[k, 0]
     v0 = shapes[k, 0]
     for b in range(BLOCK):
         x0 = rows[0 * BLOCK + b] - m0
         y0 = v0 * x0
-        term[b] = constant - 0.5 * (y0 * y0)
+        value = constant - 0.5 * (y0 * y0)
+        term[b] = value
+        top[b] = max(top[b], value)
 
 
 @compile_rows
 def _moments_fixed(k, rows, term, weight, means, shapes, zeroth, first, second):  # type: ignore[no-untyped-def]
     m0 = means[k, 0]
+    v0 = shapes[k, 0]
     a = 0.0
     h0 = 0.0
     g00 = 0.0
@@ -36,9 +39,10 @@ def _moments_fixed(k, rows, term, weight, means, shapes, zeroth, first, second):
         q = term[b] * weight[b]
         a = add_free(a, q)
         x0 = rows[0 * BLOCK + b] - m0
-        f0 = q * x0
+        y0 = v0 * x0
+        f0 = q * y0
         h0 = add_free(h0, f0)
-        g00 = add_free(g00, f0 * x0)
+        g00 = add_free(g00, f0 * y0)
     zeroth[k] += a
     first[k, 0] += h0
     second[k, 0] += g00
@@ -47,7 +51,7 @@ def _moments_fixed(k, rows, term, weight, means, shapes, zeroth, first, second):
 @compile_rows
 def _bounds_fixed(listed, n, low, high, constants, means, shapes, upper, lower, tile):  # type: ignore[no-untyped-def]
     c0 = 0.5 * (low[0] + high[0])
-    w0 = 0.5 * (high[0] - low[0])
+    w0 = max(high[0] - c0, c0 - low[0])
     for first in range(0, n, TILE):
         for t in range(TILE):
             k = listed[min(first + t, n - 1)]
@@ -97,12 +101,10 @@ def _evaluate_fixed(kept, upper, n, rows, constants, means, shapes, share, terms
             n_out += 1
             continue
         k = kept[i]
-        _densities_fixed(k, rows, means, shapes, constants[k], terms[n_slots])
-        for b in range(BLOCK):
-            top[b] = max(top[b], terms[n_slots, b])
+        _densities_fixed(k, rows, means, shapes, constants[k], terms[n_slots], top)
         slots[n_slots] = k
         n_slots += 1
-        if share > -math.inf and i + 1 < n:
+        if i + 1 < n and upper[i + 1] < math.inf:
             known = lowest(top)
     return n_slots, n_out * math.exp(most - known) if n_out else 0.0
 
@@ -134,7 +136,8 @@ def statistics_fixed(values, weights, extra, constants, means, shapes, low, high
                 node, above = starts[FINEST + 2 * level] + (block >> (2 * level)), level + 1
                 counts[level], more = _survivors_fixed(kept[above], counts[above], low[node], high[node], constants, means, shapes, share, upper, lower, tile, kept[level])
                 lost[level] = lost[above] + more
-                futile = n_levels > 1 and level == 0 and counts[0] > FUTILE * counts[1]
+                if n_levels > 1 and level == 0 and block % 4 == 0:
+                    futile = counts[0] > FUTILE * counts[1]
         n_slots, left_out = _evaluate_fixed(kept[0], upper, counts[0], rows, constants, means, shapes, share, terms, slots, top)
         left_out += lost[0]
         total[:] = 0.0
@@ -145,17 +148,12 @@ def statistics_fixed(values, weights, extra, constants, means, shapes, low, high
                     left_out += math.exp(-nearest)
                     slots[slot] = -1
                     continue
-            for b in range(BLOCK):
-                terms[slot, b] = exponential(terms[slot, b] - top[b])
-            for b in range(BLOCK):
-                total[b] += terms[slot, b]
+            add_exponentials(terms[slot], top, total)
         for j in range(n_extra):
-            for b in range(BLOCK):
-                extras[j, b] = exponential(extras[j, b] - top[b])
-                total[b] += extras[j, b]
+            add_exponentials(extras[j], top, total)
         for b in range(BLOCK):
             weight[b] /= total[b]
-            top[b] += logarithm(total[b])
+            top[b] += logarithm(total[b]) + (total[b] - total[b])  # the logarithm does not pass NaN on
         store_row(top, start, log_density)
         for j in range(n_extra):
             zeroth[n_components + j] += dot(extras[j], weight)
@@ -165,19 +163,8 @@ def statistics_fixed(values, weights, extra, constants, means, shapes, low, high
         account[0] += n_slots * min(BLOCK, len(values) - start)
         account[1] += block_weight * left_out
 
-
 @compile_rows
-def log_terms_fixed(values, constants, means, shapes, out):  # type: ignore[no-untyped-def]
-    rows, term = np.empty(1 * BLOCK), np.empty(BLOCK)
-    for start in range(0, len(values), BLOCK):
-        load_rows(values, start, rows, 0, 1, BLOCK)
-        for k in range(len(means)):
-            _densities_fixed(k, rows, means, shapes, constants[k], term)
-            store_row(term, start, out[k])
-
-
-@compile_rows
-def _densities_diagonal(k, rows, means, shapes, constant, term):  # type: ignore[no-untyped-def]
+def _densities_diagonal(k, rows, means, shapes, constant, term, top):  # type: ignore[no-untyped-def]
     m0 = means[k, 0]
     v0 = shapes[k, 0]
     for b in range(BLOCK):
@@ -188,7 +175,9 @@ def _densities_diagonal(k, rows, means, shapes, constant, term):  # type: ignore
         rows[3 * BLOCK + b] = r0
     for b in range(BLOCK):
         halves = logarithm(rows[3 * BLOCK + b]) - rows[2 * BLOCK + b]
-        term[b] = constant + 0.5 * halves
+        value = constant + 0.5 * halves
+        term[b] = value
+        top[b] = max(top[b], value)
 
 
 @compile_rows
@@ -218,7 +207,7 @@ def _moments_diagonal(k, rows, term, weight, means, shapes, zeroth, first, secon
 @compile_rows
 def _bounds_diagonal(listed, n, low, high, noise_low, noise_high, constants, means, shapes, upper, lower, tile):  # type: ignore[no-untyped-def]
     c0 = 0.5 * (low[0] + high[0])
-    w0 = 0.5 * (high[0] - low[0])
+    w0 = max(high[0] - c0, c0 - low[0])
     o0, q0 = noise_low[0], noise_high[0]
     for first in range(0, n, TILE):
         for t in range(TILE):
@@ -280,12 +269,10 @@ def _evaluate_diagonal(kept, upper, n, rows, constants, means, shapes, share, te
             n_out += 1
             continue
         k = kept[i]
-        _densities_diagonal(k, rows, means, shapes, constants[k], terms[n_slots])
-        for b in range(BLOCK):
-            top[b] = max(top[b], terms[n_slots, b])
+        _densities_diagonal(k, rows, means, shapes, constants[k], terms[n_slots], top)
         slots[n_slots] = k
         n_slots += 1
-        if share > -math.inf and i + 1 < n:
+        if i + 1 < n and upper[i + 1] < math.inf:
             known = lowest(top)
     return n_slots, n_out * math.exp(most - known) if n_out else 0.0
 
@@ -317,7 +304,8 @@ def statistics_diagonal(values, noise, weights, extra, constants, means, shapes,
                 node, above = starts[FINEST + 2 * level] + (block >> (2 * level)), level + 1
                 counts[level], more = _survivors_diagonal(kept[above], counts[above], low[node], high[node], noise_low[node], noise_high[node], constants, means, shapes, share, upper, lower, tile, kept[level])
                 lost[level] = lost[above] + more
-                futile = n_levels > 1 and level == 0 and counts[0] > FUTILE * counts[1]
+                if n_levels > 1 and level == 0 and block % 4 == 0:
+                    futile = counts[0] > FUTILE * counts[1]
         n_slots, left_out = _evaluate_diagonal(kept[0], upper, counts[0], rows, constants, means, shapes, share, terms, slots, top)
         left_out += lost[0]
         total[:] = 0.0
@@ -328,17 +316,12 @@ def statistics_diagonal(values, noise, weights, extra, constants, means, shapes,
                     left_out += math.exp(-nearest)
                     slots[slot] = -1
                     continue
-            for b in range(BLOCK):
-                terms[slot, b] = exponential(terms[slot, b] - top[b])
-            for b in range(BLOCK):
-                total[b] += terms[slot, b]
+            add_exponentials(terms[slot], top, total)
         for j in range(n_extra):
-            for b in range(BLOCK):
-                extras[j, b] = exponential(extras[j, b] - top[b])
-                total[b] += extras[j, b]
+            add_exponentials(extras[j], top, total)
         for b in range(BLOCK):
             weight[b] /= total[b]
-            top[b] += logarithm(total[b])
+            top[b] += logarithm(total[b]) + (total[b] - total[b])  # the logarithm does not pass NaN on
         store_row(top, start, log_density)
         for j in range(n_extra):
             zeroth[n_components + j] += dot(extras[j], weight)
@@ -348,20 +331,8 @@ def statistics_diagonal(values, noise, weights, extra, constants, means, shapes,
         account[0] += n_slots * min(BLOCK, len(values) - start)
         account[1] += block_weight * left_out
 
-
 @compile_rows
-def log_terms_diagonal(values, noise, constants, means, shapes, out):  # type: ignore[no-untyped-def]
-    rows, term = np.empty(4 * BLOCK), np.empty(BLOCK)
-    for start in range(0, len(values), BLOCK):
-        load_rows(values, start, rows, 0, 1, BLOCK)
-        load_rows(noise, start, rows, 1, 1, BLOCK)
-        for k in range(len(means)):
-            _densities_diagonal(k, rows, means, shapes, constants[k], term)
-            store_row(term, start, out[k])
-
-
-@compile_rows
-def _densities_full(k, rows, means, shapes, constant, term):  # type: ignore[no-untyped-def]
+def _densities_full(k, rows, means, shapes, constant, term, top):  # type: ignore[no-untyped-def]
     m0 = means[k, 0]
     v0 = shapes[k, 0]
     for b in range(BLOCK):
@@ -372,7 +343,9 @@ def _densities_full(k, rows, means, shapes, constant, term):  # type: ignore[no-
         rows[3 * BLOCK + b] = r0
     for b in range(BLOCK):
         halves = logarithm(rows[3 * BLOCK + b]) - rows[2 * BLOCK + b]
-        term[b] = constant + 0.5 * halves
+        value = constant + 0.5 * halves
+        term[b] = value
+        top[b] = max(top[b], value)
 
 
 @compile_rows
@@ -402,7 +375,7 @@ def _moments_full(k, rows, term, weight, means, shapes, zeroth, first, second): 
 @compile_rows
 def _bounds_full(listed, n, low, high, noise_low, noise_high, constants, means, shapes, upper, lower, tile):  # type: ignore[no-untyped-def]
     c0 = 0.5 * (low[0] + high[0])
-    w0 = 0.5 * (high[0] - low[0])
+    w0 = max(high[0] - c0, c0 - low[0])
     o0, q0 = noise_low[0], noise_high[0]
     for first in range(0, n, TILE):
         for t in range(TILE):
@@ -464,12 +437,10 @@ def _evaluate_full(kept, upper, n, rows, constants, means, shapes, share, terms,
             n_out += 1
             continue
         k = kept[i]
-        _densities_full(k, rows, means, shapes, constants[k], terms[n_slots])
-        for b in range(BLOCK):
-            top[b] = max(top[b], terms[n_slots, b])
+        _densities_full(k, rows, means, shapes, constants[k], terms[n_slots], top)
         slots[n_slots] = k
         n_slots += 1
-        if share > -math.inf and i + 1 < n:
+        if i + 1 < n and upper[i + 1] < math.inf:
             known = lowest(top)
     return n_slots, n_out * math.exp(most - known) if n_out else 0.0
 
@@ -501,7 +472,8 @@ def statistics_full(values, noise, weights, extra, constants, means, shapes, low
                 node, above = starts[FINEST + 2 * level] + (block >> (2 * level)), level + 1
                 counts[level], more = _survivors_full(kept[above], counts[above], low[node], high[node], noise_low[node], noise_high[node], constants, means, shapes, share, upper, lower, tile, kept[level])
                 lost[level] = lost[above] + more
-                futile = n_levels > 1 and level == 0 and counts[0] > FUTILE * counts[1]
+                if n_levels > 1 and level == 0 and block % 4 == 0:
+                    futile = counts[0] > FUTILE * counts[1]
         n_slots, left_out = _evaluate_full(kept[0], upper, counts[0], rows, constants, means, shapes, share, terms, slots, top)
         left_out += lost[0]
         total[:] = 0.0
@@ -512,17 +484,12 @@ def statistics_full(values, noise, weights, extra, constants, means, shapes, low
                     left_out += math.exp(-nearest)
                     slots[slot] = -1
                     continue
-            for b in range(BLOCK):
-                terms[slot, b] = exponential(terms[slot, b] - top[b])
-            for b in range(BLOCK):
-                total[b] += terms[slot, b]
+            add_exponentials(terms[slot], top, total)
         for j in range(n_extra):
-            for b in range(BLOCK):
-                extras[j, b] = exponential(extras[j, b] - top[b])
-                total[b] += extras[j, b]
+            add_exponentials(extras[j], top, total)
         for b in range(BLOCK):
             weight[b] /= total[b]
-            top[b] += logarithm(total[b])
+            top[b] += logarithm(total[b]) + (total[b] - total[b])  # the logarithm does not pass NaN on
         store_row(top, start, log_density)
         for j in range(n_extra):
             zeroth[n_components + j] += dot(extras[j], weight)
@@ -531,15 +498,3 @@ def statistics_full(values, noise, weights, extra, constants, means, shapes, low
                 _moments_full(slots[slot], rows, terms[slot], weight, means, shapes, zeroth, first, second)
         account[0] += n_slots * min(BLOCK, len(values) - start)
         account[1] += block_weight * left_out
-
-
-@compile_rows
-def log_terms_full(values, noise, constants, means, shapes, out):  # type: ignore[no-untyped-def]
-    rows, term = np.empty(4 * BLOCK), np.empty(BLOCK)
-    for start in range(0, len(values), BLOCK):
-        load_rows(values, start, rows, 0, 1, BLOCK)
-        load_rows(noise, start, rows, 1, 1, BLOCK)
-        for k in range(len(means)):
-            _densities_full(k, rows, means, shapes, constants[k], term)
-            store_row(term, start, out[k])
-

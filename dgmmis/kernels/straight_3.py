@@ -7,8 +7,8 @@ import math
 import numpy as np
 
 from dgmmis.kd_order import LEAF
-from dgmmis.kernels.blocks import dot, least_gap, load_rows, load_terms, load_weights, lowest, store_row
-from dgmmis.kernels.elementary import add_free, compile_rows, exponential, logarithm
+from dgmmis.kernels.blocks import add_exponentials, dot, least_gap, load_rows, load_terms, load_weights, lowest, store_row
+from dgmmis.kernels.elementary import add_free, compile_rows, logarithm
 
 BLOCK = 128
 FINEST = 128 // LEAF - 1
@@ -17,7 +17,7 @@ TILE = 64
 FUTILE = 0.9
 
 @compile_rows
-def _densities_fixed(k, rows, means, shapes, constant, term):  # type: ignore[no-untyped-def]
+def _densities_fixed(k, rows, means, shapes, constant, term, top):  # type: ignore[no-untyped-def]
     m0 = means[k, 0]
     m1 = means[k, 1]
     m2 = means[k, 2]
@@ -34,7 +34,9 @@ def _densities_fixed(k, rows, means, shapes, constant, term):  # type: ignore[no
         y0 = v0 * x0
         y1 = v1 * x0 + v2 * x1
         y2 = v3 * x0 + v4 * x1 + v5 * x2
-        term[b] = constant - 0.5 * (y0 * y0 + y1 * y1 + y2 * y2)
+        value = constant - 0.5 * (y0 * y0 + y1 * y1 + y2 * y2)
+        term[b] = value
+        top[b] = max(top[b], value)
 
 
 @compile_rows
@@ -42,6 +44,12 @@ def _moments_fixed(k, rows, term, weight, means, shapes, zeroth, first, second):
     m0 = means[k, 0]
     m1 = means[k, 1]
     m2 = means[k, 2]
+    v0 = shapes[k, 0]
+    v1 = shapes[k, 1]
+    v2 = shapes[k, 2]
+    v3 = shapes[k, 3]
+    v4 = shapes[k, 4]
+    v5 = shapes[k, 5]
     a = 0.0
     h0 = 0.0
     h1 = 0.0
@@ -58,18 +66,21 @@ def _moments_fixed(k, rows, term, weight, means, shapes, zeroth, first, second):
         x0 = rows[0 * BLOCK + b] - m0
         x1 = rows[1 * BLOCK + b] - m1
         x2 = rows[2 * BLOCK + b] - m2
-        f0 = q * x0
+        y0 = v0 * x0
+        y1 = v1 * x0 + v2 * x1
+        y2 = v3 * x0 + v4 * x1 + v5 * x2
+        f0 = q * y0
         h0 = add_free(h0, f0)
-        g00 = add_free(g00, f0 * x0)
-        f1 = q * x1
+        g00 = add_free(g00, f0 * y0)
+        f1 = q * y1
         h1 = add_free(h1, f1)
-        g10 = add_free(g10, f1 * x0)
-        g11 = add_free(g11, f1 * x1)
-        f2 = q * x2
+        g10 = add_free(g10, f1 * y0)
+        g11 = add_free(g11, f1 * y1)
+        f2 = q * y2
         h2 = add_free(h2, f2)
-        g20 = add_free(g20, f2 * x0)
-        g21 = add_free(g21, f2 * x1)
-        g22 = add_free(g22, f2 * x2)
+        g20 = add_free(g20, f2 * y0)
+        g21 = add_free(g21, f2 * y1)
+        g22 = add_free(g22, f2 * y2)
     zeroth[k] += a
     first[k, 0] += h0
     first[k, 1] += h1
@@ -87,9 +98,9 @@ def _bounds_fixed(listed, n, low, high, constants, means, shapes, upper, lower, 
     c0 = 0.5 * (low[0] + high[0])
     c1 = 0.5 * (low[1] + high[1])
     c2 = 0.5 * (low[2] + high[2])
-    w0 = 0.5 * (high[0] - low[0])
-    w1 = 0.5 * (high[1] - low[1])
-    w2 = 0.5 * (high[2] - low[2])
+    w0 = max(high[0] - c0, c0 - low[0])
+    w1 = max(high[1] - c1, c1 - low[1])
+    w2 = max(high[2] - c2, c2 - low[2])
     for first in range(0, n, TILE):
         for t in range(TILE):
             k = listed[min(first + t, n - 1)]
@@ -156,12 +167,10 @@ def _evaluate_fixed(kept, upper, n, rows, constants, means, shapes, share, terms
             n_out += 1
             continue
         k = kept[i]
-        _densities_fixed(k, rows, means, shapes, constants[k], terms[n_slots])
-        for b in range(BLOCK):
-            top[b] = max(top[b], terms[n_slots, b])
+        _densities_fixed(k, rows, means, shapes, constants[k], terms[n_slots], top)
         slots[n_slots] = k
         n_slots += 1
-        if share > -math.inf and i + 1 < n:
+        if i + 1 < n and upper[i + 1] < math.inf:
             known = lowest(top)
     return n_slots, n_out * math.exp(most - known) if n_out else 0.0
 
@@ -193,7 +202,8 @@ def statistics_fixed(values, weights, extra, constants, means, shapes, low, high
                 node, above = starts[FINEST + 2 * level] + (block >> (2 * level)), level + 1
                 counts[level], more = _survivors_fixed(kept[above], counts[above], low[node], high[node], constants, means, shapes, share, upper, lower, tile, kept[level])
                 lost[level] = lost[above] + more
-                futile = n_levels > 1 and level == 0 and counts[0] > FUTILE * counts[1]
+                if n_levels > 1 and level == 0 and block % 4 == 0:
+                    futile = counts[0] > FUTILE * counts[1]
         n_slots, left_out = _evaluate_fixed(kept[0], upper, counts[0], rows, constants, means, shapes, share, terms, slots, top)
         left_out += lost[0]
         total[:] = 0.0
@@ -204,17 +214,12 @@ def statistics_fixed(values, weights, extra, constants, means, shapes, low, high
                     left_out += math.exp(-nearest)
                     slots[slot] = -1
                     continue
-            for b in range(BLOCK):
-                terms[slot, b] = exponential(terms[slot, b] - top[b])
-            for b in range(BLOCK):
-                total[b] += terms[slot, b]
+            add_exponentials(terms[slot], top, total)
         for j in range(n_extra):
-            for b in range(BLOCK):
-                extras[j, b] = exponential(extras[j, b] - top[b])
-                total[b] += extras[j, b]
+            add_exponentials(extras[j], top, total)
         for b in range(BLOCK):
             weight[b] /= total[b]
-            top[b] += logarithm(total[b])
+            top[b] += logarithm(total[b]) + (total[b] - total[b])  # the logarithm does not pass NaN on
         store_row(top, start, log_density)
         for j in range(n_extra):
             zeroth[n_components + j] += dot(extras[j], weight)
@@ -224,19 +229,8 @@ def statistics_fixed(values, weights, extra, constants, means, shapes, low, high
         account[0] += n_slots * min(BLOCK, len(values) - start)
         account[1] += block_weight * left_out
 
-
 @compile_rows
-def log_terms_fixed(values, constants, means, shapes, out):  # type: ignore[no-untyped-def]
-    rows, term = np.empty(3 * BLOCK), np.empty(BLOCK)
-    for start in range(0, len(values), BLOCK):
-        load_rows(values, start, rows, 0, 3, BLOCK)
-        for k in range(len(means)):
-            _densities_fixed(k, rows, means, shapes, constants[k], term)
-            store_row(term, start, out[k])
-
-
-@compile_rows
-def _densities_diagonal(k, rows, means, shapes, constant, term):  # type: ignore[no-untyped-def]
+def _densities_diagonal(k, rows, means, shapes, constant, term, top):  # type: ignore[no-untyped-def]
     m0 = means[k, 0]
     m1 = means[k, 1]
     m2 = means[k, 2]
@@ -273,7 +267,9 @@ def _densities_diagonal(k, rows, means, shapes, constant, term):  # type: ignore
         rows[7 * BLOCK + b] = r0 * r1 * r2
     for b in range(BLOCK):
         halves = logarithm(rows[7 * BLOCK + b]) - rows[6 * BLOCK + b]
-        term[b] = constant + 0.5 * halves
+        value = constant + 0.5 * halves
+        term[b] = value
+        top[b] = max(top[b], value)
 
 
 @compile_rows
@@ -366,9 +362,9 @@ def _bounds_diagonal(listed, n, low, high, noise_low, noise_high, constants, mea
     c0 = 0.5 * (low[0] + high[0])
     c1 = 0.5 * (low[1] + high[1])
     c2 = 0.5 * (low[2] + high[2])
-    w0 = 0.5 * (high[0] - low[0])
-    w1 = 0.5 * (high[1] - low[1])
-    w2 = 0.5 * (high[2] - low[2])
+    w0 = max(high[0] - c0, c0 - low[0])
+    w1 = max(high[1] - c1, c1 - low[1])
+    w2 = max(high[2] - c2, c2 - low[2])
     o0, q0 = noise_low[0], noise_high[0]
     o1, q1 = noise_low[1], noise_high[1]
     o2, q2 = noise_low[2], noise_high[2]
@@ -495,12 +491,10 @@ def _evaluate_diagonal(kept, upper, n, rows, constants, means, shapes, share, te
             n_out += 1
             continue
         k = kept[i]
-        _densities_diagonal(k, rows, means, shapes, constants[k], terms[n_slots])
-        for b in range(BLOCK):
-            top[b] = max(top[b], terms[n_slots, b])
+        _densities_diagonal(k, rows, means, shapes, constants[k], terms[n_slots], top)
         slots[n_slots] = k
         n_slots += 1
-        if share > -math.inf and i + 1 < n:
+        if i + 1 < n and upper[i + 1] < math.inf:
             known = lowest(top)
     return n_slots, n_out * math.exp(most - known) if n_out else 0.0
 
@@ -532,7 +526,8 @@ def statistics_diagonal(values, noise, weights, extra, constants, means, shapes,
                 node, above = starts[FINEST + 2 * level] + (block >> (2 * level)), level + 1
                 counts[level], more = _survivors_diagonal(kept[above], counts[above], low[node], high[node], noise_low[node], noise_high[node], constants, means, shapes, share, upper, lower, tile, kept[level])
                 lost[level] = lost[above] + more
-                futile = n_levels > 1 and level == 0 and counts[0] > FUTILE * counts[1]
+                if n_levels > 1 and level == 0 and block % 4 == 0:
+                    futile = counts[0] > FUTILE * counts[1]
         n_slots, left_out = _evaluate_diagonal(kept[0], upper, counts[0], rows, constants, means, shapes, share, terms, slots, top)
         left_out += lost[0]
         total[:] = 0.0
@@ -543,17 +538,12 @@ def statistics_diagonal(values, noise, weights, extra, constants, means, shapes,
                     left_out += math.exp(-nearest)
                     slots[slot] = -1
                     continue
-            for b in range(BLOCK):
-                terms[slot, b] = exponential(terms[slot, b] - top[b])
-            for b in range(BLOCK):
-                total[b] += terms[slot, b]
+            add_exponentials(terms[slot], top, total)
         for j in range(n_extra):
-            for b in range(BLOCK):
-                extras[j, b] = exponential(extras[j, b] - top[b])
-                total[b] += extras[j, b]
+            add_exponentials(extras[j], top, total)
         for b in range(BLOCK):
             weight[b] /= total[b]
-            top[b] += logarithm(total[b])
+            top[b] += logarithm(total[b]) + (total[b] - total[b])  # the logarithm does not pass NaN on
         store_row(top, start, log_density)
         for j in range(n_extra):
             zeroth[n_components + j] += dot(extras[j], weight)
@@ -563,20 +553,8 @@ def statistics_diagonal(values, noise, weights, extra, constants, means, shapes,
         account[0] += n_slots * min(BLOCK, len(values) - start)
         account[1] += block_weight * left_out
 
-
 @compile_rows
-def log_terms_diagonal(values, noise, constants, means, shapes, out):  # type: ignore[no-untyped-def]
-    rows, term = np.empty(8 * BLOCK), np.empty(BLOCK)
-    for start in range(0, len(values), BLOCK):
-        load_rows(values, start, rows, 0, 3, BLOCK)
-        load_rows(noise, start, rows, 3, 3, BLOCK)
-        for k in range(len(means)):
-            _densities_diagonal(k, rows, means, shapes, constants[k], term)
-            store_row(term, start, out[k])
-
-
-@compile_rows
-def _densities_full(k, rows, means, shapes, constant, term):  # type: ignore[no-untyped-def]
+def _densities_full(k, rows, means, shapes, constant, term, top):  # type: ignore[no-untyped-def]
     m0 = means[k, 0]
     m1 = means[k, 1]
     m2 = means[k, 2]
@@ -613,7 +591,9 @@ def _densities_full(k, rows, means, shapes, constant, term):  # type: ignore[no-
         rows[10 * BLOCK + b] = r0 * r1 * r2
     for b in range(BLOCK):
         halves = logarithm(rows[10 * BLOCK + b]) - rows[9 * BLOCK + b]
-        term[b] = constant + 0.5 * halves
+        value = constant + 0.5 * halves
+        term[b] = value
+        top[b] = max(top[b], value)
 
 
 @compile_rows
@@ -706,9 +686,9 @@ def _bounds_full(listed, n, low, high, noise_low, noise_high, constants, means, 
     c0 = 0.5 * (low[0] + high[0])
     c1 = 0.5 * (low[1] + high[1])
     c2 = 0.5 * (low[2] + high[2])
-    w0 = 0.5 * (high[0] - low[0])
-    w1 = 0.5 * (high[1] - low[1])
-    w2 = 0.5 * (high[2] - low[2])
+    w0 = max(high[0] - c0, c0 - low[0])
+    w1 = max(high[1] - c1, c1 - low[1])
+    w2 = max(high[2] - c2, c2 - low[2])
     o0, q0 = noise_low[0], noise_high[0]
     o1, q1 = noise_low[1], noise_high[1]
     o2, q2 = noise_low[2], noise_high[2]
@@ -835,12 +815,10 @@ def _evaluate_full(kept, upper, n, rows, constants, means, shapes, share, terms,
             n_out += 1
             continue
         k = kept[i]
-        _densities_full(k, rows, means, shapes, constants[k], terms[n_slots])
-        for b in range(BLOCK):
-            top[b] = max(top[b], terms[n_slots, b])
+        _densities_full(k, rows, means, shapes, constants[k], terms[n_slots], top)
         slots[n_slots] = k
         n_slots += 1
-        if share > -math.inf and i + 1 < n:
+        if i + 1 < n and upper[i + 1] < math.inf:
             known = lowest(top)
     return n_slots, n_out * math.exp(most - known) if n_out else 0.0
 
@@ -872,7 +850,8 @@ def statistics_full(values, noise, weights, extra, constants, means, shapes, low
                 node, above = starts[FINEST + 2 * level] + (block >> (2 * level)), level + 1
                 counts[level], more = _survivors_full(kept[above], counts[above], low[node], high[node], noise_low[node], noise_high[node], constants, means, shapes, share, upper, lower, tile, kept[level])
                 lost[level] = lost[above] + more
-                futile = n_levels > 1 and level == 0 and counts[0] > FUTILE * counts[1]
+                if n_levels > 1 and level == 0 and block % 4 == 0:
+                    futile = counts[0] > FUTILE * counts[1]
         n_slots, left_out = _evaluate_full(kept[0], upper, counts[0], rows, constants, means, shapes, share, terms, slots, top)
         left_out += lost[0]
         total[:] = 0.0
@@ -883,17 +862,12 @@ def statistics_full(values, noise, weights, extra, constants, means, shapes, low
                     left_out += math.exp(-nearest)
                     slots[slot] = -1
                     continue
-            for b in range(BLOCK):
-                terms[slot, b] = exponential(terms[slot, b] - top[b])
-            for b in range(BLOCK):
-                total[b] += terms[slot, b]
+            add_exponentials(terms[slot], top, total)
         for j in range(n_extra):
-            for b in range(BLOCK):
-                extras[j, b] = exponential(extras[j, b] - top[b])
-                total[b] += extras[j, b]
+            add_exponentials(extras[j], top, total)
         for b in range(BLOCK):
             weight[b] /= total[b]
-            top[b] += logarithm(total[b])
+            top[b] += logarithm(total[b]) + (total[b] - total[b])  # the logarithm does not pass NaN on
         store_row(top, start, log_density)
         for j in range(n_extra):
             zeroth[n_components + j] += dot(extras[j], weight)
@@ -902,15 +876,3 @@ def statistics_full(values, noise, weights, extra, constants, means, shapes, low
                 _moments_full(slots[slot], rows, terms[slot], weight, means, shapes, zeroth, first, second)
         account[0] += n_slots * min(BLOCK, len(values) - start)
         account[1] += block_weight * left_out
-
-
-@compile_rows
-def log_terms_full(values, noise, constants, means, shapes, out):  # type: ignore[no-untyped-def]
-    rows, term = np.empty(11 * BLOCK), np.empty(BLOCK)
-    for start in range(0, len(values), BLOCK):
-        load_rows(values, start, rows, 0, 3, BLOCK)
-        load_rows(noise, start, rows, 3, 6, BLOCK)
-        for k in range(len(means)):
-            _densities_full(k, rows, means, shapes, constants[k], term)
-            store_row(term, start, out[k])
-

@@ -7,8 +7,8 @@ import math
 import numpy as np
 
 from dgmmis.kd_order import LEAF
-from dgmmis.kernels.blocks import dot, least_gap, load_rows, load_terms, load_weights, lowest, store_row
-from dgmmis.kernels.elementary import add_free, compile_rows, exponential, logarithm
+from dgmmis.kernels.blocks import add_exponentials, dot, least_gap, load_rows, load_terms, load_weights, lowest, store_row
+from dgmmis.kernels.elementary import add_free, compile_rows, logarithm
 
 BLOCK = 64
 FINEST = 64 // LEAF - 1
@@ -17,7 +17,7 @@ TILE = 64
 FUTILE = 0.9
 
 @compile_rows
-def _densities_fixed(k, rows, means, shapes, constant, term):  # type: ignore[no-untyped-def]
+def _densities_fixed(k, rows, means, shapes, constant, term, top):  # type: ignore[no-untyped-def]
     m0 = means[k, 0]
     m1 = means[k, 1]
     m2 = means[k, 2]
@@ -49,7 +49,9 @@ def _densities_fixed(k, rows, means, shapes, constant, term):  # type: ignore[no
         y2 = v3 * x0 + v4 * x1 + v5 * x2
         y3 = v6 * x0 + v7 * x1 + v8 * x2 + v9 * x3
         y4 = v10 * x0 + v11 * x1 + v12 * x2 + v13 * x3 + v14 * x4
-        term[b] = constant - 0.5 * (y0 * y0 + y1 * y1 + y2 * y2 + y3 * y3 + y4 * y4)
+        value = constant - 0.5 * (y0 * y0 + y1 * y1 + y2 * y2 + y3 * y3 + y4 * y4)
+        term[b] = value
+        top[b] = max(top[b], value)
 
 
 @compile_rows
@@ -59,6 +61,21 @@ def _moments_fixed(k, rows, term, weight, means, shapes, zeroth, first, second):
     m2 = means[k, 2]
     m3 = means[k, 3]
     m4 = means[k, 4]
+    v0 = shapes[k, 0]
+    v1 = shapes[k, 1]
+    v2 = shapes[k, 2]
+    v3 = shapes[k, 3]
+    v4 = shapes[k, 4]
+    v5 = shapes[k, 5]
+    v6 = shapes[k, 6]
+    v7 = shapes[k, 7]
+    v8 = shapes[k, 8]
+    v9 = shapes[k, 9]
+    v10 = shapes[k, 10]
+    v11 = shapes[k, 11]
+    v12 = shapes[k, 12]
+    v13 = shapes[k, 13]
+    v14 = shapes[k, 14]
     a = 0.0
     h0 = 0.0
     h1 = 0.0
@@ -88,31 +105,36 @@ def _moments_fixed(k, rows, term, weight, means, shapes, zeroth, first, second):
         x2 = rows[2 * BLOCK + b] - m2
         x3 = rows[3 * BLOCK + b] - m3
         x4 = rows[4 * BLOCK + b] - m4
-        f0 = q * x0
+        y0 = v0 * x0
+        y1 = v1 * x0 + v2 * x1
+        y2 = v3 * x0 + v4 * x1 + v5 * x2
+        y3 = v6 * x0 + v7 * x1 + v8 * x2 + v9 * x3
+        y4 = v10 * x0 + v11 * x1 + v12 * x2 + v13 * x3 + v14 * x4
+        f0 = q * y0
         h0 = add_free(h0, f0)
-        g00 = add_free(g00, f0 * x0)
-        f1 = q * x1
+        g00 = add_free(g00, f0 * y0)
+        f1 = q * y1
         h1 = add_free(h1, f1)
-        g10 = add_free(g10, f1 * x0)
-        g11 = add_free(g11, f1 * x1)
-        f2 = q * x2
+        g10 = add_free(g10, f1 * y0)
+        g11 = add_free(g11, f1 * y1)
+        f2 = q * y2
         h2 = add_free(h2, f2)
-        g20 = add_free(g20, f2 * x0)
-        g21 = add_free(g21, f2 * x1)
-        g22 = add_free(g22, f2 * x2)
-        f3 = q * x3
+        g20 = add_free(g20, f2 * y0)
+        g21 = add_free(g21, f2 * y1)
+        g22 = add_free(g22, f2 * y2)
+        f3 = q * y3
         h3 = add_free(h3, f3)
-        g30 = add_free(g30, f3 * x0)
-        g31 = add_free(g31, f3 * x1)
-        g32 = add_free(g32, f3 * x2)
-        g33 = add_free(g33, f3 * x3)
-        f4 = q * x4
+        g30 = add_free(g30, f3 * y0)
+        g31 = add_free(g31, f3 * y1)
+        g32 = add_free(g32, f3 * y2)
+        g33 = add_free(g33, f3 * y3)
+        f4 = q * y4
         h4 = add_free(h4, f4)
-        g40 = add_free(g40, f4 * x0)
-        g41 = add_free(g41, f4 * x1)
-        g42 = add_free(g42, f4 * x2)
-        g43 = add_free(g43, f4 * x3)
-        g44 = add_free(g44, f4 * x4)
+        g40 = add_free(g40, f4 * y0)
+        g41 = add_free(g41, f4 * y1)
+        g42 = add_free(g42, f4 * y2)
+        g43 = add_free(g43, f4 * y3)
+        g44 = add_free(g44, f4 * y4)
     zeroth[k] += a
     first[k, 0] += h0
     first[k, 1] += h1
@@ -143,11 +165,11 @@ def _bounds_fixed(listed, n, low, high, constants, means, shapes, upper, lower, 
     c2 = 0.5 * (low[2] + high[2])
     c3 = 0.5 * (low[3] + high[3])
     c4 = 0.5 * (low[4] + high[4])
-    w0 = 0.5 * (high[0] - low[0])
-    w1 = 0.5 * (high[1] - low[1])
-    w2 = 0.5 * (high[2] - low[2])
-    w3 = 0.5 * (high[3] - low[3])
-    w4 = 0.5 * (high[4] - low[4])
+    w0 = max(high[0] - c0, c0 - low[0])
+    w1 = max(high[1] - c1, c1 - low[1])
+    w2 = max(high[2] - c2, c2 - low[2])
+    w3 = max(high[3] - c3, c3 - low[3])
+    w4 = max(high[4] - c4, c4 - low[4])
     for first in range(0, n, TILE):
         for t in range(TILE):
             k = listed[min(first + t, n - 1)]
@@ -235,12 +257,10 @@ def _evaluate_fixed(kept, upper, n, rows, constants, means, shapes, share, terms
             n_out += 1
             continue
         k = kept[i]
-        _densities_fixed(k, rows, means, shapes, constants[k], terms[n_slots])
-        for b in range(BLOCK):
-            top[b] = max(top[b], terms[n_slots, b])
+        _densities_fixed(k, rows, means, shapes, constants[k], terms[n_slots], top)
         slots[n_slots] = k
         n_slots += 1
-        if share > -math.inf and i + 1 < n:
+        if i + 1 < n and upper[i + 1] < math.inf:
             known = lowest(top)
     return n_slots, n_out * math.exp(most - known) if n_out else 0.0
 
@@ -272,7 +292,8 @@ def statistics_fixed(values, weights, extra, constants, means, shapes, low, high
                 node, above = starts[FINEST + 2 * level] + (block >> (2 * level)), level + 1
                 counts[level], more = _survivors_fixed(kept[above], counts[above], low[node], high[node], constants, means, shapes, share, upper, lower, tile, kept[level])
                 lost[level] = lost[above] + more
-                futile = n_levels > 1 and level == 0 and counts[0] > FUTILE * counts[1]
+                if n_levels > 1 and level == 0 and block % 4 == 0:
+                    futile = counts[0] > FUTILE * counts[1]
         n_slots, left_out = _evaluate_fixed(kept[0], upper, counts[0], rows, constants, means, shapes, share, terms, slots, top)
         left_out += lost[0]
         total[:] = 0.0
@@ -283,17 +304,12 @@ def statistics_fixed(values, weights, extra, constants, means, shapes, low, high
                     left_out += math.exp(-nearest)
                     slots[slot] = -1
                     continue
-            for b in range(BLOCK):
-                terms[slot, b] = exponential(terms[slot, b] - top[b])
-            for b in range(BLOCK):
-                total[b] += terms[slot, b]
+            add_exponentials(terms[slot], top, total)
         for j in range(n_extra):
-            for b in range(BLOCK):
-                extras[j, b] = exponential(extras[j, b] - top[b])
-                total[b] += extras[j, b]
+            add_exponentials(extras[j], top, total)
         for b in range(BLOCK):
             weight[b] /= total[b]
-            top[b] += logarithm(total[b])
+            top[b] += logarithm(total[b]) + (total[b] - total[b])  # the logarithm does not pass NaN on
         store_row(top, start, log_density)
         for j in range(n_extra):
             zeroth[n_components + j] += dot(extras[j], weight)
@@ -303,19 +319,8 @@ def statistics_fixed(values, weights, extra, constants, means, shapes, low, high
         account[0] += n_slots * min(BLOCK, len(values) - start)
         account[1] += block_weight * left_out
 
-
 @compile_rows
-def log_terms_fixed(values, constants, means, shapes, out):  # type: ignore[no-untyped-def]
-    rows, term = np.empty(5 * BLOCK), np.empty(BLOCK)
-    for start in range(0, len(values), BLOCK):
-        load_rows(values, start, rows, 0, 5, BLOCK)
-        for k in range(len(means)):
-            _densities_fixed(k, rows, means, shapes, constants[k], term)
-            store_row(term, start, out[k])
-
-
-@compile_rows
-def _densities_diagonal(k, rows, means, shapes, constant, term):  # type: ignore[no-untyped-def]
+def _densities_diagonal(k, rows, means, shapes, constant, term, top):  # type: ignore[no-untyped-def]
     m0 = means[k, 0]
     m1 = means[k, 1]
     m2 = means[k, 2]
@@ -406,7 +411,9 @@ def _densities_diagonal(k, rows, means, shapes, constant, term):  # type: ignore
         rows[11 * BLOCK + b] = r0 * r1 * r2 * r3 * r4
     for b in range(BLOCK):
         halves = logarithm(rows[11 * BLOCK + b]) - rows[10 * BLOCK + b]
-        term[b] = constant + 0.5 * halves
+        value = constant + 0.5 * halves
+        term[b] = value
+        top[b] = max(top[b], value)
 
 
 @compile_rows
@@ -610,11 +617,11 @@ def _bounds_diagonal(listed, n, low, high, noise_low, noise_high, constants, mea
     c2 = 0.5 * (low[2] + high[2])
     c3 = 0.5 * (low[3] + high[3])
     c4 = 0.5 * (low[4] + high[4])
-    w0 = 0.5 * (high[0] - low[0])
-    w1 = 0.5 * (high[1] - low[1])
-    w2 = 0.5 * (high[2] - low[2])
-    w3 = 0.5 * (high[3] - low[3])
-    w4 = 0.5 * (high[4] - low[4])
+    w0 = max(high[0] - c0, c0 - low[0])
+    w1 = max(high[1] - c1, c1 - low[1])
+    w2 = max(high[2] - c2, c2 - low[2])
+    w3 = max(high[3] - c3, c3 - low[3])
+    w4 = max(high[4] - c4, c4 - low[4])
     o0, q0 = noise_low[0], noise_high[0]
     o1, q1 = noise_low[1], noise_high[1]
     o2, q2 = noise_low[2], noise_high[2]
@@ -866,12 +873,10 @@ def _evaluate_diagonal(kept, upper, n, rows, constants, means, shapes, share, te
             n_out += 1
             continue
         k = kept[i]
-        _densities_diagonal(k, rows, means, shapes, constants[k], terms[n_slots])
-        for b in range(BLOCK):
-            top[b] = max(top[b], terms[n_slots, b])
+        _densities_diagonal(k, rows, means, shapes, constants[k], terms[n_slots], top)
         slots[n_slots] = k
         n_slots += 1
-        if share > -math.inf and i + 1 < n:
+        if i + 1 < n and upper[i + 1] < math.inf:
             known = lowest(top)
     return n_slots, n_out * math.exp(most - known) if n_out else 0.0
 
@@ -903,7 +908,8 @@ def statistics_diagonal(values, noise, weights, extra, constants, means, shapes,
                 node, above = starts[FINEST + 2 * level] + (block >> (2 * level)), level + 1
                 counts[level], more = _survivors_diagonal(kept[above], counts[above], low[node], high[node], noise_low[node], noise_high[node], constants, means, shapes, share, upper, lower, tile, kept[level])
                 lost[level] = lost[above] + more
-                futile = n_levels > 1 and level == 0 and counts[0] > FUTILE * counts[1]
+                if n_levels > 1 and level == 0 and block % 4 == 0:
+                    futile = counts[0] > FUTILE * counts[1]
         n_slots, left_out = _evaluate_diagonal(kept[0], upper, counts[0], rows, constants, means, shapes, share, terms, slots, top)
         left_out += lost[0]
         total[:] = 0.0
@@ -914,17 +920,12 @@ def statistics_diagonal(values, noise, weights, extra, constants, means, shapes,
                     left_out += math.exp(-nearest)
                     slots[slot] = -1
                     continue
-            for b in range(BLOCK):
-                terms[slot, b] = exponential(terms[slot, b] - top[b])
-            for b in range(BLOCK):
-                total[b] += terms[slot, b]
+            add_exponentials(terms[slot], top, total)
         for j in range(n_extra):
-            for b in range(BLOCK):
-                extras[j, b] = exponential(extras[j, b] - top[b])
-                total[b] += extras[j, b]
+            add_exponentials(extras[j], top, total)
         for b in range(BLOCK):
             weight[b] /= total[b]
-            top[b] += logarithm(total[b])
+            top[b] += logarithm(total[b]) + (total[b] - total[b])  # the logarithm does not pass NaN on
         store_row(top, start, log_density)
         for j in range(n_extra):
             zeroth[n_components + j] += dot(extras[j], weight)
@@ -934,20 +935,8 @@ def statistics_diagonal(values, noise, weights, extra, constants, means, shapes,
         account[0] += n_slots * min(BLOCK, len(values) - start)
         account[1] += block_weight * left_out
 
-
 @compile_rows
-def log_terms_diagonal(values, noise, constants, means, shapes, out):  # type: ignore[no-untyped-def]
-    rows, term = np.empty(12 * BLOCK), np.empty(BLOCK)
-    for start in range(0, len(values), BLOCK):
-        load_rows(values, start, rows, 0, 5, BLOCK)
-        load_rows(noise, start, rows, 5, 5, BLOCK)
-        for k in range(len(means)):
-            _densities_diagonal(k, rows, means, shapes, constants[k], term)
-            store_row(term, start, out[k])
-
-
-@compile_rows
-def _densities_full(k, rows, means, shapes, constant, term):  # type: ignore[no-untyped-def]
+def _densities_full(k, rows, means, shapes, constant, term, top):  # type: ignore[no-untyped-def]
     m0 = means[k, 0]
     m1 = means[k, 1]
     m2 = means[k, 2]
@@ -1038,7 +1027,9 @@ def _densities_full(k, rows, means, shapes, constant, term):  # type: ignore[no-
         rows[21 * BLOCK + b] = r0 * r1 * r2 * r3 * r4
     for b in range(BLOCK):
         halves = logarithm(rows[21 * BLOCK + b]) - rows[20 * BLOCK + b]
-        term[b] = constant + 0.5 * halves
+        value = constant + 0.5 * halves
+        term[b] = value
+        top[b] = max(top[b], value)
 
 
 @compile_rows
@@ -1242,11 +1233,11 @@ def _bounds_full(listed, n, low, high, noise_low, noise_high, constants, means, 
     c2 = 0.5 * (low[2] + high[2])
     c3 = 0.5 * (low[3] + high[3])
     c4 = 0.5 * (low[4] + high[4])
-    w0 = 0.5 * (high[0] - low[0])
-    w1 = 0.5 * (high[1] - low[1])
-    w2 = 0.5 * (high[2] - low[2])
-    w3 = 0.5 * (high[3] - low[3])
-    w4 = 0.5 * (high[4] - low[4])
+    w0 = max(high[0] - c0, c0 - low[0])
+    w1 = max(high[1] - c1, c1 - low[1])
+    w2 = max(high[2] - c2, c2 - low[2])
+    w3 = max(high[3] - c3, c3 - low[3])
+    w4 = max(high[4] - c4, c4 - low[4])
     o0, q0 = noise_low[0], noise_high[0]
     o1, q1 = noise_low[1], noise_high[1]
     o2, q2 = noise_low[2], noise_high[2]
@@ -1498,12 +1489,10 @@ def _evaluate_full(kept, upper, n, rows, constants, means, shapes, share, terms,
             n_out += 1
             continue
         k = kept[i]
-        _densities_full(k, rows, means, shapes, constants[k], terms[n_slots])
-        for b in range(BLOCK):
-            top[b] = max(top[b], terms[n_slots, b])
+        _densities_full(k, rows, means, shapes, constants[k], terms[n_slots], top)
         slots[n_slots] = k
         n_slots += 1
-        if share > -math.inf and i + 1 < n:
+        if i + 1 < n and upper[i + 1] < math.inf:
             known = lowest(top)
     return n_slots, n_out * math.exp(most - known) if n_out else 0.0
 
@@ -1535,7 +1524,8 @@ def statistics_full(values, noise, weights, extra, constants, means, shapes, low
                 node, above = starts[FINEST + 2 * level] + (block >> (2 * level)), level + 1
                 counts[level], more = _survivors_full(kept[above], counts[above], low[node], high[node], noise_low[node], noise_high[node], constants, means, shapes, share, upper, lower, tile, kept[level])
                 lost[level] = lost[above] + more
-                futile = n_levels > 1 and level == 0 and counts[0] > FUTILE * counts[1]
+                if n_levels > 1 and level == 0 and block % 4 == 0:
+                    futile = counts[0] > FUTILE * counts[1]
         n_slots, left_out = _evaluate_full(kept[0], upper, counts[0], rows, constants, means, shapes, share, terms, slots, top)
         left_out += lost[0]
         total[:] = 0.0
@@ -1546,17 +1536,12 @@ def statistics_full(values, noise, weights, extra, constants, means, shapes, low
                     left_out += math.exp(-nearest)
                     slots[slot] = -1
                     continue
-            for b in range(BLOCK):
-                terms[slot, b] = exponential(terms[slot, b] - top[b])
-            for b in range(BLOCK):
-                total[b] += terms[slot, b]
+            add_exponentials(terms[slot], top, total)
         for j in range(n_extra):
-            for b in range(BLOCK):
-                extras[j, b] = exponential(extras[j, b] - top[b])
-                total[b] += extras[j, b]
+            add_exponentials(extras[j], top, total)
         for b in range(BLOCK):
             weight[b] /= total[b]
-            top[b] += logarithm(total[b])
+            top[b] += logarithm(total[b]) + (total[b] - total[b])  # the logarithm does not pass NaN on
         store_row(top, start, log_density)
         for j in range(n_extra):
             zeroth[n_components + j] += dot(extras[j], weight)
@@ -1565,15 +1550,3 @@ def statistics_full(values, noise, weights, extra, constants, means, shapes, low
                 _moments_full(slots[slot], rows, terms[slot], weight, means, shapes, zeroth, first, second)
         account[0] += n_slots * min(BLOCK, len(values) - start)
         account[1] += block_weight * left_out
-
-
-@compile_rows
-def log_terms_full(values, noise, constants, means, shapes, out):  # type: ignore[no-untyped-def]
-    rows, term = np.empty(22 * BLOCK), np.empty(BLOCK)
-    for start in range(0, len(values), BLOCK):
-        load_rows(values, start, rows, 0, 5, BLOCK)
-        load_rows(noise, start, rows, 5, 15, BLOCK)
-        for k in range(len(means)):
-            _densities_full(k, rows, means, shapes, constants[k], term)
-            store_row(term, start, out[k])
-

@@ -7,8 +7,8 @@ import math
 import numpy as np
 
 from dgmmis.kd_order import LEAF
-from dgmmis.kernels.blocks import dot, least_gap, load_rows, load_terms, load_weights, lowest, store_row
-from dgmmis.kernels.elementary import add_free, compile_rows, exponential, logarithm
+from dgmmis.kernels.blocks import add_exponentials, dot, least_gap, load_rows, load_terms, load_weights, lowest, store_row
+from dgmmis.kernels.elementary import add_free, compile_rows, logarithm
 
 BLOCK = 64
 FINEST = 64 // LEAF - 1
@@ -17,7 +17,7 @@ TILE = 64
 FUTILE = 0.9
 
 @compile_rows
-def _densities_fixed(k, rows, means, shapes, constant, term):  # type: ignore[no-untyped-def]
+def _densities_fixed(k, rows, means, shapes, constant, term, top):  # type: ignore[no-untyped-def]
     m0 = means[k, 0]
     m1 = means[k, 1]
     m2 = means[k, 2]
@@ -79,7 +79,9 @@ def _densities_fixed(k, rows, means, shapes, constant, term):  # type: ignore[no
         y5 = v15 * x0 + v16 * x1 + v17 * x2 + v18 * x3 + v19 * x4 + v20 * x5
         y6 = v21 * x0 + v22 * x1 + v23 * x2 + v24 * x3 + v25 * x4 + v26 * x5 + v27 * x6
         y7 = v28 * x0 + v29 * x1 + v30 * x2 + v31 * x3 + v32 * x4 + v33 * x5 + v34 * x6 + v35 * x7
-        term[b] = constant - 0.5 * (y0 * y0 + y1 * y1 + y2 * y2 + y3 * y3 + y4 * y4 + y5 * y5 + y6 * y6 + y7 * y7)
+        value = constant - 0.5 * (y0 * y0 + y1 * y1 + y2 * y2 + y3 * y3 + y4 * y4 + y5 * y5 + y6 * y6 + y7 * y7)
+        term[b] = value
+        top[b] = max(top[b], value)
 
 
 @compile_rows
@@ -92,6 +94,42 @@ def _moments_fixed(k, rows, term, weight, means, shapes, zeroth, first, second):
     m5 = means[k, 5]
     m6 = means[k, 6]
     m7 = means[k, 7]
+    v0 = shapes[k, 0]
+    v1 = shapes[k, 1]
+    v2 = shapes[k, 2]
+    v3 = shapes[k, 3]
+    v4 = shapes[k, 4]
+    v5 = shapes[k, 5]
+    v6 = shapes[k, 6]
+    v7 = shapes[k, 7]
+    v8 = shapes[k, 8]
+    v9 = shapes[k, 9]
+    v10 = shapes[k, 10]
+    v11 = shapes[k, 11]
+    v12 = shapes[k, 12]
+    v13 = shapes[k, 13]
+    v14 = shapes[k, 14]
+    v15 = shapes[k, 15]
+    v16 = shapes[k, 16]
+    v17 = shapes[k, 17]
+    v18 = shapes[k, 18]
+    v19 = shapes[k, 19]
+    v20 = shapes[k, 20]
+    v21 = shapes[k, 21]
+    v22 = shapes[k, 22]
+    v23 = shapes[k, 23]
+    v24 = shapes[k, 24]
+    v25 = shapes[k, 25]
+    v26 = shapes[k, 26]
+    v27 = shapes[k, 27]
+    v28 = shapes[k, 28]
+    v29 = shapes[k, 29]
+    v30 = shapes[k, 30]
+    v31 = shapes[k, 31]
+    v32 = shapes[k, 32]
+    v33 = shapes[k, 33]
+    v34 = shapes[k, 34]
+    v35 = shapes[k, 35]
     a = 0.0
     h0 = 0.0
     h1 = 0.0
@@ -148,58 +186,66 @@ def _moments_fixed(k, rows, term, weight, means, shapes, zeroth, first, second):
         x5 = rows[5 * BLOCK + b] - m5
         x6 = rows[6 * BLOCK + b] - m6
         x7 = rows[7 * BLOCK + b] - m7
-        f0 = q * x0
+        y0 = v0 * x0
+        y1 = v1 * x0 + v2 * x1
+        y2 = v3 * x0 + v4 * x1 + v5 * x2
+        y3 = v6 * x0 + v7 * x1 + v8 * x2 + v9 * x3
+        y4 = v10 * x0 + v11 * x1 + v12 * x2 + v13 * x3 + v14 * x4
+        y5 = v15 * x0 + v16 * x1 + v17 * x2 + v18 * x3 + v19 * x4 + v20 * x5
+        y6 = v21 * x0 + v22 * x1 + v23 * x2 + v24 * x3 + v25 * x4 + v26 * x5 + v27 * x6
+        y7 = v28 * x0 + v29 * x1 + v30 * x2 + v31 * x3 + v32 * x4 + v33 * x5 + v34 * x6 + v35 * x7
+        f0 = q * y0
         h0 = add_free(h0, f0)
-        g00 = add_free(g00, f0 * x0)
-        f1 = q * x1
+        g00 = add_free(g00, f0 * y0)
+        f1 = q * y1
         h1 = add_free(h1, f1)
-        g10 = add_free(g10, f1 * x0)
-        g11 = add_free(g11, f1 * x1)
-        f2 = q * x2
+        g10 = add_free(g10, f1 * y0)
+        g11 = add_free(g11, f1 * y1)
+        f2 = q * y2
         h2 = add_free(h2, f2)
-        g20 = add_free(g20, f2 * x0)
-        g21 = add_free(g21, f2 * x1)
-        g22 = add_free(g22, f2 * x2)
-        f3 = q * x3
+        g20 = add_free(g20, f2 * y0)
+        g21 = add_free(g21, f2 * y1)
+        g22 = add_free(g22, f2 * y2)
+        f3 = q * y3
         h3 = add_free(h3, f3)
-        g30 = add_free(g30, f3 * x0)
-        g31 = add_free(g31, f3 * x1)
-        g32 = add_free(g32, f3 * x2)
-        g33 = add_free(g33, f3 * x3)
-        f4 = q * x4
+        g30 = add_free(g30, f3 * y0)
+        g31 = add_free(g31, f3 * y1)
+        g32 = add_free(g32, f3 * y2)
+        g33 = add_free(g33, f3 * y3)
+        f4 = q * y4
         h4 = add_free(h4, f4)
-        g40 = add_free(g40, f4 * x0)
-        g41 = add_free(g41, f4 * x1)
-        g42 = add_free(g42, f4 * x2)
-        g43 = add_free(g43, f4 * x3)
-        g44 = add_free(g44, f4 * x4)
-        f5 = q * x5
+        g40 = add_free(g40, f4 * y0)
+        g41 = add_free(g41, f4 * y1)
+        g42 = add_free(g42, f4 * y2)
+        g43 = add_free(g43, f4 * y3)
+        g44 = add_free(g44, f4 * y4)
+        f5 = q * y5
         h5 = add_free(h5, f5)
-        g50 = add_free(g50, f5 * x0)
-        g51 = add_free(g51, f5 * x1)
-        g52 = add_free(g52, f5 * x2)
-        g53 = add_free(g53, f5 * x3)
-        g54 = add_free(g54, f5 * x4)
-        g55 = add_free(g55, f5 * x5)
-        f6 = q * x6
+        g50 = add_free(g50, f5 * y0)
+        g51 = add_free(g51, f5 * y1)
+        g52 = add_free(g52, f5 * y2)
+        g53 = add_free(g53, f5 * y3)
+        g54 = add_free(g54, f5 * y4)
+        g55 = add_free(g55, f5 * y5)
+        f6 = q * y6
         h6 = add_free(h6, f6)
-        g60 = add_free(g60, f6 * x0)
-        g61 = add_free(g61, f6 * x1)
-        g62 = add_free(g62, f6 * x2)
-        g63 = add_free(g63, f6 * x3)
-        g64 = add_free(g64, f6 * x4)
-        g65 = add_free(g65, f6 * x5)
-        g66 = add_free(g66, f6 * x6)
-        f7 = q * x7
+        g60 = add_free(g60, f6 * y0)
+        g61 = add_free(g61, f6 * y1)
+        g62 = add_free(g62, f6 * y2)
+        g63 = add_free(g63, f6 * y3)
+        g64 = add_free(g64, f6 * y4)
+        g65 = add_free(g65, f6 * y5)
+        g66 = add_free(g66, f6 * y6)
+        f7 = q * y7
         h7 = add_free(h7, f7)
-        g70 = add_free(g70, f7 * x0)
-        g71 = add_free(g71, f7 * x1)
-        g72 = add_free(g72, f7 * x2)
-        g73 = add_free(g73, f7 * x3)
-        g74 = add_free(g74, f7 * x4)
-        g75 = add_free(g75, f7 * x5)
-        g76 = add_free(g76, f7 * x6)
-        g77 = add_free(g77, f7 * x7)
+        g70 = add_free(g70, f7 * y0)
+        g71 = add_free(g71, f7 * y1)
+        g72 = add_free(g72, f7 * y2)
+        g73 = add_free(g73, f7 * y3)
+        g74 = add_free(g74, f7 * y4)
+        g75 = add_free(g75, f7 * y5)
+        g76 = add_free(g76, f7 * y6)
+        g77 = add_free(g77, f7 * y7)
     zeroth[k] += a
     first[k, 0] += h0
     first[k, 1] += h1
@@ -257,14 +303,14 @@ def _bounds_fixed(listed, n, low, high, constants, means, shapes, upper, lower, 
     c5 = 0.5 * (low[5] + high[5])
     c6 = 0.5 * (low[6] + high[6])
     c7 = 0.5 * (low[7] + high[7])
-    w0 = 0.5 * (high[0] - low[0])
-    w1 = 0.5 * (high[1] - low[1])
-    w2 = 0.5 * (high[2] - low[2])
-    w3 = 0.5 * (high[3] - low[3])
-    w4 = 0.5 * (high[4] - low[4])
-    w5 = 0.5 * (high[5] - low[5])
-    w6 = 0.5 * (high[6] - low[6])
-    w7 = 0.5 * (high[7] - low[7])
+    w0 = max(high[0] - c0, c0 - low[0])
+    w1 = max(high[1] - c1, c1 - low[1])
+    w2 = max(high[2] - c2, c2 - low[2])
+    w3 = max(high[3] - c3, c3 - low[3])
+    w4 = max(high[4] - c4, c4 - low[4])
+    w5 = max(high[5] - c5, c5 - low[5])
+    w6 = max(high[6] - c6, c6 - low[6])
+    w7 = max(high[7] - c7, c7 - low[7])
     for first in range(0, n, TILE):
         for t in range(TILE):
             k = listed[min(first + t, n - 1)]
@@ -391,12 +437,10 @@ def _evaluate_fixed(kept, upper, n, rows, constants, means, shapes, share, terms
             n_out += 1
             continue
         k = kept[i]
-        _densities_fixed(k, rows, means, shapes, constants[k], terms[n_slots])
-        for b in range(BLOCK):
-            top[b] = max(top[b], terms[n_slots, b])
+        _densities_fixed(k, rows, means, shapes, constants[k], terms[n_slots], top)
         slots[n_slots] = k
         n_slots += 1
-        if share > -math.inf and i + 1 < n:
+        if i + 1 < n and upper[i + 1] < math.inf:
             known = lowest(top)
     return n_slots, n_out * math.exp(most - known) if n_out else 0.0
 
@@ -428,7 +472,8 @@ def statistics_fixed(values, weights, extra, constants, means, shapes, low, high
                 node, above = starts[FINEST + 2 * level] + (block >> (2 * level)), level + 1
                 counts[level], more = _survivors_fixed(kept[above], counts[above], low[node], high[node], constants, means, shapes, share, upper, lower, tile, kept[level])
                 lost[level] = lost[above] + more
-                futile = n_levels > 1 and level == 0 and counts[0] > FUTILE * counts[1]
+                if n_levels > 1 and level == 0 and block % 4 == 0:
+                    futile = counts[0] > FUTILE * counts[1]
         n_slots, left_out = _evaluate_fixed(kept[0], upper, counts[0], rows, constants, means, shapes, share, terms, slots, top)
         left_out += lost[0]
         total[:] = 0.0
@@ -439,17 +484,12 @@ def statistics_fixed(values, weights, extra, constants, means, shapes, low, high
                     left_out += math.exp(-nearest)
                     slots[slot] = -1
                     continue
-            for b in range(BLOCK):
-                terms[slot, b] = exponential(terms[slot, b] - top[b])
-            for b in range(BLOCK):
-                total[b] += terms[slot, b]
+            add_exponentials(terms[slot], top, total)
         for j in range(n_extra):
-            for b in range(BLOCK):
-                extras[j, b] = exponential(extras[j, b] - top[b])
-                total[b] += extras[j, b]
+            add_exponentials(extras[j], top, total)
         for b in range(BLOCK):
             weight[b] /= total[b]
-            top[b] += logarithm(total[b])
+            top[b] += logarithm(total[b]) + (total[b] - total[b])  # the logarithm does not pass NaN on
         store_row(top, start, log_density)
         for j in range(n_extra):
             zeroth[n_components + j] += dot(extras[j], weight)
@@ -459,19 +499,8 @@ def statistics_fixed(values, weights, extra, constants, means, shapes, low, high
         account[0] += n_slots * min(BLOCK, len(values) - start)
         account[1] += block_weight * left_out
 
-
 @compile_rows
-def log_terms_fixed(values, constants, means, shapes, out):  # type: ignore[no-untyped-def]
-    rows, term = np.empty(8 * BLOCK), np.empty(BLOCK)
-    for start in range(0, len(values), BLOCK):
-        load_rows(values, start, rows, 0, 8, BLOCK)
-        for k in range(len(means)):
-            _densities_fixed(k, rows, means, shapes, constants[k], term)
-            store_row(term, start, out[k])
-
-
-@compile_rows
-def _densities_diagonal(k, rows, means, shapes, constant, term):  # type: ignore[no-untyped-def]
+def _densities_diagonal(k, rows, means, shapes, constant, term, top):  # type: ignore[no-untyped-def]
     m0 = means[k, 0]
     m1 = means[k, 1]
     m2 = means[k, 2]
@@ -713,7 +742,9 @@ def _densities_diagonal(k, rows, means, shapes, constant, term):  # type: ignore
         rows[17 * BLOCK + b] = r0 * r1 * r2 * r3 * r4 * r5 * r6 * r7
     for b in range(BLOCK):
         halves = logarithm(rows[17 * BLOCK + b]) - rows[16 * BLOCK + b]
-        term[b] = constant + 0.5 * halves
+        value = constant + 0.5 * halves
+        term[b] = value
+        top[b] = max(top[b], value)
 
 
 @compile_rows
@@ -1191,14 +1222,14 @@ def _bounds_diagonal(listed, n, low, high, noise_low, noise_high, constants, mea
     c5 = 0.5 * (low[5] + high[5])
     c6 = 0.5 * (low[6] + high[6])
     c7 = 0.5 * (low[7] + high[7])
-    w0 = 0.5 * (high[0] - low[0])
-    w1 = 0.5 * (high[1] - low[1])
-    w2 = 0.5 * (high[2] - low[2])
-    w3 = 0.5 * (high[3] - low[3])
-    w4 = 0.5 * (high[4] - low[4])
-    w5 = 0.5 * (high[5] - low[5])
-    w6 = 0.5 * (high[6] - low[6])
-    w7 = 0.5 * (high[7] - low[7])
+    w0 = max(high[0] - c0, c0 - low[0])
+    w1 = max(high[1] - c1, c1 - low[1])
+    w2 = max(high[2] - c2, c2 - low[2])
+    w3 = max(high[3] - c3, c3 - low[3])
+    w4 = max(high[4] - c4, c4 - low[4])
+    w5 = max(high[5] - c5, c5 - low[5])
+    w6 = max(high[6] - c6, c6 - low[6])
+    w7 = max(high[7] - c7, c7 - low[7])
     o0, q0 = noise_low[0], noise_high[0]
     o1, q1 = noise_low[1], noise_high[1]
     o2, q2 = noise_low[2], noise_high[2]
@@ -1785,12 +1816,10 @@ def _evaluate_diagonal(kept, upper, n, rows, constants, means, shapes, share, te
             n_out += 1
             continue
         k = kept[i]
-        _densities_diagonal(k, rows, means, shapes, constants[k], terms[n_slots])
-        for b in range(BLOCK):
-            top[b] = max(top[b], terms[n_slots, b])
+        _densities_diagonal(k, rows, means, shapes, constants[k], terms[n_slots], top)
         slots[n_slots] = k
         n_slots += 1
-        if share > -math.inf and i + 1 < n:
+        if i + 1 < n and upper[i + 1] < math.inf:
             known = lowest(top)
     return n_slots, n_out * math.exp(most - known) if n_out else 0.0
 
@@ -1822,7 +1851,8 @@ def statistics_diagonal(values, noise, weights, extra, constants, means, shapes,
                 node, above = starts[FINEST + 2 * level] + (block >> (2 * level)), level + 1
                 counts[level], more = _survivors_diagonal(kept[above], counts[above], low[node], high[node], noise_low[node], noise_high[node], constants, means, shapes, share, upper, lower, tile, kept[level])
                 lost[level] = lost[above] + more
-                futile = n_levels > 1 and level == 0 and counts[0] > FUTILE * counts[1]
+                if n_levels > 1 and level == 0 and block % 4 == 0:
+                    futile = counts[0] > FUTILE * counts[1]
         n_slots, left_out = _evaluate_diagonal(kept[0], upper, counts[0], rows, constants, means, shapes, share, terms, slots, top)
         left_out += lost[0]
         total[:] = 0.0
@@ -1833,17 +1863,12 @@ def statistics_diagonal(values, noise, weights, extra, constants, means, shapes,
                     left_out += math.exp(-nearest)
                     slots[slot] = -1
                     continue
-            for b in range(BLOCK):
-                terms[slot, b] = exponential(terms[slot, b] - top[b])
-            for b in range(BLOCK):
-                total[b] += terms[slot, b]
+            add_exponentials(terms[slot], top, total)
         for j in range(n_extra):
-            for b in range(BLOCK):
-                extras[j, b] = exponential(extras[j, b] - top[b])
-                total[b] += extras[j, b]
+            add_exponentials(extras[j], top, total)
         for b in range(BLOCK):
             weight[b] /= total[b]
-            top[b] += logarithm(total[b])
+            top[b] += logarithm(total[b]) + (total[b] - total[b])  # the logarithm does not pass NaN on
         store_row(top, start, log_density)
         for j in range(n_extra):
             zeroth[n_components + j] += dot(extras[j], weight)
@@ -1853,20 +1878,8 @@ def statistics_diagonal(values, noise, weights, extra, constants, means, shapes,
         account[0] += n_slots * min(BLOCK, len(values) - start)
         account[1] += block_weight * left_out
 
-
 @compile_rows
-def log_terms_diagonal(values, noise, constants, means, shapes, out):  # type: ignore[no-untyped-def]
-    rows, term = np.empty(18 * BLOCK), np.empty(BLOCK)
-    for start in range(0, len(values), BLOCK):
-        load_rows(values, start, rows, 0, 8, BLOCK)
-        load_rows(noise, start, rows, 8, 8, BLOCK)
-        for k in range(len(means)):
-            _densities_diagonal(k, rows, means, shapes, constants[k], term)
-            store_row(term, start, out[k])
-
-
-@compile_rows
-def _densities_full(k, rows, means, shapes, constant, term):  # type: ignore[no-untyped-def]
+def _densities_full(k, rows, means, shapes, constant, term, top):  # type: ignore[no-untyped-def]
     m0 = means[k, 0]
     m1 = means[k, 1]
     m2 = means[k, 2]
@@ -2108,7 +2121,9 @@ def _densities_full(k, rows, means, shapes, constant, term):  # type: ignore[no-
         rows[45 * BLOCK + b] = r0 * r1 * r2 * r3 * r4 * r5 * r6 * r7
     for b in range(BLOCK):
         halves = logarithm(rows[45 * BLOCK + b]) - rows[44 * BLOCK + b]
-        term[b] = constant + 0.5 * halves
+        value = constant + 0.5 * halves
+        term[b] = value
+        top[b] = max(top[b], value)
 
 
 @compile_rows
@@ -2586,14 +2601,14 @@ def _bounds_full(listed, n, low, high, noise_low, noise_high, constants, means, 
     c5 = 0.5 * (low[5] + high[5])
     c6 = 0.5 * (low[6] + high[6])
     c7 = 0.5 * (low[7] + high[7])
-    w0 = 0.5 * (high[0] - low[0])
-    w1 = 0.5 * (high[1] - low[1])
-    w2 = 0.5 * (high[2] - low[2])
-    w3 = 0.5 * (high[3] - low[3])
-    w4 = 0.5 * (high[4] - low[4])
-    w5 = 0.5 * (high[5] - low[5])
-    w6 = 0.5 * (high[6] - low[6])
-    w7 = 0.5 * (high[7] - low[7])
+    w0 = max(high[0] - c0, c0 - low[0])
+    w1 = max(high[1] - c1, c1 - low[1])
+    w2 = max(high[2] - c2, c2 - low[2])
+    w3 = max(high[3] - c3, c3 - low[3])
+    w4 = max(high[4] - c4, c4 - low[4])
+    w5 = max(high[5] - c5, c5 - low[5])
+    w6 = max(high[6] - c6, c6 - low[6])
+    w7 = max(high[7] - c7, c7 - low[7])
     o0, q0 = noise_low[0], noise_high[0]
     o1, q1 = noise_low[1], noise_high[1]
     o2, q2 = noise_low[2], noise_high[2]
@@ -3180,12 +3195,10 @@ def _evaluate_full(kept, upper, n, rows, constants, means, shapes, share, terms,
             n_out += 1
             continue
         k = kept[i]
-        _densities_full(k, rows, means, shapes, constants[k], terms[n_slots])
-        for b in range(BLOCK):
-            top[b] = max(top[b], terms[n_slots, b])
+        _densities_full(k, rows, means, shapes, constants[k], terms[n_slots], top)
         slots[n_slots] = k
         n_slots += 1
-        if share > -math.inf and i + 1 < n:
+        if i + 1 < n and upper[i + 1] < math.inf:
             known = lowest(top)
     return n_slots, n_out * math.exp(most - known) if n_out else 0.0
 
@@ -3217,7 +3230,8 @@ def statistics_full(values, noise, weights, extra, constants, means, shapes, low
                 node, above = starts[FINEST + 2 * level] + (block >> (2 * level)), level + 1
                 counts[level], more = _survivors_full(kept[above], counts[above], low[node], high[node], noise_low[node], noise_high[node], constants, means, shapes, share, upper, lower, tile, kept[level])
                 lost[level] = lost[above] + more
-                futile = n_levels > 1 and level == 0 and counts[0] > FUTILE * counts[1]
+                if n_levels > 1 and level == 0 and block % 4 == 0:
+                    futile = counts[0] > FUTILE * counts[1]
         n_slots, left_out = _evaluate_full(kept[0], upper, counts[0], rows, constants, means, shapes, share, terms, slots, top)
         left_out += lost[0]
         total[:] = 0.0
@@ -3228,17 +3242,12 @@ def statistics_full(values, noise, weights, extra, constants, means, shapes, low
                     left_out += math.exp(-nearest)
                     slots[slot] = -1
                     continue
-            for b in range(BLOCK):
-                terms[slot, b] = exponential(terms[slot, b] - top[b])
-            for b in range(BLOCK):
-                total[b] += terms[slot, b]
+            add_exponentials(terms[slot], top, total)
         for j in range(n_extra):
-            for b in range(BLOCK):
-                extras[j, b] = exponential(extras[j, b] - top[b])
-                total[b] += extras[j, b]
+            add_exponentials(extras[j], top, total)
         for b in range(BLOCK):
             weight[b] /= total[b]
-            top[b] += logarithm(total[b])
+            top[b] += logarithm(total[b]) + (total[b] - total[b])  # the logarithm does not pass NaN on
         store_row(top, start, log_density)
         for j in range(n_extra):
             zeroth[n_components + j] += dot(extras[j], weight)
@@ -3247,15 +3256,3 @@ def statistics_full(values, noise, weights, extra, constants, means, shapes, low
                 _moments_full(slots[slot], rows, terms[slot], weight, means, shapes, zeroth, first, second)
         account[0] += n_slots * min(BLOCK, len(values) - start)
         account[1] += block_weight * left_out
-
-
-@compile_rows
-def log_terms_full(values, noise, constants, means, shapes, out):  # type: ignore[no-untyped-def]
-    rows, term = np.empty(46 * BLOCK), np.empty(BLOCK)
-    for start in range(0, len(values), BLOCK):
-        load_rows(values, start, rows, 0, 8, BLOCK)
-        load_rows(noise, start, rows, 8, 36, BLOCK)
-        for k in range(len(means)):
-            _densities_full(k, rows, means, shapes, constants[k], term)
-            store_row(term, start, out[k])
-

@@ -17,8 +17,8 @@ import math
 import numpy as np
 
 from dgmmis.kd_order import LEAF
-from dgmmis.kernels.blocks import dot, least_gap, load_rows, load_terms, load_weights, lowest, store_row
-from dgmmis.kernels.elementary import add_free, compile_rows, exponential, logarithm
+from dgmmis.kernels.blocks import add_exponentials, dot, least_gap, load_rows, load_terms, load_weights, lowest, store_row
+from dgmmis.kernels.elementary import add_free, compile_rows, logarithm
 
 BLOCK = {block}
 FINEST = {block} // LEAF - 1
@@ -41,7 +41,7 @@ def _bounds_{kind}(listed, n, low, high, noise_low, noise_high, constants, means
 
 KIND = """
 @compile_rows
-def _densities_{kind}(k, rows, means, shapes, constant, term):  # type: ignore[no-untyped-def]
+def _densities_{kind}(k, rows, means, shapes, constant, term, top):  # type: ignore[no-untyped-def]
 {densities}
 
 
@@ -82,12 +82,10 @@ def _evaluate_{kind}(kept, upper, n, rows, constants, means, shapes, share, term
             n_out += 1
             continue
         k = kept[i]
-        _densities_{kind}(k, rows, means, shapes, constants[k], terms[n_slots])
-        for b in range(BLOCK):
-            top[b] = max(top[b], terms[n_slots, b])
+        _densities_{kind}(k, rows, means, shapes, constants[k], terms[n_slots], top)
         slots[n_slots] = k
         n_slots += 1
-        if share > -math.inf and i + 1 < n:
+        if i + 1 < n and upper[i + 1] < math.inf:
             known = lowest(top)
     return n_slots, n_out * math.exp(most - known) if n_out else 0.0
 
@@ -119,7 +117,8 @@ def statistics_{kind}(values,{noise} weights, extra, constants, means, shapes, l
                 node, above = starts[FINEST + 2 * level] + (block >> (2 * level)), level + 1
                 counts[level], more = _survivors_{kind}(kept[above], counts[above], low[node], high[node],{noise_nodes} constants, means, shapes, share, upper, lower, tile, kept[level])
                 lost[level] = lost[above] + more
-                futile = n_levels > 1 and level == 0 and counts[0] > FUTILE * counts[1]
+                if n_levels > 1 and level == 0 and block % 4 == 0:
+                    futile = counts[0] > FUTILE * counts[1]
         n_slots, left_out = _evaluate_{kind}(kept[0], upper, counts[0], rows, constants, means, shapes, share, terms, slots, top)
         left_out += lost[0]
         total[:] = 0.0
@@ -130,17 +129,12 @@ def statistics_{kind}(values,{noise} weights, extra, constants, means, shapes, l
                     left_out += math.exp(-nearest)
                     slots[slot] = -1
                     continue
-            for b in range(BLOCK):
-                terms[slot, b] = exponential(terms[slot, b] - top[b])
-            for b in range(BLOCK):
-                total[b] += terms[slot, b]
+            add_exponentials(terms[slot], top, total)
         for j in range(n_extra):
-            for b in range(BLOCK):
-                extras[j, b] = exponential(extras[j, b] - top[b])
-                total[b] += extras[j, b]
+            add_exponentials(extras[j], top, total)
         for b in range(BLOCK):
             weight[b] /= total[b]
-            top[b] += logarithm(total[b])
+            top[b] += logarithm(total[b]) + (total[b] - total[b])  # the logarithm does not pass NaN on
         store_row(top, start, log_density)
         for j in range(n_extra):
             zeroth[n_components + j] += dot(extras[j], weight)
@@ -149,29 +143,4 @@ def statistics_{kind}(values,{noise} weights, extra, constants, means, shapes, l
                 _moments_{kind}(slots[slot], rows, terms[slot], weight, means, shapes, zeroth, first, second)
         account[0] += n_slots * min(BLOCK, len(values) - start)
         account[1] += block_weight * left_out
-
-{log_terms}
-"""
-
-LOG_TERMS_FIXED = """
-@compile_rows
-def log_terms_{kind}(values, constants, means, shapes, out):  # type: ignore[no-untyped-def]
-    rows, term = np.empty({d} * BLOCK), np.empty(BLOCK)
-    for start in range(0, len(values), BLOCK):
-        load_rows(values, start, rows, 0, {d}, BLOCK)
-        for k in range(len(means)):
-            _densities_{kind}(k, rows, means, shapes, constants[k], term)
-            store_row(term, start, out[k])
-"""
-
-LOG_TERMS_NOISY = """
-@compile_rows
-def log_terms_{kind}(values, noise, constants, means, shapes, out):  # type: ignore[no-untyped-def]
-    rows, term = np.empty({rows} * BLOCK), np.empty(BLOCK)
-    for start in range(0, len(values), BLOCK):
-        load_rows(values, start, rows, 0, {d}, BLOCK)
-        load_rows(noise, start, rows, {d}, {n_noise}, BLOCK)
-        for k in range(len(means)):
-            _densities_{kind}(k, rows, means, shapes, constants[k], term)
-            store_row(term, start, out[k])
 """
