@@ -78,7 +78,7 @@ DUELS = (
     Duel("W2", "pygmmis", 20_000, 1, 3, 31, agree_after=1, old_means=True),
     Duel("W2", "pygmmis, cutoff 5", 200_000, 5, 25, 45, agree_after=0, bar=15),
     Duel("W3", "pygmmis", 20_000, 1, 3, 31, agree_after=1, old_means=True, bar=300),
-    Duel("W4", "pygmmis", 100_000, 1, 3, 31, agree_after=1, old_means=True, bar=350),
+    Duel("W4", "pygmmis", 300_000, 1, 3, 31, agree_after=1, old_means=True, bar=350),
     # A missing value enters pyGMMis as one with a variance of 2e10, whose inversion costs it digits.
     Duel("W5", "pygmmis", 20_000, 1, 3, 31, agree_after=1, tolerance=1e-8, old_means=True, bar=200),
     # pyGMMis draws its unobserved rows at random: both come near the same numbers, and no nearer.
