@@ -194,7 +194,7 @@ class _PassOver:
             return sums.of_all_pairs().moved(*_unwhiten(fixed.whiteners, sums.first, sums.second))
         bounds, share = self._bounds(group)
         straight_kernels(len(group.observed)).statistics_fixed(
-            group.values, group.weights, extra, *components,
+            group.values, group.weights, extra, group.proposal, *components,
             bounds.low, bounds.high, bounds.starts, share, *into, sums.account,
         )  # fmt: skip
         return sums.moved(*_scores(fixed.whiteners, sums, population.n_components))

@@ -12,16 +12,19 @@ never descends it, because -ln Z_b is a convex function of the ln p(y_m).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dgmmis.densities import LOG_TWO_PI
 from dgmmis.errors import ImputationLimit
 from dgmmis.imputation_kernels import class_statistics
 from dgmmis.imputation_points import Points
+from dgmmis.kernels import LARGEST, straight_kernels
 from dgmmis.kernels.generic import noisy_statistics
 from dgmmis.observation import REPLICATES, Observation, Reference
 from dgmmis.packed import Array, pack, packed_size, sub_positions, unpack
@@ -29,6 +32,12 @@ from dgmmis.population import Population
 from dgmmis.score_statistics import Statistics
 
 __all__ = ["ClassSums", "Imputed", "Leaf", "Unresolved", "combine", "impute_leaf", "leaves"]
+
+MANY_POINTS = 512
+"""Points per class from which on a call for each class is worth its while."""
+
+NO_LEVELS = np.zeros(1, np.intp)
+"""Levels of boxes: points have none."""
 
 LEAST_RESOLVED = 3.0
 """A chance of being observed must be this many times its Monte-Carlo error."""
@@ -120,7 +129,9 @@ def impute_leaf(population: Population, observation: Observation, points: Points
         _noisy_sums(population, (means, covariances), points, zeroth[0], first[0], second[0])
         return ClassSums(len(points.values), zeroth, first, second)
     constants, whiteners = _whitened(population.amplitudes, observation.total_covariances(covariances))
-    class_statistics(
+    many = f <= LARGEST and len(points.values) >= MANY_POINTS * n_classes
+    sum_classes = _sum_large_classes if many else class_statistics
+    sum_classes(
         points.values,
         points.weights,
         population.weighted(points.densities) if n_backgrounds else points.densities,
@@ -138,6 +149,34 @@ def impute_leaf(population: Population, observation: Observation, points: Points
     upper = lower.swapaxes(-1, -2)
     first = (upper @ first[..., None])[..., 0]
     return ClassSums(len(points.values), zeroth, first, pack(upper @ unpack(second) @ lower))
+
+
+def _sum_large_classes(
+    values: Array,
+    weights: Array,
+    extra: Array,
+    proposal: Array,
+    offsets: NDArray[np.intp],
+    constants: Array,
+    means: Array,
+    whiteners: Array,
+    zeroth: Array,
+    first: Array,
+    second: Array,
+    log_density: Array,
+) -> None:
+    """Do what `class_statistics` does, class by class in straight-line code."""
+    (n_components, f), nothing, account = means.shape, np.empty((0, 0)), np.zeros(2)
+    statistics = straight_kernels(f).statistics_fixed
+    for b in range(len(offsets) - 1):
+        which = slice(offsets[b], offsets[b + 1])
+        if offsets[b + 1] > offsets[b]:
+            statistics(
+                values[which], weights[which], extra[which], proposal[which], constants[b], means, whiteners[b],
+                nothing, nothing, NO_LEVELS, -math.inf, zeroth[b], first[b], second[b], log_density[which], account,
+            )  # fmt: skip
+    for j in range(f):
+        second[:, :, j * (j + 1) // 2 + j] -= zeroth[:, :n_components]
 
 
 def _whitened(amplitudes: Array, totals: Array) -> tuple[Array, Array]:

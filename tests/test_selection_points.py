@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+import dgmmis
 from dgmmis.background import Background
 from dgmmis.imputation import Imputed, combine, impute_leaf, leaves
 from dgmmis.imputation_points import draw_points
@@ -18,7 +19,7 @@ from dgmmis.packed import pack, unpack
 from dgmmis.population import Population
 from dgmmis.row_classes import RowClasses
 from dgmmis.samples import Samples
-from dgmmis.selection import Callback, as_selection
+from dgmmis.selection import Box, Callback, as_selection
 from dgmmis.survey import Surveyor
 from quadrature import (
     ndtr,
@@ -217,3 +218,25 @@ def test_binning_correlated_noise_costs_less_than_a_thousandth_and_less_with_mor
         offsets.append(abs(np.sum(classes.weights * log_chance(classes.noise)) / exact - 1))
     assert offsets[2] < 1e-3
     assert offsets == sorted(offsets, reverse=True)
+
+
+def test_points_are_summed_alike_by_straight_lines_and_by_loops_over_features(monkeypatch):
+    rng = np.random.default_rng(5)
+    values = rng.normal(size=(4000, 2)) * [1.0, 2.0] + rng.normal(size=(4000, 2)) * 0.3
+    kept = values[values[:, 0] > -0.5]
+    settings = {
+        "n_components": 2,
+        "noise": 0.09 * np.eye(2),
+        "selection": Box.of(x0=(-0.5, np.inf)),
+        "background": Background((np.full(2, -8.0), np.full(2, 8.0)), 0.05),
+        "initial": Mixture([0.5, 0.5], [[0.0, 0.0], [0.5, 1.0]], [np.eye(2), 3 * np.eye(2)]),
+        "tolerance": 0,
+        "max_passes": 4,
+    }
+    by_class = dgmmis.fit(kept, **settings)
+    monkeypatch.setattr("dgmmis.imputation.MANY_POINTS", 10**9)
+    at_once = dgmmis.fit(kept, **settings)
+    assert by_class.completeness == pytest.approx(at_once.completeness, rel=1e-12)
+    assert by_class.log_likelihood == pytest.approx(at_once.log_likelihood, rel=1e-13)
+    np.testing.assert_allclose(by_class.mixture.means, at_once.mixture.means, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(by_class.mixture.covariances, at_once.mixture.covariances, rtol=0, atol=1e-12)

@@ -21,12 +21,14 @@ def straight_kernels(d: int) -> ModuleType:
 
     The module has, for each kind of noise ("fixed": shared or none, "diagonal", "full"):
 
-    statistics_KIND(values, [noise,] weights, extra, constants, means, shapes, low, high, [noise_low, noise_high,]
-    starts, share, zeroth, first, second, log_density, account)
+    statistics_KIND(values, [noise,] weights, extra, [proposal,] constants, means, shapes, low, high,
+    [noise_low, noise_high,] starts, share, zeroth, first, second, log_density, account)
         values : (n, d)                    observed features
         noise : (n, d) or (n, p)           variances, or packed covariances; not for "fixed"
         weights : (n,)
         extra : (n, J)                     ln a b(x_i) of J further densities without parameters
+        proposal : (n,)                    only for "fixed": ln h(x_i) of importance points, which weigh p / h more;
+                                           empty for rows
         constants : (K,)                   ln a_k - d ln(2 pi) / 2, for "fixed" also - ln |T_k| / 2
         means : (K, d)
         shapes : (K, p)                    packed covariances; for "fixed" lower triangles W_k, W_k^T W_k = T_k^-1

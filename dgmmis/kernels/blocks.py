@@ -14,8 +14,13 @@ __all__ = [
     "load_terms",
     "load_weights",
     "lowest",
+    "share_out",
     "store_row",
+    "weigh_points",
 ]
+
+MOST_EXCESS = 700.0
+"""Largest ln(p / h) of a point."""
 
 
 @compile_rows
@@ -88,6 +93,24 @@ def add_exponentials(terms, top, total):  # type: ignore[no-untyped-def]
         share = exponential(terms[b] - top[b])
         terms[b] = share
         total[b] += share
+
+
+@compile_rows
+def share_out(total, weight):  # type: ignore[no-untyped-def]
+    """Divide weights by the totals, which makes weighted responsibilities of terms."""
+    for b in range(len(weight)):
+        weight[b] /= total[b]
+
+
+@compile_rows
+def weigh_points(proposal, start, top, total, weight):  # type: ignore[no-untyped-def]
+    """As `share_out` for rows; points drawn from another density h, ln h being `proposal`, weigh p / h more."""
+    if len(proposal) == 0:
+        share_out(total, weight)
+        return
+    last = len(proposal) - 1
+    for b in range(len(weight)):
+        weight[b] *= exponential(min(top[b] - proposal[min(start + b, last)], MOST_EXCESS))
 
 
 @compile_rows

@@ -93,7 +93,7 @@ LEAST_EXPONENT = -708.0
 
 @compile_rows
 def exponential(x):  # type: ignore[no-untyped-def]
-    """e^x for x <= 0; 0 below -708, NaN of NaN.
+    """e^x for x <= 700; 0 below -708, NaN of NaN.
 
     e^x = 2^n e^r with |r| <= ln(2) / 2, e^r by its series to r^12.
     """

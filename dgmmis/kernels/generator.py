@@ -50,6 +50,8 @@ def _kind(kind: str, d: int) -> str:
         "noise_bounds": "" if fixed else " noise_low, noise_high,",
         "noise_nodes": "" if fixed else " noise_low[node], noise_high[node],",
         "load_noise": load,
+        "proposal": " proposal," if fixed else "",
+        "weigh": "weigh_points(proposal, start, top, total, weight)" if fixed else "share_out(total, weight)",
         "rows": d + n_noise + (0 if fixed else 2),
         "tile_rows": d + _at(d, 0) + 2,
         "densities": "\n".join(_fixed_densities(d) if fixed else _noisy_densities(d, kind)),

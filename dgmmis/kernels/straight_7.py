@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from dgmmis.kd_order import LEAF
-from dgmmis.kernels.blocks import add_exponentials, dot, least_gap, load_rows, load_terms, load_weights, lowest, store_row
+from dgmmis.kernels.blocks import add_exponentials, dot, least_gap, load_rows, load_terms, load_weights, lowest, share_out, store_row, weigh_points
 from dgmmis.kernels.elementary import add_free, compile_rows, logarithm
 
 BLOCK = 64
@@ -380,7 +380,7 @@ def _evaluate_fixed(kept, upper, n, rows, constants, means, shapes, share, terms
 
 
 @compile_rows
-def statistics_fixed(values, weights, extra, constants, means, shapes, low, high, starts, share, zeroth, first, second, log_density, account):  # type: ignore[no-untyped-def]
+def statistics_fixed(values, weights, extra, proposal, constants, means, shapes, low, high, starts, share, zeroth, first, second, log_density, account):  # type: ignore[no-untyped-def]
     n_components, n_extra = len(means), extra.shape[1]
     n_levels = (len(starts) - FINEST) // 2 if share > -math.inf else 0
     rows, terms = np.empty(7 * BLOCK), np.empty((n_components, BLOCK))
@@ -421,8 +421,8 @@ def statistics_fixed(values, weights, extra, constants, means, shapes, low, high
             add_exponentials(terms[slot], top, total)
         for j in range(n_extra):
             add_exponentials(extras[j], top, total)
+        weigh_points(proposal, start, top, total, weight)
         for b in range(BLOCK):
-            weight[b] /= total[b]
             top[b] += logarithm(total[b]) + (total[b] - total[b])  # the logarithm does not pass NaN on
         store_row(top, start, log_density)
         for j in range(n_extra):
@@ -1497,8 +1497,8 @@ def statistics_diagonal(values, noise, weights, extra, constants, means, shapes,
             add_exponentials(terms[slot], top, total)
         for j in range(n_extra):
             add_exponentials(extras[j], top, total)
+        share_out(total, weight)
         for b in range(BLOCK):
-            weight[b] /= total[b]
             top[b] += logarithm(total[b]) + (total[b] - total[b])  # the logarithm does not pass NaN on
         store_row(top, start, log_density)
         for j in range(n_extra):
@@ -2573,8 +2573,8 @@ def statistics_full(values, noise, weights, extra, constants, means, shapes, low
             add_exponentials(terms[slot], top, total)
         for j in range(n_extra):
             add_exponentials(extras[j], top, total)
+        share_out(total, weight)
         for b in range(BLOCK):
-            weight[b] /= total[b]
             top[b] += logarithm(total[b]) + (total[b] - total[b])  # the logarithm does not pass NaN on
         store_row(top, start, log_density)
         for j in range(n_extra):

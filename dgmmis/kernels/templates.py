@@ -17,7 +17,7 @@ import math
 import numpy as np
 
 from dgmmis.kd_order import LEAF
-from dgmmis.kernels.blocks import add_exponentials, dot, least_gap, load_rows, load_terms, load_weights, lowest, store_row
+from dgmmis.kernels.blocks import add_exponentials, dot, least_gap, load_rows, load_terms, load_weights, lowest, share_out, store_row, weigh_points
 from dgmmis.kernels.elementary import add_free, compile_rows, logarithm
 
 BLOCK = {block}
@@ -91,7 +91,7 @@ def _evaluate_{kind}(kept, upper, n, rows, constants, means, shapes, share, term
 
 
 @compile_rows
-def statistics_{kind}(values,{noise} weights, extra, constants, means, shapes, low, high,{noise_bounds} starts, share, zeroth, first, second, log_density, account):  # type: ignore[no-untyped-def]
+def statistics_{kind}(values,{noise} weights, extra,{proposal} constants, means, shapes, low, high,{noise_bounds} starts, share, zeroth, first, second, log_density, account):  # type: ignore[no-untyped-def]
     n_components, n_extra = len(means), extra.shape[1]
     n_levels = (len(starts) - FINEST) // 2 if share > -math.inf else 0
     rows, terms = np.empty({rows} * BLOCK), np.empty((n_components, BLOCK))
@@ -132,8 +132,8 @@ def statistics_{kind}(values,{noise} weights, extra, constants, means, shapes, l
             add_exponentials(terms[slot], top, total)
         for j in range(n_extra):
             add_exponentials(extras[j], top, total)
+        {weigh}
         for b in range(BLOCK):
-            weight[b] /= total[b]
             top[b] += logarithm(total[b]) + (total[b] - total[b])  # the logarithm does not pass NaN on
         store_row(top, start, log_density)
         for j in range(n_extra):
