@@ -22,7 +22,7 @@ __all__ = ["main"]
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results_scaling.md"
-UPDATES = [2, 6]
+UPDATES = [3, 23]
 """The first updates of a fragmented scene are dearer, since components have not found their rows."""
 
 LARGE, SMALL, BAR = 10_000, 1_000, 2.0

@@ -96,7 +96,7 @@ SERIES = (
         "K",
         "fragmented, D = 3, catalogue ordered",
         (100, 1_000, 10_000),
-        1_000_000,
+        4_000_000,
         fragmented,
         True,
         "dgmmis, ordered catalogue",

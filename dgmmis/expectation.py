@@ -274,10 +274,15 @@ def _unwhiten(whiteners: Array, first: Array, second: Array) -> tuple[Array, Arr
 
 
 def _scores(whiteners: Array, sums: _Sums, n_components: int) -> tuple[Array, Array]:
-    """From sums of q y and q y y^T to those of q u and q (u u^T - T^-1)."""
-    second = unpack(sums.second)
-    second -= sums.zeroth[:n_components, None, None] * np.eye(second.shape[1])
-    return _unwhiten(whiteners, sums.first, pack(second))
+    """From sums of q y and q y y^T to those of q u and q (u u^T - T^-1); components without rows keep their zeros."""
+    active = np.flatnonzero(sums.zeroth[:n_components])
+    second = unpack(sums.second[active])
+    second -= sums.zeroth[active, None, None] * np.eye(second.shape[1])
+    first, second = _unwhiten(whiteners[active], sums.first[active], pack(second))
+    if len(active) == n_components:
+        return first, second
+    sums.first[active], sums.second[active] = first, second
+    return sums.first, sums.second
 
 
 def _in_all_features(population: Population, group: PatternGroup, seen: _Sums) -> _Sums:
@@ -285,6 +290,8 @@ def _in_all_features(population: Population, group: PatternGroup, seen: _Sums) -
     if group.projection is not None:
         R = group.projection
         return seen.moved(np.einsum("ia,ki->ka", R, seen.first), pack(R.T @ unpack(seen.second) @ R))
+    if len(group.observed) == population.n_features:
+        return seen
     whole = _Sums.zero(population, group, population.n_features)
     whole.first[:, group.observed] = seen.first
     whole.second[:, sub_positions(group.observed)] = seen.second
