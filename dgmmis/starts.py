@@ -15,13 +15,16 @@ from dgmmis.iterate import Limits, Pass, Problem, iterate
 from dgmmis.latent_start import latent_values
 from dgmmis.local_pass import LocalPasses
 from dgmmis.maximization import conform
-from dgmmis.packed import packed_size
+from dgmmis.packed import Array, packed_size
 from dgmmis.population import Population
 from dgmmis.rows import Rows
 from dgmmis.seeding import seeded_mixture
 from dgmmis.task import Task, information_sample, look, set_up
 
 __all__ = ["PILOT_ROWS", "Start", "choose_start", "n_parameters", "pilot_rows"]
+
+ROUNDING = 1e-10
+"""Objectives of short fits that differ by less, relatively, may be those of one optimum, components permuted."""
 
 N_STARTS = 8
 SHORT_PASSES = 30
@@ -107,7 +110,7 @@ def choose_start(
     )
     failure = next((fit for fit in fits if isinstance(fit, DgmmisError)), None)
     objectives = [-np.inf if isinstance(fit, DgmmisError) else fit.objectives[-1] for fit in fits]
-    for chosen in np.argsort(-np.array(objectives), kind="stable").tolist():
+    for chosen in _best_first(np.array(objectives)):
         fit = fits[chosen]
         if isinstance(fit, DgmmisError):
             break
@@ -119,6 +122,14 @@ def choose_start(
         return Start(last.population, len(pilot), scores, chosen, 0 if whole else last.number)
     assert failure is not None
     raise failure
+
+
+def _best_first(objectives: Array) -> list[int]:
+    """Order starts by their objectives; among those that rounding alone tells apart, the first one comes first."""
+    best = objectives.max()
+    ranks = np.where(objectives >= best - ROUNDING * abs(best), best, objectives)
+    order: list[int] = np.argsort(-ranks, kind="stable").tolist()
+    return order
 
 
 def short_fits(rows: Rows, task: Task, n_starts: int = N_STARTS) -> list[Pass | DgmmisError]:
