@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from dgmmis.calibration import Calibration
 from dgmmis.errors import MemoryPlanExceeded
 from dgmmis.resources import Resources
-from dgmmis.workload import BASE, MOST_CHUNKS, Workload
+from dgmmis.workload import MOST_CHUNKS, Workload
 
 __all__ = ["Line", "Plan", "Remedy"]
 
@@ -64,7 +64,10 @@ class Plan:
     def here(self) -> tuple[Line, ...]:
         """Account of this process, which drives the fit."""
         load, resources = self.workload, self.resources
-        base = [Line("Python, libraries, kernels", BASE), Line("manifest and attributes", load.parsed_bytes)]
+        base = [
+            Line("Python, libraries, kernels", load.base_bytes(compiling=True)),
+            Line("manifest and attributes", load.parsed_bytes),
+        ]
         start = Line("pilot and short fits, while a start is looked for", load.starting_bytes)
         if not resources.workers and _total(self._computing()) >= _total([*base, start]):
             return self._computing()  # one after the other, in the same memory
@@ -174,12 +177,15 @@ class Plan:
     def _computing(self) -> tuple[Line, ...]:
         """Account of a process that computes passes, decoded chunks that it keeps left out."""
         load, threads = self.workload, min(self.resources.threads, self.workload.n_chunks)
-        workers = max(1, self.resources.workers)
+        workers, compiling = (
+            max(1, self.resources.workers),
+            self.resources.compiling or not self.resources.workers,
+        )
         densities = min(load.density_bytes, int(SPREAD * load.density_bytes / workers))
         if not self.resources.workers:
             densities = min(densities, MOST_LOCAL_DENSITIES)
         lines = [
-            Line("Python, libraries, kernels", BASE),
+            Line("Python, libraries, kernels", load.base_bytes(compiling=compiling)),
             Line("manifest and attributes", load.parsed_bytes),
             Line("chunk in work, per thread", threads * load.chunk_bytes),
             Line("chunk being read ahead, per thread", threads * load.reading_bytes),

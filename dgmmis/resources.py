@@ -50,6 +50,8 @@ class Resources:
     parallel : int
         Threads that really run at the same time.
     cache : CacheRule
+    compiling : bool
+        Workers may have to compile kernels themselves, because this process cannot do it for them.
     """
 
     workers: int
@@ -58,6 +60,7 @@ class Resources:
     here: int
     parallel: int
     cache: CacheRule
+    compiling: bool = True
 
     @property
     def usable(self) -> int | None:

@@ -13,12 +13,13 @@ from dgmmis.imputed_passes import LEAST_BLOCK, MOST_POINTS, POINTS
 from dgmmis.observation import POINTS_OF_PART, REPLICATES
 from dgmmis.packed import packed_size
 
-__all__ = ["BASE", "DOUBLE", "MOST_CHUNKS", "ImputedShape", "Workload", "box_bytes"]
+__all__ = ["DOUBLE", "MOST_CHUNKS", "ImputedShape", "Workload", "box_bytes"]
 
 DOUBLE = 8
-BASE = 360 * 2**20
-"""Bytes of a process with Python, the libraries and kernels that it compiled itself; from the cache of compiled
-kernels it is about 240 MiB."""
+LOADED = 296 * 2**20
+"""Bytes of a process with Python, the libraries, and kernels that it found compiled."""
+COMPILING, COMPILING_PER_FEATURE, MOST_COMPILED = 336 * 2**20, 32 * 2**20, 8
+"""The same of a process that compiles them: fixed, for each feature, and features up to which there are more."""
 GROUP = 1300
 """Bytes of Python and NumPy objects of the rows of one chunk that share a pattern of observed features."""
 METADATA = 6
@@ -133,6 +134,12 @@ class Workload:
     def n_chunks(self) -> int:
         """Chunks of rows."""
         return -(-self.n_rows // self.chunk_rows)
+
+    def base_bytes(self, *, compiling: bool) -> int:
+        """Bytes of a process before it holds a row; one that compiles its kernels holds the compiler's work too."""
+        if not compiling:
+            return LOADED
+        return COMPILING + COMPILING_PER_FEATURE * min(self.n_features, MOST_COMPILED)
 
     @property
     def sources(self) -> int:

@@ -7,7 +7,7 @@ from concurrent.futures import CancelledError
 from contextlib import suppress
 from dataclasses import replace
 
-from distributed import Client, WorkerPlugin
+from distributed import Client, LocalCluster, WorkerPlugin
 
 from dgmmis.chunk import ArrayChunks
 from dgmmis.errors import DgmmisError
@@ -59,8 +59,11 @@ def warm_workers(
 
     A worker that dies meanwhile, or has no such package, is no matter of this: the pass will deal with it.
     """
+    warm = WarmKernels(population, _few(chunks), cut)
+    if isinstance(client.cluster, LocalCluster):
+        warm.run()  # compiles here, once: workers of this machine find it done, and need not hold a compiler's work
     with suppress(OSError, TimeoutError, KeyError, ImportError, CancelledError):
-        client.register_plugin(WarmKernels(population, _few(chunks), cut))
+        client.register_plugin(warm)
 
 
 def _few(chunks: Catalog | ArrayChunks) -> Rows:

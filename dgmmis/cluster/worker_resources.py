@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from distributed import Client
+from distributed import Client, LocalCluster
 from distributed.system import MEMORY_LIMIT
 from distributed.worker_memory import parse_memory_limit
 
@@ -33,6 +33,7 @@ def resources_of(client: Client | None) -> Resources:
         MEMORY_LIMIT,
         max(1, sum(threads)),
         CACHE,
+        compiling=not isinstance(client.cluster, LocalCluster),
     )
 
 
@@ -43,4 +44,5 @@ def resources_on_this_machine(workers: int | None, threads: int, memory_limit: s
     require_sensible(workers, threads, memory_limit)
     workers = workers or max(1, processors() // threads)
     limit = parse_memory_limit(memory_limit, threads, logger=LOG)
-    return Resources(workers, threads, limit, MEMORY_LIMIT, min(workers * threads, processors()), CACHE)
+    parallel = min(workers * threads, processors())
+    return Resources(workers, threads, limit, MEMORY_LIMIT, parallel, CACHE, compiling=False)
