@@ -40,12 +40,12 @@ class SlowCatalog:
     """A catalogue whose store answers late, without using the processor."""
 
     def __init__(self, catalog: dgmmis.Catalog, seconds: float) -> None:
-        self._catalog, self._seconds = catalog, seconds
+        self._catalog, self.seconds = catalog, seconds
         self.n_chunks, self.row_range = catalog.n_chunks, catalog.row_range
 
     def read_samples(self, chunk: int) -> Samples:
         """One chunk, later."""
-        time.sleep(self._seconds)
+        time.sleep(self.seconds)
         return self._catalog.read_samples(chunk)
 
 
@@ -71,7 +71,8 @@ def streaming_costs(
         [_cost(read), _cost(compute), _cost(lambda: passes.summarize(population))] for _ in range(repetitions)
     ]
     waits = [
-        _cost(lambda: late.summarize(population)).wall / max(_cost(compute).wall, slow._seconds * len(chunks))
+        _cost(lambda: late.summarize(population)).wall
+        / max(_cost(compute).wall, slow.seconds * len(chunks) + _cost(read).wall)
         for _ in range(repetitions)
     ]
     return {
