@@ -183,7 +183,7 @@ def test_bounds_of_boxes_hold_every_density_in_them(d, kind):
     else:
         noisy = views.noisy(group)
         parameters = noisy.log_amplitudes, noisy.means, noisy.covariances
-    bound = getattr(kernels, f"_bounds_{'fixed' if kind == 'none' else kind}")
+    bound = getattr(kernels, f"_bounds_{'fixed' if kind == 'none' else 'noisy'}")
     upper, lower, tile = np.empty(12), np.empty(12), np.empty(64 * (d + d * (d + 1) // 2 + 2))
     for level in range(len(bounds.starts) - 1):
         run = 64 << level

@@ -11,12 +11,14 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from dgmmis.kernels import LARGEST
-from dgmmis.kernels.templates import BOUNDS_FIXED, BOUNDS_NOISY, HEAD, KIND
+from dgmmis.kernels.templates import BOUNDED, HEAD, KIND
 
 __all__ = ["file_name", "source", "write"]
 
 WIDE = 4
 """Features up to which a block has 128 rows instead of 64: its scratch stays in the first-level cache."""
+
+NOISE_BOUNDS = " noise_low, noise_high,"
 
 Lines = list[str]
 
@@ -28,15 +30,20 @@ def file_name(d: int) -> str:
 
 def source(d: int) -> str:
     """Text of the module for d features."""
-    return HEAD.format(d=d, block=128 if d <= WIDE else 64) + "".join(
-        _kind(kind, d) for kind in ("fixed", "diagonal", "full")
-    )
+    bounded = [_bounded("fixed", "", _fixed_bounds(d)), _bounded("noisy", NOISE_BOUNDS, _noisy_bounds(d))]
+    kinds = [_kind(kind, d) for kind in ("fixed", "diagonal", "full")]
+    return HEAD.format(d=d, block=128 if d <= WIDE else 64) + "".join(bounded + kinds)
 
 
 def write(folder: Path) -> None:
     """Write all modules."""
     for d in range(1, LARGEST + 1):
         (folder / file_name(d)).write_text(source(d))
+
+
+def _bounded(bounded: str, noise_bounds: str, bounds: Lines) -> str:
+    """Text of what bounds components: rows that each have their own noise share it, whatever its form."""
+    return BOUNDED.format(bounded=bounded, noise_bounds=noise_bounds, bounds="\n".join(bounds))
 
 
 def _kind(kind: str, d: int) -> str:
@@ -47,7 +54,8 @@ def _kind(kind: str, d: int) -> str:
         "kind": kind,
         "d": d,
         "noise": "" if fixed else " noise,",
-        "noise_bounds": "" if fixed else " noise_low, noise_high,",
+        "bounded": "fixed" if fixed else "noisy",
+        "noise_bounds": "" if fixed else NOISE_BOUNDS,
         "noise_nodes": "" if fixed else " noise_low[node], noise_high[node],",
         "load_noise": load,
         "proposal": " proposal," if fixed else "",
@@ -56,9 +64,6 @@ def _kind(kind: str, d: int) -> str:
         "tile_rows": d + _at(d, 0) + 2,
         "densities": "\n".join(_fixed_densities(d) if fixed else _noisy_densities(d, kind)),
         "moments": "\n".join(_fixed_moments(d) if fixed else _noisy_moments(d, kind)),
-        "bounds": (BOUNDS_FIXED if fixed else BOUNDS_NOISY).format(
-            kind=kind, bounds="\n".join(_fixed_bounds(d) if fixed else _noisy_bounds(d))
-        ),
     }
     return KIND.format(**fill)
 

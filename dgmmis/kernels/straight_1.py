@@ -17,38 +17,6 @@ TILE = 64
 FUTILE = 0.9
 
 @compile_rows
-def _densities_fixed(k, rows, means, shapes, constant, term, top):  # type: ignore[no-untyped-def]
-    m0 = means[k, 0]
-    v0 = shapes[k, 0]
-    for b in range(BLOCK):
-        x0 = rows[0 * BLOCK + b] - m0
-        y0 = v0 * x0
-        value = constant - 0.5 * (y0 * y0)
-        term[b] = value
-        top[b] = max(top[b], value)
-
-
-@compile_rows
-def _moments_fixed(k, rows, term, weight, means, shapes, zeroth, first, second):  # type: ignore[no-untyped-def]
-    m0 = means[k, 0]
-    v0 = shapes[k, 0]
-    a = 0.0
-    h0 = 0.0
-    g00 = 0.0
-    for b in range(BLOCK):
-        q = term[b] * weight[b]
-        a = add_free(a, q)
-        x0 = rows[0 * BLOCK + b] - m0
-        y0 = v0 * x0
-        f0 = q * y0
-        h0 = add_free(h0, f0)
-        g00 = add_free(g00, f0 * y0)
-    zeroth[k] += a
-    first[k, 0] += h0
-    second[k, 0] += g00
-
-
-@compile_rows
 def _bounds_fixed(listed, n, low, high, constants, means, shapes, upper, lower, tile):  # type: ignore[no-untyped-def]
     c0 = 0.5 * (low[0] + high[0])
     w0 = max(high[0] - c0, c0 - low[0])
@@ -84,6 +52,86 @@ def _survivors_fixed(listed, n, low, high, constants, means, shapes, share, uppe
             kept[n_kept], upper[n_kept] = listed[i], upper[i]
             n_kept += 1
     return n_kept, (n - n_kept) * math.exp(most - known) if n_kept < n else 0.0
+
+@compile_rows
+def _bounds_noisy(listed, n, low, high, noise_low, noise_high, constants, means, shapes, upper, lower, tile):  # type: ignore[no-untyped-def]
+    c0 = 0.5 * (low[0] + high[0])
+    w0 = max(high[0] - c0, c0 - low[0])
+    o0, q0 = noise_low[0], noise_high[0]
+    for first in range(0, n, TILE):
+        for t in range(TILE):
+            k = listed[min(first + t, n - 1)]
+            tile[0 * TILE + t] = means[k, 0]
+            tile[1 * TILE + t] = shapes[k, 0]
+        for t in range(TILE):
+            t00 = tile[1 * TILE + t] + q0
+            r0 = 1.0 / t00
+            y0 = c0 - tile[0 * TILE + t]
+            y0 = abs(y0)
+            s0 = abs(1.0) * w0
+            p0 = max(y0 - s0, 0.0)
+            near = p0 * p0 * r0
+            small = r0
+            t00 = tile[1 * TILE + t] + o0
+            r0 = 1.0 / t00
+            y0 = c0 - tile[0 * TILE + t]
+            y0 = abs(y0)
+            s0 = abs(1.0) * w0
+            p0 = y0 + s0
+            far = p0 * p0 * r0
+            large = r0
+            tile[2 * TILE + t] = near - logarithm(large)
+            tile[3 * TILE + t] = far - logarithm(small)
+        for t in range(min(TILE, n - first)):
+            upper[first + t] = constants[listed[first + t]] - 0.5 * tile[2 * TILE + t]
+            lower[first + t] = constants[listed[first + t]] - 0.5 * tile[3 * TILE + t]
+
+
+@compile_rows
+def _survivors_noisy(listed, n, low, high, noise_low, noise_high, constants, means, shapes, share, upper, lower, tile, kept):  # type: ignore[no-untyped-def]
+    _bounds_noisy(listed, n, low, high, noise_low, noise_high, constants, means, shapes, upper, lower, tile)
+    known = -math.inf
+    for i in range(n):
+        known = max(known, lower[i])
+    n_kept, most = 0, -math.inf
+    for i in range(n):
+        if upper[i] < known + share:
+            most = max(most, upper[i])
+        else:
+            kept[n_kept], upper[n_kept] = listed[i], upper[i]
+            n_kept += 1
+    return n_kept, (n - n_kept) * math.exp(most - known) if n_kept < n else 0.0
+
+@compile_rows
+def _densities_fixed(k, rows, means, shapes, constant, term, top):  # type: ignore[no-untyped-def]
+    m0 = means[k, 0]
+    v0 = shapes[k, 0]
+    for b in range(BLOCK):
+        x0 = rows[0 * BLOCK + b] - m0
+        y0 = v0 * x0
+        value = constant - 0.5 * (y0 * y0)
+        term[b] = value
+        top[b] = max(top[b], value)
+
+
+@compile_rows
+def _moments_fixed(k, rows, term, weight, means, shapes, zeroth, first, second):  # type: ignore[no-untyped-def]
+    m0 = means[k, 0]
+    v0 = shapes[k, 0]
+    a = 0.0
+    h0 = 0.0
+    g00 = 0.0
+    for b in range(BLOCK):
+        q = term[b] * weight[b]
+        a = add_free(a, q)
+        x0 = rows[0 * BLOCK + b] - m0
+        y0 = v0 * x0
+        f0 = q * y0
+        h0 = add_free(h0, f0)
+        g00 = add_free(g00, f0 * y0)
+    zeroth[k] += a
+    first[k, 0] += h0
+    second[k, 0] += g00
 
 
 @compile_rows
@@ -205,56 +253,6 @@ def _moments_diagonal(k, rows, term, weight, means, shapes, zeroth, first, secon
 
 
 @compile_rows
-def _bounds_diagonal(listed, n, low, high, noise_low, noise_high, constants, means, shapes, upper, lower, tile):  # type: ignore[no-untyped-def]
-    c0 = 0.5 * (low[0] + high[0])
-    w0 = max(high[0] - c0, c0 - low[0])
-    o0, q0 = noise_low[0], noise_high[0]
-    for first in range(0, n, TILE):
-        for t in range(TILE):
-            k = listed[min(first + t, n - 1)]
-            tile[0 * TILE + t] = means[k, 0]
-            tile[1 * TILE + t] = shapes[k, 0]
-        for t in range(TILE):
-            t00 = tile[1 * TILE + t] + q0
-            r0 = 1.0 / t00
-            y0 = c0 - tile[0 * TILE + t]
-            y0 = abs(y0)
-            s0 = abs(1.0) * w0
-            p0 = max(y0 - s0, 0.0)
-            near = p0 * p0 * r0
-            small = r0
-            t00 = tile[1 * TILE + t] + o0
-            r0 = 1.0 / t00
-            y0 = c0 - tile[0 * TILE + t]
-            y0 = abs(y0)
-            s0 = abs(1.0) * w0
-            p0 = y0 + s0
-            far = p0 * p0 * r0
-            large = r0
-            tile[2 * TILE + t] = near - logarithm(large)
-            tile[3 * TILE + t] = far - logarithm(small)
-        for t in range(min(TILE, n - first)):
-            upper[first + t] = constants[listed[first + t]] - 0.5 * tile[2 * TILE + t]
-            lower[first + t] = constants[listed[first + t]] - 0.5 * tile[3 * TILE + t]
-
-
-@compile_rows
-def _survivors_diagonal(listed, n, low, high, noise_low, noise_high, constants, means, shapes, share, upper, lower, tile, kept):  # type: ignore[no-untyped-def]
-    _bounds_diagonal(listed, n, low, high, noise_low, noise_high, constants, means, shapes, upper, lower, tile)
-    known = -math.inf
-    for i in range(n):
-        known = max(known, lower[i])
-    n_kept, most = 0, -math.inf
-    for i in range(n):
-        if upper[i] < known + share:
-            most = max(most, upper[i])
-        else:
-            kept[n_kept], upper[n_kept] = listed[i], upper[i]
-            n_kept += 1
-    return n_kept, (n - n_kept) * math.exp(most - known) if n_kept < n else 0.0
-
-
-@compile_rows
 def _evaluate_diagonal(kept, upper, n, rows, constants, means, shapes, share, terms, slots, top):  # type: ignore[no-untyped-def]
     n_slots, n_out, most, known = 0, 0, -math.inf, lowest(top)
     for i in range(n):
@@ -302,7 +300,7 @@ def statistics_diagonal(values, noise, weights, extra, constants, means, shapes,
                     kept[0, i], upper[i] = kept[1, i], math.inf
             elif block % (1 << (2 * level)) == 0:
                 node, above = starts[FINEST + 2 * level] + (block >> (2 * level)), level + 1
-                counts[level], more = _survivors_diagonal(kept[above], counts[above], low[node], high[node], noise_low[node], noise_high[node], constants, means, shapes, share, upper, lower, tile, kept[level])
+                counts[level], more = _survivors_noisy(kept[above], counts[above], low[node], high[node], noise_low[node], noise_high[node], constants, means, shapes, share, upper, lower, tile, kept[level])
                 lost[level] = lost[above] + more
                 if n_levels > 1 and level == 0 and block % 4 == 0:
                     futile = counts[0] > FUTILE * counts[1]
@@ -373,56 +371,6 @@ def _moments_full(k, rows, term, weight, means, shapes, zeroth, first, second): 
 
 
 @compile_rows
-def _bounds_full(listed, n, low, high, noise_low, noise_high, constants, means, shapes, upper, lower, tile):  # type: ignore[no-untyped-def]
-    c0 = 0.5 * (low[0] + high[0])
-    w0 = max(high[0] - c0, c0 - low[0])
-    o0, q0 = noise_low[0], noise_high[0]
-    for first in range(0, n, TILE):
-        for t in range(TILE):
-            k = listed[min(first + t, n - 1)]
-            tile[0 * TILE + t] = means[k, 0]
-            tile[1 * TILE + t] = shapes[k, 0]
-        for t in range(TILE):
-            t00 = tile[1 * TILE + t] + q0
-            r0 = 1.0 / t00
-            y0 = c0 - tile[0 * TILE + t]
-            y0 = abs(y0)
-            s0 = abs(1.0) * w0
-            p0 = max(y0 - s0, 0.0)
-            near = p0 * p0 * r0
-            small = r0
-            t00 = tile[1 * TILE + t] + o0
-            r0 = 1.0 / t00
-            y0 = c0 - tile[0 * TILE + t]
-            y0 = abs(y0)
-            s0 = abs(1.0) * w0
-            p0 = y0 + s0
-            far = p0 * p0 * r0
-            large = r0
-            tile[2 * TILE + t] = near - logarithm(large)
-            tile[3 * TILE + t] = far - logarithm(small)
-        for t in range(min(TILE, n - first)):
-            upper[first + t] = constants[listed[first + t]] - 0.5 * tile[2 * TILE + t]
-            lower[first + t] = constants[listed[first + t]] - 0.5 * tile[3 * TILE + t]
-
-
-@compile_rows
-def _survivors_full(listed, n, low, high, noise_low, noise_high, constants, means, shapes, share, upper, lower, tile, kept):  # type: ignore[no-untyped-def]
-    _bounds_full(listed, n, low, high, noise_low, noise_high, constants, means, shapes, upper, lower, tile)
-    known = -math.inf
-    for i in range(n):
-        known = max(known, lower[i])
-    n_kept, most = 0, -math.inf
-    for i in range(n):
-        if upper[i] < known + share:
-            most = max(most, upper[i])
-        else:
-            kept[n_kept], upper[n_kept] = listed[i], upper[i]
-            n_kept += 1
-    return n_kept, (n - n_kept) * math.exp(most - known) if n_kept < n else 0.0
-
-
-@compile_rows
 def _evaluate_full(kept, upper, n, rows, constants, means, shapes, share, terms, slots, top):  # type: ignore[no-untyped-def]
     n_slots, n_out, most, known = 0, 0, -math.inf, lowest(top)
     for i in range(n):
@@ -470,7 +418,7 @@ def statistics_full(values, noise, weights, extra, constants, means, shapes, low
                     kept[0, i], upper[i] = kept[1, i], math.inf
             elif block % (1 << (2 * level)) == 0:
                 node, above = starts[FINEST + 2 * level] + (block >> (2 * level)), level + 1
-                counts[level], more = _survivors_full(kept[above], counts[above], low[node], high[node], noise_low[node], noise_high[node], constants, means, shapes, share, upper, lower, tile, kept[level])
+                counts[level], more = _survivors_noisy(kept[above], counts[above], low[node], high[node], noise_low[node], noise_high[node], constants, means, shapes, share, upper, lower, tile, kept[level])
                 lost[level] = lost[above] + more
                 if n_levels > 1 and level == 0 and block % 4 == 0:
                     futile = counts[0] > FUTILE * counts[1]

@@ -17,6 +17,182 @@ TILE = 64
 FUTILE = 0.9
 
 @compile_rows
+def _bounds_fixed(listed, n, low, high, constants, means, shapes, upper, lower, tile):  # type: ignore[no-untyped-def]
+    c0 = 0.5 * (low[0] + high[0])
+    c1 = 0.5 * (low[1] + high[1])
+    c2 = 0.5 * (low[2] + high[2])
+    w0 = max(high[0] - c0, c0 - low[0])
+    w1 = max(high[1] - c1, c1 - low[1])
+    w2 = max(high[2] - c2, c2 - low[2])
+    for first in range(0, n, TILE):
+        for t in range(TILE):
+            k = listed[min(first + t, n - 1)]
+            tile[0 * TILE + t] = means[k, 0]
+            tile[1 * TILE + t] = means[k, 1]
+            tile[2 * TILE + t] = means[k, 2]
+            tile[3 * TILE + t] = shapes[k, 0]
+            tile[4 * TILE + t] = shapes[k, 1]
+            tile[5 * TILE + t] = shapes[k, 2]
+            tile[6 * TILE + t] = shapes[k, 3]
+            tile[7 * TILE + t] = shapes[k, 4]
+            tile[8 * TILE + t] = shapes[k, 5]
+        for t in range(TILE):
+            x0 = c0 - tile[0 * TILE + t]
+            x1 = c1 - tile[1 * TILE + t]
+            x2 = c2 - tile[2 * TILE + t]
+            y0 = abs(tile[3 * TILE + t] * x0)
+            y1 = abs(tile[4 * TILE + t] * x0 + tile[5 * TILE + t] * x1)
+            y2 = abs(tile[6 * TILE + t] * x0 + tile[7 * TILE + t] * x1 + tile[8 * TILE + t] * x2)
+            s0 = abs(tile[3 * TILE + t]) * w0
+            s1 = abs(tile[4 * TILE + t]) * w0 + abs(tile[5 * TILE + t]) * w1
+            s2 = abs(tile[6 * TILE + t]) * w0 + abs(tile[7 * TILE + t]) * w1 + abs(tile[8 * TILE + t]) * w2
+            p0 = max(y0 - s0, 0.0)
+            p1 = max(y1 - s1, 0.0)
+            p2 = max(y2 - s2, 0.0)
+            z0 = y0 + s0
+            z1 = y1 + s1
+            z2 = y2 + s2
+            tile[9 * TILE + t] = p0 * p0 + p1 * p1 + p2 * p2
+            tile[10 * TILE + t] = z0 * z0 + z1 * z1 + z2 * z2
+        for t in range(min(TILE, n - first)):
+            upper[first + t] = constants[listed[first + t]] - 0.5 * tile[9 * TILE + t]
+            lower[first + t] = constants[listed[first + t]] - 0.5 * tile[10 * TILE + t]
+
+
+@compile_rows
+def _survivors_fixed(listed, n, low, high, constants, means, shapes, share, upper, lower, tile, kept):  # type: ignore[no-untyped-def]
+    _bounds_fixed(listed, n, low, high, constants, means, shapes, upper, lower, tile)
+    known = -math.inf
+    for i in range(n):
+        known = max(known, lower[i])
+    n_kept, most = 0, -math.inf
+    for i in range(n):
+        if upper[i] < known + share:
+            most = max(most, upper[i])
+        else:
+            kept[n_kept], upper[n_kept] = listed[i], upper[i]
+            n_kept += 1
+    return n_kept, (n - n_kept) * math.exp(most - known) if n_kept < n else 0.0
+
+@compile_rows
+def _bounds_noisy(listed, n, low, high, noise_low, noise_high, constants, means, shapes, upper, lower, tile):  # type: ignore[no-untyped-def]
+    c0 = 0.5 * (low[0] + high[0])
+    c1 = 0.5 * (low[1] + high[1])
+    c2 = 0.5 * (low[2] + high[2])
+    w0 = max(high[0] - c0, c0 - low[0])
+    w1 = max(high[1] - c1, c1 - low[1])
+    w2 = max(high[2] - c2, c2 - low[2])
+    o0, q0 = noise_low[0], noise_high[0]
+    o1, q1 = noise_low[1], noise_high[1]
+    o2, q2 = noise_low[2], noise_high[2]
+    for first in range(0, n, TILE):
+        for t in range(TILE):
+            k = listed[min(first + t, n - 1)]
+            tile[0 * TILE + t] = means[k, 0]
+            tile[1 * TILE + t] = means[k, 1]
+            tile[2 * TILE + t] = means[k, 2]
+            tile[3 * TILE + t] = shapes[k, 0]
+            tile[4 * TILE + t] = shapes[k, 1]
+            tile[5 * TILE + t] = shapes[k, 2]
+            tile[6 * TILE + t] = shapes[k, 3]
+            tile[7 * TILE + t] = shapes[k, 4]
+            tile[8 * TILE + t] = shapes[k, 5]
+        for t in range(TILE):
+            t00 = tile[3 * TILE + t] + q0
+            t10 = tile[4 * TILE + t]
+            t11 = tile[5 * TILE + t] + q1
+            t20 = tile[6 * TILE + t]
+            t21 = tile[7 * TILE + t]
+            t22 = tile[8 * TILE + t] + q2
+            r0 = 1.0 / t00
+            l10 = t10 * r0
+            l20 = t20 * r0
+            t11 = t11 - l10 * t10
+            t21 = t21 - l20 * t10
+            t22 = t22 - l20 * t20
+            r1 = 1.0 / t11
+            l21 = t21 * r1
+            t22 = t22 - l21 * t21
+            r2 = 1.0 / t22
+            y0 = c0 - tile[0 * TILE + t]
+            y1 = c1 - tile[1 * TILE + t]
+            y2 = c2 - tile[2 * TILE + t]
+            y1 = y1 - l10 * y0
+            y2 = y2 - l20 * y0
+            y2 = y2 - l21 * y1
+            n10 = -(l10)
+            n20 = -(l20 + l21 * n10)
+            n21 = -(l21)
+            y0 = abs(y0)
+            y1 = abs(y1)
+            y2 = abs(y2)
+            s0 = abs(1.0) * w0
+            s1 = abs(n10) * w0 + abs(1.0) * w1
+            s2 = abs(n20) * w0 + abs(n21) * w1 + abs(1.0) * w2
+            p0 = max(y0 - s0, 0.0)
+            p1 = max(y1 - s1, 0.0)
+            p2 = max(y2 - s2, 0.0)
+            near = p0 * p0 * r0 + p1 * p1 * r1 + p2 * p2 * r2
+            small = r0 * r1 * r2
+            t00 = tile[3 * TILE + t] + o0
+            t10 = tile[4 * TILE + t]
+            t11 = tile[5 * TILE + t] + o1
+            t20 = tile[6 * TILE + t]
+            t21 = tile[7 * TILE + t]
+            t22 = tile[8 * TILE + t] + o2
+            r0 = 1.0 / t00
+            l10 = t10 * r0
+            l20 = t20 * r0
+            t11 = t11 - l10 * t10
+            t21 = t21 - l20 * t10
+            t22 = t22 - l20 * t20
+            r1 = 1.0 / t11
+            l21 = t21 * r1
+            t22 = t22 - l21 * t21
+            r2 = 1.0 / t22
+            y0 = c0 - tile[0 * TILE + t]
+            y1 = c1 - tile[1 * TILE + t]
+            y2 = c2 - tile[2 * TILE + t]
+            y1 = y1 - l10 * y0
+            y2 = y2 - l20 * y0
+            y2 = y2 - l21 * y1
+            n10 = -(l10)
+            n20 = -(l20 + l21 * n10)
+            n21 = -(l21)
+            y0 = abs(y0)
+            y1 = abs(y1)
+            y2 = abs(y2)
+            s0 = abs(1.0) * w0
+            s1 = abs(n10) * w0 + abs(1.0) * w1
+            s2 = abs(n20) * w0 + abs(n21) * w1 + abs(1.0) * w2
+            p0 = y0 + s0
+            p1 = y1 + s1
+            p2 = y2 + s2
+            far = p0 * p0 * r0 + p1 * p1 * r1 + p2 * p2 * r2
+            large = r0 * r1 * r2
+            tile[9 * TILE + t] = near - logarithm(large)
+            tile[10 * TILE + t] = far - logarithm(small)
+        for t in range(min(TILE, n - first)):
+            upper[first + t] = constants[listed[first + t]] - 0.5 * tile[9 * TILE + t]
+            lower[first + t] = constants[listed[first + t]] - 0.5 * tile[10 * TILE + t]
+
+
+@compile_rows
+def _survivors_noisy(listed, n, low, high, noise_low, noise_high, constants, means, shapes, share, upper, lower, tile, kept):  # type: ignore[no-untyped-def]
+    _bounds_noisy(listed, n, low, high, noise_low, noise_high, constants, means, shapes, upper, lower, tile)
+    known = -math.inf
+    for i in range(n):
+        known = max(known, lower[i])
+    n_kept, most = 0, -math.inf
+    for i in range(n):
+        if upper[i] < known + share:
+            most = max(most, upper[i])
+        else:
+            kept[n_kept], upper[n_kept] = listed[i], upper[i]
+            n_kept += 1
+    return n_kept, (n - n_kept) * math.exp(most - known) if n_kept < n else 0.0
+
+@compile_rows
 def _densities_fixed(k, rows, means, shapes, constant, term, top):  # type: ignore[no-untyped-def]
     m0 = means[k, 0]
     m1 = means[k, 1]
@@ -91,65 +267,6 @@ def _moments_fixed(k, rows, term, weight, means, shapes, zeroth, first, second):
     second[k, 3] += g20
     second[k, 4] += g21
     second[k, 5] += g22
-
-
-@compile_rows
-def _bounds_fixed(listed, n, low, high, constants, means, shapes, upper, lower, tile):  # type: ignore[no-untyped-def]
-    c0 = 0.5 * (low[0] + high[0])
-    c1 = 0.5 * (low[1] + high[1])
-    c2 = 0.5 * (low[2] + high[2])
-    w0 = max(high[0] - c0, c0 - low[0])
-    w1 = max(high[1] - c1, c1 - low[1])
-    w2 = max(high[2] - c2, c2 - low[2])
-    for first in range(0, n, TILE):
-        for t in range(TILE):
-            k = listed[min(first + t, n - 1)]
-            tile[0 * TILE + t] = means[k, 0]
-            tile[1 * TILE + t] = means[k, 1]
-            tile[2 * TILE + t] = means[k, 2]
-            tile[3 * TILE + t] = shapes[k, 0]
-            tile[4 * TILE + t] = shapes[k, 1]
-            tile[5 * TILE + t] = shapes[k, 2]
-            tile[6 * TILE + t] = shapes[k, 3]
-            tile[7 * TILE + t] = shapes[k, 4]
-            tile[8 * TILE + t] = shapes[k, 5]
-        for t in range(TILE):
-            x0 = c0 - tile[0 * TILE + t]
-            x1 = c1 - tile[1 * TILE + t]
-            x2 = c2 - tile[2 * TILE + t]
-            y0 = abs(tile[3 * TILE + t] * x0)
-            y1 = abs(tile[4 * TILE + t] * x0 + tile[5 * TILE + t] * x1)
-            y2 = abs(tile[6 * TILE + t] * x0 + tile[7 * TILE + t] * x1 + tile[8 * TILE + t] * x2)
-            s0 = abs(tile[3 * TILE + t]) * w0
-            s1 = abs(tile[4 * TILE + t]) * w0 + abs(tile[5 * TILE + t]) * w1
-            s2 = abs(tile[6 * TILE + t]) * w0 + abs(tile[7 * TILE + t]) * w1 + abs(tile[8 * TILE + t]) * w2
-            p0 = max(y0 - s0, 0.0)
-            p1 = max(y1 - s1, 0.0)
-            p2 = max(y2 - s2, 0.0)
-            z0 = y0 + s0
-            z1 = y1 + s1
-            z2 = y2 + s2
-            tile[9 * TILE + t] = p0 * p0 + p1 * p1 + p2 * p2
-            tile[10 * TILE + t] = z0 * z0 + z1 * z1 + z2 * z2
-        for t in range(min(TILE, n - first)):
-            upper[first + t] = constants[listed[first + t]] - 0.5 * tile[9 * TILE + t]
-            lower[first + t] = constants[listed[first + t]] - 0.5 * tile[10 * TILE + t]
-
-
-@compile_rows
-def _survivors_fixed(listed, n, low, high, constants, means, shapes, share, upper, lower, tile, kept):  # type: ignore[no-untyped-def]
-    _bounds_fixed(listed, n, low, high, constants, means, shapes, upper, lower, tile)
-    known = -math.inf
-    for i in range(n):
-        known = max(known, lower[i])
-    n_kept, most = 0, -math.inf
-    for i in range(n):
-        if upper[i] < known + share:
-            most = max(most, upper[i])
-        else:
-            kept[n_kept], upper[n_kept] = listed[i], upper[i]
-            n_kept += 1
-    return n_kept, (n - n_kept) * math.exp(most - known) if n_kept < n else 0.0
 
 
 @compile_rows
@@ -358,125 +475,6 @@ def _moments_diagonal(k, rows, term, weight, means, shapes, zeroth, first, secon
 
 
 @compile_rows
-def _bounds_diagonal(listed, n, low, high, noise_low, noise_high, constants, means, shapes, upper, lower, tile):  # type: ignore[no-untyped-def]
-    c0 = 0.5 * (low[0] + high[0])
-    c1 = 0.5 * (low[1] + high[1])
-    c2 = 0.5 * (low[2] + high[2])
-    w0 = max(high[0] - c0, c0 - low[0])
-    w1 = max(high[1] - c1, c1 - low[1])
-    w2 = max(high[2] - c2, c2 - low[2])
-    o0, q0 = noise_low[0], noise_high[0]
-    o1, q1 = noise_low[1], noise_high[1]
-    o2, q2 = noise_low[2], noise_high[2]
-    for first in range(0, n, TILE):
-        for t in range(TILE):
-            k = listed[min(first + t, n - 1)]
-            tile[0 * TILE + t] = means[k, 0]
-            tile[1 * TILE + t] = means[k, 1]
-            tile[2 * TILE + t] = means[k, 2]
-            tile[3 * TILE + t] = shapes[k, 0]
-            tile[4 * TILE + t] = shapes[k, 1]
-            tile[5 * TILE + t] = shapes[k, 2]
-            tile[6 * TILE + t] = shapes[k, 3]
-            tile[7 * TILE + t] = shapes[k, 4]
-            tile[8 * TILE + t] = shapes[k, 5]
-        for t in range(TILE):
-            t00 = tile[3 * TILE + t] + q0
-            t10 = tile[4 * TILE + t]
-            t11 = tile[5 * TILE + t] + q1
-            t20 = tile[6 * TILE + t]
-            t21 = tile[7 * TILE + t]
-            t22 = tile[8 * TILE + t] + q2
-            r0 = 1.0 / t00
-            l10 = t10 * r0
-            l20 = t20 * r0
-            t11 = t11 - l10 * t10
-            t21 = t21 - l20 * t10
-            t22 = t22 - l20 * t20
-            r1 = 1.0 / t11
-            l21 = t21 * r1
-            t22 = t22 - l21 * t21
-            r2 = 1.0 / t22
-            y0 = c0 - tile[0 * TILE + t]
-            y1 = c1 - tile[1 * TILE + t]
-            y2 = c2 - tile[2 * TILE + t]
-            y1 = y1 - l10 * y0
-            y2 = y2 - l20 * y0
-            y2 = y2 - l21 * y1
-            n10 = -(l10)
-            n20 = -(l20 + l21 * n10)
-            n21 = -(l21)
-            y0 = abs(y0)
-            y1 = abs(y1)
-            y2 = abs(y2)
-            s0 = abs(1.0) * w0
-            s1 = abs(n10) * w0 + abs(1.0) * w1
-            s2 = abs(n20) * w0 + abs(n21) * w1 + abs(1.0) * w2
-            p0 = max(y0 - s0, 0.0)
-            p1 = max(y1 - s1, 0.0)
-            p2 = max(y2 - s2, 0.0)
-            near = p0 * p0 * r0 + p1 * p1 * r1 + p2 * p2 * r2
-            small = r0 * r1 * r2
-            t00 = tile[3 * TILE + t] + o0
-            t10 = tile[4 * TILE + t]
-            t11 = tile[5 * TILE + t] + o1
-            t20 = tile[6 * TILE + t]
-            t21 = tile[7 * TILE + t]
-            t22 = tile[8 * TILE + t] + o2
-            r0 = 1.0 / t00
-            l10 = t10 * r0
-            l20 = t20 * r0
-            t11 = t11 - l10 * t10
-            t21 = t21 - l20 * t10
-            t22 = t22 - l20 * t20
-            r1 = 1.0 / t11
-            l21 = t21 * r1
-            t22 = t22 - l21 * t21
-            r2 = 1.0 / t22
-            y0 = c0 - tile[0 * TILE + t]
-            y1 = c1 - tile[1 * TILE + t]
-            y2 = c2 - tile[2 * TILE + t]
-            y1 = y1 - l10 * y0
-            y2 = y2 - l20 * y0
-            y2 = y2 - l21 * y1
-            n10 = -(l10)
-            n20 = -(l20 + l21 * n10)
-            n21 = -(l21)
-            y0 = abs(y0)
-            y1 = abs(y1)
-            y2 = abs(y2)
-            s0 = abs(1.0) * w0
-            s1 = abs(n10) * w0 + abs(1.0) * w1
-            s2 = abs(n20) * w0 + abs(n21) * w1 + abs(1.0) * w2
-            p0 = y0 + s0
-            p1 = y1 + s1
-            p2 = y2 + s2
-            far = p0 * p0 * r0 + p1 * p1 * r1 + p2 * p2 * r2
-            large = r0 * r1 * r2
-            tile[9 * TILE + t] = near - logarithm(large)
-            tile[10 * TILE + t] = far - logarithm(small)
-        for t in range(min(TILE, n - first)):
-            upper[first + t] = constants[listed[first + t]] - 0.5 * tile[9 * TILE + t]
-            lower[first + t] = constants[listed[first + t]] - 0.5 * tile[10 * TILE + t]
-
-
-@compile_rows
-def _survivors_diagonal(listed, n, low, high, noise_low, noise_high, constants, means, shapes, share, upper, lower, tile, kept):  # type: ignore[no-untyped-def]
-    _bounds_diagonal(listed, n, low, high, noise_low, noise_high, constants, means, shapes, upper, lower, tile)
-    known = -math.inf
-    for i in range(n):
-        known = max(known, lower[i])
-    n_kept, most = 0, -math.inf
-    for i in range(n):
-        if upper[i] < known + share:
-            most = max(most, upper[i])
-        else:
-            kept[n_kept], upper[n_kept] = listed[i], upper[i]
-            n_kept += 1
-    return n_kept, (n - n_kept) * math.exp(most - known) if n_kept < n else 0.0
-
-
-@compile_rows
 def _evaluate_diagonal(kept, upper, n, rows, constants, means, shapes, share, terms, slots, top):  # type: ignore[no-untyped-def]
     n_slots, n_out, most, known = 0, 0, -math.inf, lowest(top)
     for i in range(n):
@@ -524,7 +522,7 @@ def statistics_diagonal(values, noise, weights, extra, constants, means, shapes,
                     kept[0, i], upper[i] = kept[1, i], math.inf
             elif block % (1 << (2 * level)) == 0:
                 node, above = starts[FINEST + 2 * level] + (block >> (2 * level)), level + 1
-                counts[level], more = _survivors_diagonal(kept[above], counts[above], low[node], high[node], noise_low[node], noise_high[node], constants, means, shapes, share, upper, lower, tile, kept[level])
+                counts[level], more = _survivors_noisy(kept[above], counts[above], low[node], high[node], noise_low[node], noise_high[node], constants, means, shapes, share, upper, lower, tile, kept[level])
                 lost[level] = lost[above] + more
                 if n_levels > 1 and level == 0 and block % 4 == 0:
                     futile = counts[0] > FUTILE * counts[1]
@@ -682,125 +680,6 @@ def _moments_full(k, rows, term, weight, means, shapes, zeroth, first, second): 
 
 
 @compile_rows
-def _bounds_full(listed, n, low, high, noise_low, noise_high, constants, means, shapes, upper, lower, tile):  # type: ignore[no-untyped-def]
-    c0 = 0.5 * (low[0] + high[0])
-    c1 = 0.5 * (low[1] + high[1])
-    c2 = 0.5 * (low[2] + high[2])
-    w0 = max(high[0] - c0, c0 - low[0])
-    w1 = max(high[1] - c1, c1 - low[1])
-    w2 = max(high[2] - c2, c2 - low[2])
-    o0, q0 = noise_low[0], noise_high[0]
-    o1, q1 = noise_low[1], noise_high[1]
-    o2, q2 = noise_low[2], noise_high[2]
-    for first in range(0, n, TILE):
-        for t in range(TILE):
-            k = listed[min(first + t, n - 1)]
-            tile[0 * TILE + t] = means[k, 0]
-            tile[1 * TILE + t] = means[k, 1]
-            tile[2 * TILE + t] = means[k, 2]
-            tile[3 * TILE + t] = shapes[k, 0]
-            tile[4 * TILE + t] = shapes[k, 1]
-            tile[5 * TILE + t] = shapes[k, 2]
-            tile[6 * TILE + t] = shapes[k, 3]
-            tile[7 * TILE + t] = shapes[k, 4]
-            tile[8 * TILE + t] = shapes[k, 5]
-        for t in range(TILE):
-            t00 = tile[3 * TILE + t] + q0
-            t10 = tile[4 * TILE + t]
-            t11 = tile[5 * TILE + t] + q1
-            t20 = tile[6 * TILE + t]
-            t21 = tile[7 * TILE + t]
-            t22 = tile[8 * TILE + t] + q2
-            r0 = 1.0 / t00
-            l10 = t10 * r0
-            l20 = t20 * r0
-            t11 = t11 - l10 * t10
-            t21 = t21 - l20 * t10
-            t22 = t22 - l20 * t20
-            r1 = 1.0 / t11
-            l21 = t21 * r1
-            t22 = t22 - l21 * t21
-            r2 = 1.0 / t22
-            y0 = c0 - tile[0 * TILE + t]
-            y1 = c1 - tile[1 * TILE + t]
-            y2 = c2 - tile[2 * TILE + t]
-            y1 = y1 - l10 * y0
-            y2 = y2 - l20 * y0
-            y2 = y2 - l21 * y1
-            n10 = -(l10)
-            n20 = -(l20 + l21 * n10)
-            n21 = -(l21)
-            y0 = abs(y0)
-            y1 = abs(y1)
-            y2 = abs(y2)
-            s0 = abs(1.0) * w0
-            s1 = abs(n10) * w0 + abs(1.0) * w1
-            s2 = abs(n20) * w0 + abs(n21) * w1 + abs(1.0) * w2
-            p0 = max(y0 - s0, 0.0)
-            p1 = max(y1 - s1, 0.0)
-            p2 = max(y2 - s2, 0.0)
-            near = p0 * p0 * r0 + p1 * p1 * r1 + p2 * p2 * r2
-            small = r0 * r1 * r2
-            t00 = tile[3 * TILE + t] + o0
-            t10 = tile[4 * TILE + t]
-            t11 = tile[5 * TILE + t] + o1
-            t20 = tile[6 * TILE + t]
-            t21 = tile[7 * TILE + t]
-            t22 = tile[8 * TILE + t] + o2
-            r0 = 1.0 / t00
-            l10 = t10 * r0
-            l20 = t20 * r0
-            t11 = t11 - l10 * t10
-            t21 = t21 - l20 * t10
-            t22 = t22 - l20 * t20
-            r1 = 1.0 / t11
-            l21 = t21 * r1
-            t22 = t22 - l21 * t21
-            r2 = 1.0 / t22
-            y0 = c0 - tile[0 * TILE + t]
-            y1 = c1 - tile[1 * TILE + t]
-            y2 = c2 - tile[2 * TILE + t]
-            y1 = y1 - l10 * y0
-            y2 = y2 - l20 * y0
-            y2 = y2 - l21 * y1
-            n10 = -(l10)
-            n20 = -(l20 + l21 * n10)
-            n21 = -(l21)
-            y0 = abs(y0)
-            y1 = abs(y1)
-            y2 = abs(y2)
-            s0 = abs(1.0) * w0
-            s1 = abs(n10) * w0 + abs(1.0) * w1
-            s2 = abs(n20) * w0 + abs(n21) * w1 + abs(1.0) * w2
-            p0 = y0 + s0
-            p1 = y1 + s1
-            p2 = y2 + s2
-            far = p0 * p0 * r0 + p1 * p1 * r1 + p2 * p2 * r2
-            large = r0 * r1 * r2
-            tile[9 * TILE + t] = near - logarithm(large)
-            tile[10 * TILE + t] = far - logarithm(small)
-        for t in range(min(TILE, n - first)):
-            upper[first + t] = constants[listed[first + t]] - 0.5 * tile[9 * TILE + t]
-            lower[first + t] = constants[listed[first + t]] - 0.5 * tile[10 * TILE + t]
-
-
-@compile_rows
-def _survivors_full(listed, n, low, high, noise_low, noise_high, constants, means, shapes, share, upper, lower, tile, kept):  # type: ignore[no-untyped-def]
-    _bounds_full(listed, n, low, high, noise_low, noise_high, constants, means, shapes, upper, lower, tile)
-    known = -math.inf
-    for i in range(n):
-        known = max(known, lower[i])
-    n_kept, most = 0, -math.inf
-    for i in range(n):
-        if upper[i] < known + share:
-            most = max(most, upper[i])
-        else:
-            kept[n_kept], upper[n_kept] = listed[i], upper[i]
-            n_kept += 1
-    return n_kept, (n - n_kept) * math.exp(most - known) if n_kept < n else 0.0
-
-
-@compile_rows
 def _evaluate_full(kept, upper, n, rows, constants, means, shapes, share, terms, slots, top):  # type: ignore[no-untyped-def]
     n_slots, n_out, most, known = 0, 0, -math.inf, lowest(top)
     for i in range(n):
@@ -848,7 +727,7 @@ def statistics_full(values, noise, weights, extra, constants, means, shapes, low
                     kept[0, i], upper[i] = kept[1, i], math.inf
             elif block % (1 << (2 * level)) == 0:
                 node, above = starts[FINEST + 2 * level] + (block >> (2 * level)), level + 1
-                counts[level], more = _survivors_full(kept[above], counts[above], low[node], high[node], noise_low[node], noise_high[node], constants, means, shapes, share, upper, lower, tile, kept[level])
+                counts[level], more = _survivors_noisy(kept[above], counts[above], low[node], high[node], noise_low[node], noise_high[node], constants, means, shapes, share, upper, lower, tile, kept[level])
                 lost[level] = lost[above] + more
                 if n_levels > 1 and level == 0 and block % 4 == 0:
                     futile = counts[0] > FUTILE * counts[1]

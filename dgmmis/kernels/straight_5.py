@@ -17,6 +17,336 @@ TILE = 64
 FUTILE = 0.9
 
 @compile_rows
+def _bounds_fixed(listed, n, low, high, constants, means, shapes, upper, lower, tile):  # type: ignore[no-untyped-def]
+    c0 = 0.5 * (low[0] + high[0])
+    c1 = 0.5 * (low[1] + high[1])
+    c2 = 0.5 * (low[2] + high[2])
+    c3 = 0.5 * (low[3] + high[3])
+    c4 = 0.5 * (low[4] + high[4])
+    w0 = max(high[0] - c0, c0 - low[0])
+    w1 = max(high[1] - c1, c1 - low[1])
+    w2 = max(high[2] - c2, c2 - low[2])
+    w3 = max(high[3] - c3, c3 - low[3])
+    w4 = max(high[4] - c4, c4 - low[4])
+    for first in range(0, n, TILE):
+        for t in range(TILE):
+            k = listed[min(first + t, n - 1)]
+            tile[0 * TILE + t] = means[k, 0]
+            tile[1 * TILE + t] = means[k, 1]
+            tile[2 * TILE + t] = means[k, 2]
+            tile[3 * TILE + t] = means[k, 3]
+            tile[4 * TILE + t] = means[k, 4]
+            tile[5 * TILE + t] = shapes[k, 0]
+            tile[6 * TILE + t] = shapes[k, 1]
+            tile[7 * TILE + t] = shapes[k, 2]
+            tile[8 * TILE + t] = shapes[k, 3]
+            tile[9 * TILE + t] = shapes[k, 4]
+            tile[10 * TILE + t] = shapes[k, 5]
+            tile[11 * TILE + t] = shapes[k, 6]
+            tile[12 * TILE + t] = shapes[k, 7]
+            tile[13 * TILE + t] = shapes[k, 8]
+            tile[14 * TILE + t] = shapes[k, 9]
+            tile[15 * TILE + t] = shapes[k, 10]
+            tile[16 * TILE + t] = shapes[k, 11]
+            tile[17 * TILE + t] = shapes[k, 12]
+            tile[18 * TILE + t] = shapes[k, 13]
+            tile[19 * TILE + t] = shapes[k, 14]
+        for t in range(TILE):
+            x0 = c0 - tile[0 * TILE + t]
+            x1 = c1 - tile[1 * TILE + t]
+            x2 = c2 - tile[2 * TILE + t]
+            x3 = c3 - tile[3 * TILE + t]
+            x4 = c4 - tile[4 * TILE + t]
+            y0 = abs(tile[5 * TILE + t] * x0)
+            y1 = abs(tile[6 * TILE + t] * x0 + tile[7 * TILE + t] * x1)
+            y2 = abs(tile[8 * TILE + t] * x0 + tile[9 * TILE + t] * x1 + tile[10 * TILE + t] * x2)
+            y3 = abs(tile[11 * TILE + t] * x0 + tile[12 * TILE + t] * x1 + tile[13 * TILE + t] * x2 + tile[14 * TILE + t] * x3)
+            y4 = abs(tile[15 * TILE + t] * x0 + tile[16 * TILE + t] * x1 + tile[17 * TILE + t] * x2 + tile[18 * TILE + t] * x3 + tile[19 * TILE + t] * x4)
+            s0 = abs(tile[5 * TILE + t]) * w0
+            s1 = abs(tile[6 * TILE + t]) * w0 + abs(tile[7 * TILE + t]) * w1
+            s2 = abs(tile[8 * TILE + t]) * w0 + abs(tile[9 * TILE + t]) * w1 + abs(tile[10 * TILE + t]) * w2
+            s3 = abs(tile[11 * TILE + t]) * w0 + abs(tile[12 * TILE + t]) * w1 + abs(tile[13 * TILE + t]) * w2 + abs(tile[14 * TILE + t]) * w3
+            s4 = abs(tile[15 * TILE + t]) * w0 + abs(tile[16 * TILE + t]) * w1 + abs(tile[17 * TILE + t]) * w2 + abs(tile[18 * TILE + t]) * w3 + abs(tile[19 * TILE + t]) * w4
+            p0 = max(y0 - s0, 0.0)
+            p1 = max(y1 - s1, 0.0)
+            p2 = max(y2 - s2, 0.0)
+            p3 = max(y3 - s3, 0.0)
+            p4 = max(y4 - s4, 0.0)
+            z0 = y0 + s0
+            z1 = y1 + s1
+            z2 = y2 + s2
+            z3 = y3 + s3
+            z4 = y4 + s4
+            tile[20 * TILE + t] = p0 * p0 + p1 * p1 + p2 * p2 + p3 * p3 + p4 * p4
+            tile[21 * TILE + t] = z0 * z0 + z1 * z1 + z2 * z2 + z3 * z3 + z4 * z4
+        for t in range(min(TILE, n - first)):
+            upper[first + t] = constants[listed[first + t]] - 0.5 * tile[20 * TILE + t]
+            lower[first + t] = constants[listed[first + t]] - 0.5 * tile[21 * TILE + t]
+
+
+@compile_rows
+def _survivors_fixed(listed, n, low, high, constants, means, shapes, share, upper, lower, tile, kept):  # type: ignore[no-untyped-def]
+    _bounds_fixed(listed, n, low, high, constants, means, shapes, upper, lower, tile)
+    known = -math.inf
+    for i in range(n):
+        known = max(known, lower[i])
+    n_kept, most = 0, -math.inf
+    for i in range(n):
+        if upper[i] < known + share:
+            most = max(most, upper[i])
+        else:
+            kept[n_kept], upper[n_kept] = listed[i], upper[i]
+            n_kept += 1
+    return n_kept, (n - n_kept) * math.exp(most - known) if n_kept < n else 0.0
+
+@compile_rows
+def _bounds_noisy(listed, n, low, high, noise_low, noise_high, constants, means, shapes, upper, lower, tile):  # type: ignore[no-untyped-def]
+    c0 = 0.5 * (low[0] + high[0])
+    c1 = 0.5 * (low[1] + high[1])
+    c2 = 0.5 * (low[2] + high[2])
+    c3 = 0.5 * (low[3] + high[3])
+    c4 = 0.5 * (low[4] + high[4])
+    w0 = max(high[0] - c0, c0 - low[0])
+    w1 = max(high[1] - c1, c1 - low[1])
+    w2 = max(high[2] - c2, c2 - low[2])
+    w3 = max(high[3] - c3, c3 - low[3])
+    w4 = max(high[4] - c4, c4 - low[4])
+    o0, q0 = noise_low[0], noise_high[0]
+    o1, q1 = noise_low[1], noise_high[1]
+    o2, q2 = noise_low[2], noise_high[2]
+    o3, q3 = noise_low[3], noise_high[3]
+    o4, q4 = noise_low[4], noise_high[4]
+    for first in range(0, n, TILE):
+        for t in range(TILE):
+            k = listed[min(first + t, n - 1)]
+            tile[0 * TILE + t] = means[k, 0]
+            tile[1 * TILE + t] = means[k, 1]
+            tile[2 * TILE + t] = means[k, 2]
+            tile[3 * TILE + t] = means[k, 3]
+            tile[4 * TILE + t] = means[k, 4]
+            tile[5 * TILE + t] = shapes[k, 0]
+            tile[6 * TILE + t] = shapes[k, 1]
+            tile[7 * TILE + t] = shapes[k, 2]
+            tile[8 * TILE + t] = shapes[k, 3]
+            tile[9 * TILE + t] = shapes[k, 4]
+            tile[10 * TILE + t] = shapes[k, 5]
+            tile[11 * TILE + t] = shapes[k, 6]
+            tile[12 * TILE + t] = shapes[k, 7]
+            tile[13 * TILE + t] = shapes[k, 8]
+            tile[14 * TILE + t] = shapes[k, 9]
+            tile[15 * TILE + t] = shapes[k, 10]
+            tile[16 * TILE + t] = shapes[k, 11]
+            tile[17 * TILE + t] = shapes[k, 12]
+            tile[18 * TILE + t] = shapes[k, 13]
+            tile[19 * TILE + t] = shapes[k, 14]
+        for t in range(TILE):
+            t00 = tile[5 * TILE + t] + q0
+            t10 = tile[6 * TILE + t]
+            t11 = tile[7 * TILE + t] + q1
+            t20 = tile[8 * TILE + t]
+            t21 = tile[9 * TILE + t]
+            t22 = tile[10 * TILE + t] + q2
+            t30 = tile[11 * TILE + t]
+            t31 = tile[12 * TILE + t]
+            t32 = tile[13 * TILE + t]
+            t33 = tile[14 * TILE + t] + q3
+            t40 = tile[15 * TILE + t]
+            t41 = tile[16 * TILE + t]
+            t42 = tile[17 * TILE + t]
+            t43 = tile[18 * TILE + t]
+            t44 = tile[19 * TILE + t] + q4
+            r0 = 1.0 / t00
+            l10 = t10 * r0
+            l20 = t20 * r0
+            l30 = t30 * r0
+            l40 = t40 * r0
+            t11 = t11 - l10 * t10
+            t21 = t21 - l20 * t10
+            t22 = t22 - l20 * t20
+            t31 = t31 - l30 * t10
+            t32 = t32 - l30 * t20
+            t33 = t33 - l30 * t30
+            t41 = t41 - l40 * t10
+            t42 = t42 - l40 * t20
+            t43 = t43 - l40 * t30
+            t44 = t44 - l40 * t40
+            r1 = 1.0 / t11
+            l21 = t21 * r1
+            l31 = t31 * r1
+            l41 = t41 * r1
+            t22 = t22 - l21 * t21
+            t32 = t32 - l31 * t21
+            t33 = t33 - l31 * t31
+            t42 = t42 - l41 * t21
+            t43 = t43 - l41 * t31
+            t44 = t44 - l41 * t41
+            r2 = 1.0 / t22
+            l32 = t32 * r2
+            l42 = t42 * r2
+            t33 = t33 - l32 * t32
+            t43 = t43 - l42 * t32
+            t44 = t44 - l42 * t42
+            r3 = 1.0 / t33
+            l43 = t43 * r3
+            t44 = t44 - l43 * t43
+            r4 = 1.0 / t44
+            y0 = c0 - tile[0 * TILE + t]
+            y1 = c1 - tile[1 * TILE + t]
+            y2 = c2 - tile[2 * TILE + t]
+            y3 = c3 - tile[3 * TILE + t]
+            y4 = c4 - tile[4 * TILE + t]
+            y1 = y1 - l10 * y0
+            y2 = y2 - l20 * y0
+            y2 = y2 - l21 * y1
+            y3 = y3 - l30 * y0
+            y3 = y3 - l31 * y1
+            y3 = y3 - l32 * y2
+            y4 = y4 - l40 * y0
+            y4 = y4 - l41 * y1
+            y4 = y4 - l42 * y2
+            y4 = y4 - l43 * y3
+            n10 = -(l10)
+            n20 = -(l20 + l21 * n10)
+            n30 = -(l30 + l31 * n10 + l32 * n20)
+            n40 = -(l40 + l41 * n10 + l42 * n20 + l43 * n30)
+            n21 = -(l21)
+            n31 = -(l31 + l32 * n21)
+            n41 = -(l41 + l42 * n21 + l43 * n31)
+            n32 = -(l32)
+            n42 = -(l42 + l43 * n32)
+            n43 = -(l43)
+            y0 = abs(y0)
+            y1 = abs(y1)
+            y2 = abs(y2)
+            y3 = abs(y3)
+            y4 = abs(y4)
+            s0 = abs(1.0) * w0
+            s1 = abs(n10) * w0 + abs(1.0) * w1
+            s2 = abs(n20) * w0 + abs(n21) * w1 + abs(1.0) * w2
+            s3 = abs(n30) * w0 + abs(n31) * w1 + abs(n32) * w2 + abs(1.0) * w3
+            s4 = abs(n40) * w0 + abs(n41) * w1 + abs(n42) * w2 + abs(n43) * w3 + abs(1.0) * w4
+            p0 = max(y0 - s0, 0.0)
+            p1 = max(y1 - s1, 0.0)
+            p2 = max(y2 - s2, 0.0)
+            p3 = max(y3 - s3, 0.0)
+            p4 = max(y4 - s4, 0.0)
+            near = p0 * p0 * r0 + p1 * p1 * r1 + p2 * p2 * r2 + p3 * p3 * r3 + p4 * p4 * r4
+            small = r0 * r1 * r2 * r3 * r4
+            t00 = tile[5 * TILE + t] + o0
+            t10 = tile[6 * TILE + t]
+            t11 = tile[7 * TILE + t] + o1
+            t20 = tile[8 * TILE + t]
+            t21 = tile[9 * TILE + t]
+            t22 = tile[10 * TILE + t] + o2
+            t30 = tile[11 * TILE + t]
+            t31 = tile[12 * TILE + t]
+            t32 = tile[13 * TILE + t]
+            t33 = tile[14 * TILE + t] + o3
+            t40 = tile[15 * TILE + t]
+            t41 = tile[16 * TILE + t]
+            t42 = tile[17 * TILE + t]
+            t43 = tile[18 * TILE + t]
+            t44 = tile[19 * TILE + t] + o4
+            r0 = 1.0 / t00
+            l10 = t10 * r0
+            l20 = t20 * r0
+            l30 = t30 * r0
+            l40 = t40 * r0
+            t11 = t11 - l10 * t10
+            t21 = t21 - l20 * t10
+            t22 = t22 - l20 * t20
+            t31 = t31 - l30 * t10
+            t32 = t32 - l30 * t20
+            t33 = t33 - l30 * t30
+            t41 = t41 - l40 * t10
+            t42 = t42 - l40 * t20
+            t43 = t43 - l40 * t30
+            t44 = t44 - l40 * t40
+            r1 = 1.0 / t11
+            l21 = t21 * r1
+            l31 = t31 * r1
+            l41 = t41 * r1
+            t22 = t22 - l21 * t21
+            t32 = t32 - l31 * t21
+            t33 = t33 - l31 * t31
+            t42 = t42 - l41 * t21
+            t43 = t43 - l41 * t31
+            t44 = t44 - l41 * t41
+            r2 = 1.0 / t22
+            l32 = t32 * r2
+            l42 = t42 * r2
+            t33 = t33 - l32 * t32
+            t43 = t43 - l42 * t32
+            t44 = t44 - l42 * t42
+            r3 = 1.0 / t33
+            l43 = t43 * r3
+            t44 = t44 - l43 * t43
+            r4 = 1.0 / t44
+            y0 = c0 - tile[0 * TILE + t]
+            y1 = c1 - tile[1 * TILE + t]
+            y2 = c2 - tile[2 * TILE + t]
+            y3 = c3 - tile[3 * TILE + t]
+            y4 = c4 - tile[4 * TILE + t]
+            y1 = y1 - l10 * y0
+            y2 = y2 - l20 * y0
+            y2 = y2 - l21 * y1
+            y3 = y3 - l30 * y0
+            y3 = y3 - l31 * y1
+            y3 = y3 - l32 * y2
+            y4 = y4 - l40 * y0
+            y4 = y4 - l41 * y1
+            y4 = y4 - l42 * y2
+            y4 = y4 - l43 * y3
+            n10 = -(l10)
+            n20 = -(l20 + l21 * n10)
+            n30 = -(l30 + l31 * n10 + l32 * n20)
+            n40 = -(l40 + l41 * n10 + l42 * n20 + l43 * n30)
+            n21 = -(l21)
+            n31 = -(l31 + l32 * n21)
+            n41 = -(l41 + l42 * n21 + l43 * n31)
+            n32 = -(l32)
+            n42 = -(l42 + l43 * n32)
+            n43 = -(l43)
+            y0 = abs(y0)
+            y1 = abs(y1)
+            y2 = abs(y2)
+            y3 = abs(y3)
+            y4 = abs(y4)
+            s0 = abs(1.0) * w0
+            s1 = abs(n10) * w0 + abs(1.0) * w1
+            s2 = abs(n20) * w0 + abs(n21) * w1 + abs(1.0) * w2
+            s3 = abs(n30) * w0 + abs(n31) * w1 + abs(n32) * w2 + abs(1.0) * w3
+            s4 = abs(n40) * w0 + abs(n41) * w1 + abs(n42) * w2 + abs(n43) * w3 + abs(1.0) * w4
+            p0 = y0 + s0
+            p1 = y1 + s1
+            p2 = y2 + s2
+            p3 = y3 + s3
+            p4 = y4 + s4
+            far = p0 * p0 * r0 + p1 * p1 * r1 + p2 * p2 * r2 + p3 * p3 * r3 + p4 * p4 * r4
+            large = r0 * r1 * r2 * r3 * r4
+            tile[20 * TILE + t] = near - logarithm(large)
+            tile[21 * TILE + t] = far - logarithm(small)
+        for t in range(min(TILE, n - first)):
+            upper[first + t] = constants[listed[first + t]] - 0.5 * tile[20 * TILE + t]
+            lower[first + t] = constants[listed[first + t]] - 0.5 * tile[21 * TILE + t]
+
+
+@compile_rows
+def _survivors_noisy(listed, n, low, high, noise_low, noise_high, constants, means, shapes, share, upper, lower, tile, kept):  # type: ignore[no-untyped-def]
+    _bounds_noisy(listed, n, low, high, noise_low, noise_high, constants, means, shapes, upper, lower, tile)
+    known = -math.inf
+    for i in range(n):
+        known = max(known, lower[i])
+    n_kept, most = 0, -math.inf
+    for i in range(n):
+        if upper[i] < known + share:
+            most = max(most, upper[i])
+        else:
+            kept[n_kept], upper[n_kept] = listed[i], upper[i]
+            n_kept += 1
+    return n_kept, (n - n_kept) * math.exp(most - known) if n_kept < n else 0.0
+
+@compile_rows
 def _densities_fixed(k, rows, means, shapes, constant, term, top):  # type: ignore[no-untyped-def]
     m0 = means[k, 0]
     m1 = means[k, 1]
@@ -156,90 +486,6 @@ def _moments_fixed(k, rows, term, weight, means, shapes, zeroth, first, second):
     second[k, 12] += g42
     second[k, 13] += g43
     second[k, 14] += g44
-
-
-@compile_rows
-def _bounds_fixed(listed, n, low, high, constants, means, shapes, upper, lower, tile):  # type: ignore[no-untyped-def]
-    c0 = 0.5 * (low[0] + high[0])
-    c1 = 0.5 * (low[1] + high[1])
-    c2 = 0.5 * (low[2] + high[2])
-    c3 = 0.5 * (low[3] + high[3])
-    c4 = 0.5 * (low[4] + high[4])
-    w0 = max(high[0] - c0, c0 - low[0])
-    w1 = max(high[1] - c1, c1 - low[1])
-    w2 = max(high[2] - c2, c2 - low[2])
-    w3 = max(high[3] - c3, c3 - low[3])
-    w4 = max(high[4] - c4, c4 - low[4])
-    for first in range(0, n, TILE):
-        for t in range(TILE):
-            k = listed[min(first + t, n - 1)]
-            tile[0 * TILE + t] = means[k, 0]
-            tile[1 * TILE + t] = means[k, 1]
-            tile[2 * TILE + t] = means[k, 2]
-            tile[3 * TILE + t] = means[k, 3]
-            tile[4 * TILE + t] = means[k, 4]
-            tile[5 * TILE + t] = shapes[k, 0]
-            tile[6 * TILE + t] = shapes[k, 1]
-            tile[7 * TILE + t] = shapes[k, 2]
-            tile[8 * TILE + t] = shapes[k, 3]
-            tile[9 * TILE + t] = shapes[k, 4]
-            tile[10 * TILE + t] = shapes[k, 5]
-            tile[11 * TILE + t] = shapes[k, 6]
-            tile[12 * TILE + t] = shapes[k, 7]
-            tile[13 * TILE + t] = shapes[k, 8]
-            tile[14 * TILE + t] = shapes[k, 9]
-            tile[15 * TILE + t] = shapes[k, 10]
-            tile[16 * TILE + t] = shapes[k, 11]
-            tile[17 * TILE + t] = shapes[k, 12]
-            tile[18 * TILE + t] = shapes[k, 13]
-            tile[19 * TILE + t] = shapes[k, 14]
-        for t in range(TILE):
-            x0 = c0 - tile[0 * TILE + t]
-            x1 = c1 - tile[1 * TILE + t]
-            x2 = c2 - tile[2 * TILE + t]
-            x3 = c3 - tile[3 * TILE + t]
-            x4 = c4 - tile[4 * TILE + t]
-            y0 = abs(tile[5 * TILE + t] * x0)
-            y1 = abs(tile[6 * TILE + t] * x0 + tile[7 * TILE + t] * x1)
-            y2 = abs(tile[8 * TILE + t] * x0 + tile[9 * TILE + t] * x1 + tile[10 * TILE + t] * x2)
-            y3 = abs(tile[11 * TILE + t] * x0 + tile[12 * TILE + t] * x1 + tile[13 * TILE + t] * x2 + tile[14 * TILE + t] * x3)
-            y4 = abs(tile[15 * TILE + t] * x0 + tile[16 * TILE + t] * x1 + tile[17 * TILE + t] * x2 + tile[18 * TILE + t] * x3 + tile[19 * TILE + t] * x4)
-            s0 = abs(tile[5 * TILE + t]) * w0
-            s1 = abs(tile[6 * TILE + t]) * w0 + abs(tile[7 * TILE + t]) * w1
-            s2 = abs(tile[8 * TILE + t]) * w0 + abs(tile[9 * TILE + t]) * w1 + abs(tile[10 * TILE + t]) * w2
-            s3 = abs(tile[11 * TILE + t]) * w0 + abs(tile[12 * TILE + t]) * w1 + abs(tile[13 * TILE + t]) * w2 + abs(tile[14 * TILE + t]) * w3
-            s4 = abs(tile[15 * TILE + t]) * w0 + abs(tile[16 * TILE + t]) * w1 + abs(tile[17 * TILE + t]) * w2 + abs(tile[18 * TILE + t]) * w3 + abs(tile[19 * TILE + t]) * w4
-            p0 = max(y0 - s0, 0.0)
-            p1 = max(y1 - s1, 0.0)
-            p2 = max(y2 - s2, 0.0)
-            p3 = max(y3 - s3, 0.0)
-            p4 = max(y4 - s4, 0.0)
-            z0 = y0 + s0
-            z1 = y1 + s1
-            z2 = y2 + s2
-            z3 = y3 + s3
-            z4 = y4 + s4
-            tile[20 * TILE + t] = p0 * p0 + p1 * p1 + p2 * p2 + p3 * p3 + p4 * p4
-            tile[21 * TILE + t] = z0 * z0 + z1 * z1 + z2 * z2 + z3 * z3 + z4 * z4
-        for t in range(min(TILE, n - first)):
-            upper[first + t] = constants[listed[first + t]] - 0.5 * tile[20 * TILE + t]
-            lower[first + t] = constants[listed[first + t]] - 0.5 * tile[21 * TILE + t]
-
-
-@compile_rows
-def _survivors_fixed(listed, n, low, high, constants, means, shapes, share, upper, lower, tile, kept):  # type: ignore[no-untyped-def]
-    _bounds_fixed(listed, n, low, high, constants, means, shapes, upper, lower, tile)
-    known = -math.inf
-    for i in range(n):
-        known = max(known, lower[i])
-    n_kept, most = 0, -math.inf
-    for i in range(n):
-        if upper[i] < known + share:
-            most = max(most, upper[i])
-        else:
-            kept[n_kept], upper[n_kept] = listed[i], upper[i]
-            n_kept += 1
-    return n_kept, (n - n_kept) * math.exp(most - known) if n_kept < n else 0.0
 
 
 @compile_rows
@@ -611,254 +857,6 @@ def _moments_diagonal(k, rows, term, weight, means, shapes, zeroth, first, secon
 
 
 @compile_rows
-def _bounds_diagonal(listed, n, low, high, noise_low, noise_high, constants, means, shapes, upper, lower, tile):  # type: ignore[no-untyped-def]
-    c0 = 0.5 * (low[0] + high[0])
-    c1 = 0.5 * (low[1] + high[1])
-    c2 = 0.5 * (low[2] + high[2])
-    c3 = 0.5 * (low[3] + high[3])
-    c4 = 0.5 * (low[4] + high[4])
-    w0 = max(high[0] - c0, c0 - low[0])
-    w1 = max(high[1] - c1, c1 - low[1])
-    w2 = max(high[2] - c2, c2 - low[2])
-    w3 = max(high[3] - c3, c3 - low[3])
-    w4 = max(high[4] - c4, c4 - low[4])
-    o0, q0 = noise_low[0], noise_high[0]
-    o1, q1 = noise_low[1], noise_high[1]
-    o2, q2 = noise_low[2], noise_high[2]
-    o3, q3 = noise_low[3], noise_high[3]
-    o4, q4 = noise_low[4], noise_high[4]
-    for first in range(0, n, TILE):
-        for t in range(TILE):
-            k = listed[min(first + t, n - 1)]
-            tile[0 * TILE + t] = means[k, 0]
-            tile[1 * TILE + t] = means[k, 1]
-            tile[2 * TILE + t] = means[k, 2]
-            tile[3 * TILE + t] = means[k, 3]
-            tile[4 * TILE + t] = means[k, 4]
-            tile[5 * TILE + t] = shapes[k, 0]
-            tile[6 * TILE + t] = shapes[k, 1]
-            tile[7 * TILE + t] = shapes[k, 2]
-            tile[8 * TILE + t] = shapes[k, 3]
-            tile[9 * TILE + t] = shapes[k, 4]
-            tile[10 * TILE + t] = shapes[k, 5]
-            tile[11 * TILE + t] = shapes[k, 6]
-            tile[12 * TILE + t] = shapes[k, 7]
-            tile[13 * TILE + t] = shapes[k, 8]
-            tile[14 * TILE + t] = shapes[k, 9]
-            tile[15 * TILE + t] = shapes[k, 10]
-            tile[16 * TILE + t] = shapes[k, 11]
-            tile[17 * TILE + t] = shapes[k, 12]
-            tile[18 * TILE + t] = shapes[k, 13]
-            tile[19 * TILE + t] = shapes[k, 14]
-        for t in range(TILE):
-            t00 = tile[5 * TILE + t] + q0
-            t10 = tile[6 * TILE + t]
-            t11 = tile[7 * TILE + t] + q1
-            t20 = tile[8 * TILE + t]
-            t21 = tile[9 * TILE + t]
-            t22 = tile[10 * TILE + t] + q2
-            t30 = tile[11 * TILE + t]
-            t31 = tile[12 * TILE + t]
-            t32 = tile[13 * TILE + t]
-            t33 = tile[14 * TILE + t] + q3
-            t40 = tile[15 * TILE + t]
-            t41 = tile[16 * TILE + t]
-            t42 = tile[17 * TILE + t]
-            t43 = tile[18 * TILE + t]
-            t44 = tile[19 * TILE + t] + q4
-            r0 = 1.0 / t00
-            l10 = t10 * r0
-            l20 = t20 * r0
-            l30 = t30 * r0
-            l40 = t40 * r0
-            t11 = t11 - l10 * t10
-            t21 = t21 - l20 * t10
-            t22 = t22 - l20 * t20
-            t31 = t31 - l30 * t10
-            t32 = t32 - l30 * t20
-            t33 = t33 - l30 * t30
-            t41 = t41 - l40 * t10
-            t42 = t42 - l40 * t20
-            t43 = t43 - l40 * t30
-            t44 = t44 - l40 * t40
-            r1 = 1.0 / t11
-            l21 = t21 * r1
-            l31 = t31 * r1
-            l41 = t41 * r1
-            t22 = t22 - l21 * t21
-            t32 = t32 - l31 * t21
-            t33 = t33 - l31 * t31
-            t42 = t42 - l41 * t21
-            t43 = t43 - l41 * t31
-            t44 = t44 - l41 * t41
-            r2 = 1.0 / t22
-            l32 = t32 * r2
-            l42 = t42 * r2
-            t33 = t33 - l32 * t32
-            t43 = t43 - l42 * t32
-            t44 = t44 - l42 * t42
-            r3 = 1.0 / t33
-            l43 = t43 * r3
-            t44 = t44 - l43 * t43
-            r4 = 1.0 / t44
-            y0 = c0 - tile[0 * TILE + t]
-            y1 = c1 - tile[1 * TILE + t]
-            y2 = c2 - tile[2 * TILE + t]
-            y3 = c3 - tile[3 * TILE + t]
-            y4 = c4 - tile[4 * TILE + t]
-            y1 = y1 - l10 * y0
-            y2 = y2 - l20 * y0
-            y2 = y2 - l21 * y1
-            y3 = y3 - l30 * y0
-            y3 = y3 - l31 * y1
-            y3 = y3 - l32 * y2
-            y4 = y4 - l40 * y0
-            y4 = y4 - l41 * y1
-            y4 = y4 - l42 * y2
-            y4 = y4 - l43 * y3
-            n10 = -(l10)
-            n20 = -(l20 + l21 * n10)
-            n30 = -(l30 + l31 * n10 + l32 * n20)
-            n40 = -(l40 + l41 * n10 + l42 * n20 + l43 * n30)
-            n21 = -(l21)
-            n31 = -(l31 + l32 * n21)
-            n41 = -(l41 + l42 * n21 + l43 * n31)
-            n32 = -(l32)
-            n42 = -(l42 + l43 * n32)
-            n43 = -(l43)
-            y0 = abs(y0)
-            y1 = abs(y1)
-            y2 = abs(y2)
-            y3 = abs(y3)
-            y4 = abs(y4)
-            s0 = abs(1.0) * w0
-            s1 = abs(n10) * w0 + abs(1.0) * w1
-            s2 = abs(n20) * w0 + abs(n21) * w1 + abs(1.0) * w2
-            s3 = abs(n30) * w0 + abs(n31) * w1 + abs(n32) * w2 + abs(1.0) * w3
-            s4 = abs(n40) * w0 + abs(n41) * w1 + abs(n42) * w2 + abs(n43) * w3 + abs(1.0) * w4
-            p0 = max(y0 - s0, 0.0)
-            p1 = max(y1 - s1, 0.0)
-            p2 = max(y2 - s2, 0.0)
-            p3 = max(y3 - s3, 0.0)
-            p4 = max(y4 - s4, 0.0)
-            near = p0 * p0 * r0 + p1 * p1 * r1 + p2 * p2 * r2 + p3 * p3 * r3 + p4 * p4 * r4
-            small = r0 * r1 * r2 * r3 * r4
-            t00 = tile[5 * TILE + t] + o0
-            t10 = tile[6 * TILE + t]
-            t11 = tile[7 * TILE + t] + o1
-            t20 = tile[8 * TILE + t]
-            t21 = tile[9 * TILE + t]
-            t22 = tile[10 * TILE + t] + o2
-            t30 = tile[11 * TILE + t]
-            t31 = tile[12 * TILE + t]
-            t32 = tile[13 * TILE + t]
-            t33 = tile[14 * TILE + t] + o3
-            t40 = tile[15 * TILE + t]
-            t41 = tile[16 * TILE + t]
-            t42 = tile[17 * TILE + t]
-            t43 = tile[18 * TILE + t]
-            t44 = tile[19 * TILE + t] + o4
-            r0 = 1.0 / t00
-            l10 = t10 * r0
-            l20 = t20 * r0
-            l30 = t30 * r0
-            l40 = t40 * r0
-            t11 = t11 - l10 * t10
-            t21 = t21 - l20 * t10
-            t22 = t22 - l20 * t20
-            t31 = t31 - l30 * t10
-            t32 = t32 - l30 * t20
-            t33 = t33 - l30 * t30
-            t41 = t41 - l40 * t10
-            t42 = t42 - l40 * t20
-            t43 = t43 - l40 * t30
-            t44 = t44 - l40 * t40
-            r1 = 1.0 / t11
-            l21 = t21 * r1
-            l31 = t31 * r1
-            l41 = t41 * r1
-            t22 = t22 - l21 * t21
-            t32 = t32 - l31 * t21
-            t33 = t33 - l31 * t31
-            t42 = t42 - l41 * t21
-            t43 = t43 - l41 * t31
-            t44 = t44 - l41 * t41
-            r2 = 1.0 / t22
-            l32 = t32 * r2
-            l42 = t42 * r2
-            t33 = t33 - l32 * t32
-            t43 = t43 - l42 * t32
-            t44 = t44 - l42 * t42
-            r3 = 1.0 / t33
-            l43 = t43 * r3
-            t44 = t44 - l43 * t43
-            r4 = 1.0 / t44
-            y0 = c0 - tile[0 * TILE + t]
-            y1 = c1 - tile[1 * TILE + t]
-            y2 = c2 - tile[2 * TILE + t]
-            y3 = c3 - tile[3 * TILE + t]
-            y4 = c4 - tile[4 * TILE + t]
-            y1 = y1 - l10 * y0
-            y2 = y2 - l20 * y0
-            y2 = y2 - l21 * y1
-            y3 = y3 - l30 * y0
-            y3 = y3 - l31 * y1
-            y3 = y3 - l32 * y2
-            y4 = y4 - l40 * y0
-            y4 = y4 - l41 * y1
-            y4 = y4 - l42 * y2
-            y4 = y4 - l43 * y3
-            n10 = -(l10)
-            n20 = -(l20 + l21 * n10)
-            n30 = -(l30 + l31 * n10 + l32 * n20)
-            n40 = -(l40 + l41 * n10 + l42 * n20 + l43 * n30)
-            n21 = -(l21)
-            n31 = -(l31 + l32 * n21)
-            n41 = -(l41 + l42 * n21 + l43 * n31)
-            n32 = -(l32)
-            n42 = -(l42 + l43 * n32)
-            n43 = -(l43)
-            y0 = abs(y0)
-            y1 = abs(y1)
-            y2 = abs(y2)
-            y3 = abs(y3)
-            y4 = abs(y4)
-            s0 = abs(1.0) * w0
-            s1 = abs(n10) * w0 + abs(1.0) * w1
-            s2 = abs(n20) * w0 + abs(n21) * w1 + abs(1.0) * w2
-            s3 = abs(n30) * w0 + abs(n31) * w1 + abs(n32) * w2 + abs(1.0) * w3
-            s4 = abs(n40) * w0 + abs(n41) * w1 + abs(n42) * w2 + abs(n43) * w3 + abs(1.0) * w4
-            p0 = y0 + s0
-            p1 = y1 + s1
-            p2 = y2 + s2
-            p3 = y3 + s3
-            p4 = y4 + s4
-            far = p0 * p0 * r0 + p1 * p1 * r1 + p2 * p2 * r2 + p3 * p3 * r3 + p4 * p4 * r4
-            large = r0 * r1 * r2 * r3 * r4
-            tile[20 * TILE + t] = near - logarithm(large)
-            tile[21 * TILE + t] = far - logarithm(small)
-        for t in range(min(TILE, n - first)):
-            upper[first + t] = constants[listed[first + t]] - 0.5 * tile[20 * TILE + t]
-            lower[first + t] = constants[listed[first + t]] - 0.5 * tile[21 * TILE + t]
-
-
-@compile_rows
-def _survivors_diagonal(listed, n, low, high, noise_low, noise_high, constants, means, shapes, share, upper, lower, tile, kept):  # type: ignore[no-untyped-def]
-    _bounds_diagonal(listed, n, low, high, noise_low, noise_high, constants, means, shapes, upper, lower, tile)
-    known = -math.inf
-    for i in range(n):
-        known = max(known, lower[i])
-    n_kept, most = 0, -math.inf
-    for i in range(n):
-        if upper[i] < known + share:
-            most = max(most, upper[i])
-        else:
-            kept[n_kept], upper[n_kept] = listed[i], upper[i]
-            n_kept += 1
-    return n_kept, (n - n_kept) * math.exp(most - known) if n_kept < n else 0.0
-
-
-@compile_rows
 def _evaluate_diagonal(kept, upper, n, rows, constants, means, shapes, share, terms, slots, top):  # type: ignore[no-untyped-def]
     n_slots, n_out, most, known = 0, 0, -math.inf, lowest(top)
     for i in range(n):
@@ -906,7 +904,7 @@ def statistics_diagonal(values, noise, weights, extra, constants, means, shapes,
                     kept[0, i], upper[i] = kept[1, i], math.inf
             elif block % (1 << (2 * level)) == 0:
                 node, above = starts[FINEST + 2 * level] + (block >> (2 * level)), level + 1
-                counts[level], more = _survivors_diagonal(kept[above], counts[above], low[node], high[node], noise_low[node], noise_high[node], constants, means, shapes, share, upper, lower, tile, kept[level])
+                counts[level], more = _survivors_noisy(kept[above], counts[above], low[node], high[node], noise_low[node], noise_high[node], constants, means, shapes, share, upper, lower, tile, kept[level])
                 lost[level] = lost[above] + more
                 if n_levels > 1 and level == 0 and block % 4 == 0:
                     futile = counts[0] > FUTILE * counts[1]
@@ -1227,254 +1225,6 @@ def _moments_full(k, rows, term, weight, means, shapes, zeroth, first, second): 
 
 
 @compile_rows
-def _bounds_full(listed, n, low, high, noise_low, noise_high, constants, means, shapes, upper, lower, tile):  # type: ignore[no-untyped-def]
-    c0 = 0.5 * (low[0] + high[0])
-    c1 = 0.5 * (low[1] + high[1])
-    c2 = 0.5 * (low[2] + high[2])
-    c3 = 0.5 * (low[3] + high[3])
-    c4 = 0.5 * (low[4] + high[4])
-    w0 = max(high[0] - c0, c0 - low[0])
-    w1 = max(high[1] - c1, c1 - low[1])
-    w2 = max(high[2] - c2, c2 - low[2])
-    w3 = max(high[3] - c3, c3 - low[3])
-    w4 = max(high[4] - c4, c4 - low[4])
-    o0, q0 = noise_low[0], noise_high[0]
-    o1, q1 = noise_low[1], noise_high[1]
-    o2, q2 = noise_low[2], noise_high[2]
-    o3, q3 = noise_low[3], noise_high[3]
-    o4, q4 = noise_low[4], noise_high[4]
-    for first in range(0, n, TILE):
-        for t in range(TILE):
-            k = listed[min(first + t, n - 1)]
-            tile[0 * TILE + t] = means[k, 0]
-            tile[1 * TILE + t] = means[k, 1]
-            tile[2 * TILE + t] = means[k, 2]
-            tile[3 * TILE + t] = means[k, 3]
-            tile[4 * TILE + t] = means[k, 4]
-            tile[5 * TILE + t] = shapes[k, 0]
-            tile[6 * TILE + t] = shapes[k, 1]
-            tile[7 * TILE + t] = shapes[k, 2]
-            tile[8 * TILE + t] = shapes[k, 3]
-            tile[9 * TILE + t] = shapes[k, 4]
-            tile[10 * TILE + t] = shapes[k, 5]
-            tile[11 * TILE + t] = shapes[k, 6]
-            tile[12 * TILE + t] = shapes[k, 7]
-            tile[13 * TILE + t] = shapes[k, 8]
-            tile[14 * TILE + t] = shapes[k, 9]
-            tile[15 * TILE + t] = shapes[k, 10]
-            tile[16 * TILE + t] = shapes[k, 11]
-            tile[17 * TILE + t] = shapes[k, 12]
-            tile[18 * TILE + t] = shapes[k, 13]
-            tile[19 * TILE + t] = shapes[k, 14]
-        for t in range(TILE):
-            t00 = tile[5 * TILE + t] + q0
-            t10 = tile[6 * TILE + t]
-            t11 = tile[7 * TILE + t] + q1
-            t20 = tile[8 * TILE + t]
-            t21 = tile[9 * TILE + t]
-            t22 = tile[10 * TILE + t] + q2
-            t30 = tile[11 * TILE + t]
-            t31 = tile[12 * TILE + t]
-            t32 = tile[13 * TILE + t]
-            t33 = tile[14 * TILE + t] + q3
-            t40 = tile[15 * TILE + t]
-            t41 = tile[16 * TILE + t]
-            t42 = tile[17 * TILE + t]
-            t43 = tile[18 * TILE + t]
-            t44 = tile[19 * TILE + t] + q4
-            r0 = 1.0 / t00
-            l10 = t10 * r0
-            l20 = t20 * r0
-            l30 = t30 * r0
-            l40 = t40 * r0
-            t11 = t11 - l10 * t10
-            t21 = t21 - l20 * t10
-            t22 = t22 - l20 * t20
-            t31 = t31 - l30 * t10
-            t32 = t32 - l30 * t20
-            t33 = t33 - l30 * t30
-            t41 = t41 - l40 * t10
-            t42 = t42 - l40 * t20
-            t43 = t43 - l40 * t30
-            t44 = t44 - l40 * t40
-            r1 = 1.0 / t11
-            l21 = t21 * r1
-            l31 = t31 * r1
-            l41 = t41 * r1
-            t22 = t22 - l21 * t21
-            t32 = t32 - l31 * t21
-            t33 = t33 - l31 * t31
-            t42 = t42 - l41 * t21
-            t43 = t43 - l41 * t31
-            t44 = t44 - l41 * t41
-            r2 = 1.0 / t22
-            l32 = t32 * r2
-            l42 = t42 * r2
-            t33 = t33 - l32 * t32
-            t43 = t43 - l42 * t32
-            t44 = t44 - l42 * t42
-            r3 = 1.0 / t33
-            l43 = t43 * r3
-            t44 = t44 - l43 * t43
-            r4 = 1.0 / t44
-            y0 = c0 - tile[0 * TILE + t]
-            y1 = c1 - tile[1 * TILE + t]
-            y2 = c2 - tile[2 * TILE + t]
-            y3 = c3 - tile[3 * TILE + t]
-            y4 = c4 - tile[4 * TILE + t]
-            y1 = y1 - l10 * y0
-            y2 = y2 - l20 * y0
-            y2 = y2 - l21 * y1
-            y3 = y3 - l30 * y0
-            y3 = y3 - l31 * y1
-            y3 = y3 - l32 * y2
-            y4 = y4 - l40 * y0
-            y4 = y4 - l41 * y1
-            y4 = y4 - l42 * y2
-            y4 = y4 - l43 * y3
-            n10 = -(l10)
-            n20 = -(l20 + l21 * n10)
-            n30 = -(l30 + l31 * n10 + l32 * n20)
-            n40 = -(l40 + l41 * n10 + l42 * n20 + l43 * n30)
-            n21 = -(l21)
-            n31 = -(l31 + l32 * n21)
-            n41 = -(l41 + l42 * n21 + l43 * n31)
-            n32 = -(l32)
-            n42 = -(l42 + l43 * n32)
-            n43 = -(l43)
-            y0 = abs(y0)
-            y1 = abs(y1)
-            y2 = abs(y2)
-            y3 = abs(y3)
-            y4 = abs(y4)
-            s0 = abs(1.0) * w0
-            s1 = abs(n10) * w0 + abs(1.0) * w1
-            s2 = abs(n20) * w0 + abs(n21) * w1 + abs(1.0) * w2
-            s3 = abs(n30) * w0 + abs(n31) * w1 + abs(n32) * w2 + abs(1.0) * w3
-            s4 = abs(n40) * w0 + abs(n41) * w1 + abs(n42) * w2 + abs(n43) * w3 + abs(1.0) * w4
-            p0 = max(y0 - s0, 0.0)
-            p1 = max(y1 - s1, 0.0)
-            p2 = max(y2 - s2, 0.0)
-            p3 = max(y3 - s3, 0.0)
-            p4 = max(y4 - s4, 0.0)
-            near = p0 * p0 * r0 + p1 * p1 * r1 + p2 * p2 * r2 + p3 * p3 * r3 + p4 * p4 * r4
-            small = r0 * r1 * r2 * r3 * r4
-            t00 = tile[5 * TILE + t] + o0
-            t10 = tile[6 * TILE + t]
-            t11 = tile[7 * TILE + t] + o1
-            t20 = tile[8 * TILE + t]
-            t21 = tile[9 * TILE + t]
-            t22 = tile[10 * TILE + t] + o2
-            t30 = tile[11 * TILE + t]
-            t31 = tile[12 * TILE + t]
-            t32 = tile[13 * TILE + t]
-            t33 = tile[14 * TILE + t] + o3
-            t40 = tile[15 * TILE + t]
-            t41 = tile[16 * TILE + t]
-            t42 = tile[17 * TILE + t]
-            t43 = tile[18 * TILE + t]
-            t44 = tile[19 * TILE + t] + o4
-            r0 = 1.0 / t00
-            l10 = t10 * r0
-            l20 = t20 * r0
-            l30 = t30 * r0
-            l40 = t40 * r0
-            t11 = t11 - l10 * t10
-            t21 = t21 - l20 * t10
-            t22 = t22 - l20 * t20
-            t31 = t31 - l30 * t10
-            t32 = t32 - l30 * t20
-            t33 = t33 - l30 * t30
-            t41 = t41 - l40 * t10
-            t42 = t42 - l40 * t20
-            t43 = t43 - l40 * t30
-            t44 = t44 - l40 * t40
-            r1 = 1.0 / t11
-            l21 = t21 * r1
-            l31 = t31 * r1
-            l41 = t41 * r1
-            t22 = t22 - l21 * t21
-            t32 = t32 - l31 * t21
-            t33 = t33 - l31 * t31
-            t42 = t42 - l41 * t21
-            t43 = t43 - l41 * t31
-            t44 = t44 - l41 * t41
-            r2 = 1.0 / t22
-            l32 = t32 * r2
-            l42 = t42 * r2
-            t33 = t33 - l32 * t32
-            t43 = t43 - l42 * t32
-            t44 = t44 - l42 * t42
-            r3 = 1.0 / t33
-            l43 = t43 * r3
-            t44 = t44 - l43 * t43
-            r4 = 1.0 / t44
-            y0 = c0 - tile[0 * TILE + t]
-            y1 = c1 - tile[1 * TILE + t]
-            y2 = c2 - tile[2 * TILE + t]
-            y3 = c3 - tile[3 * TILE + t]
-            y4 = c4 - tile[4 * TILE + t]
-            y1 = y1 - l10 * y0
-            y2 = y2 - l20 * y0
-            y2 = y2 - l21 * y1
-            y3 = y3 - l30 * y0
-            y3 = y3 - l31 * y1
-            y3 = y3 - l32 * y2
-            y4 = y4 - l40 * y0
-            y4 = y4 - l41 * y1
-            y4 = y4 - l42 * y2
-            y4 = y4 - l43 * y3
-            n10 = -(l10)
-            n20 = -(l20 + l21 * n10)
-            n30 = -(l30 + l31 * n10 + l32 * n20)
-            n40 = -(l40 + l41 * n10 + l42 * n20 + l43 * n30)
-            n21 = -(l21)
-            n31 = -(l31 + l32 * n21)
-            n41 = -(l41 + l42 * n21 + l43 * n31)
-            n32 = -(l32)
-            n42 = -(l42 + l43 * n32)
-            n43 = -(l43)
-            y0 = abs(y0)
-            y1 = abs(y1)
-            y2 = abs(y2)
-            y3 = abs(y3)
-            y4 = abs(y4)
-            s0 = abs(1.0) * w0
-            s1 = abs(n10) * w0 + abs(1.0) * w1
-            s2 = abs(n20) * w0 + abs(n21) * w1 + abs(1.0) * w2
-            s3 = abs(n30) * w0 + abs(n31) * w1 + abs(n32) * w2 + abs(1.0) * w3
-            s4 = abs(n40) * w0 + abs(n41) * w1 + abs(n42) * w2 + abs(n43) * w3 + abs(1.0) * w4
-            p0 = y0 + s0
-            p1 = y1 + s1
-            p2 = y2 + s2
-            p3 = y3 + s3
-            p4 = y4 + s4
-            far = p0 * p0 * r0 + p1 * p1 * r1 + p2 * p2 * r2 + p3 * p3 * r3 + p4 * p4 * r4
-            large = r0 * r1 * r2 * r3 * r4
-            tile[20 * TILE + t] = near - logarithm(large)
-            tile[21 * TILE + t] = far - logarithm(small)
-        for t in range(min(TILE, n - first)):
-            upper[first + t] = constants[listed[first + t]] - 0.5 * tile[20 * TILE + t]
-            lower[first + t] = constants[listed[first + t]] - 0.5 * tile[21 * TILE + t]
-
-
-@compile_rows
-def _survivors_full(listed, n, low, high, noise_low, noise_high, constants, means, shapes, share, upper, lower, tile, kept):  # type: ignore[no-untyped-def]
-    _bounds_full(listed, n, low, high, noise_low, noise_high, constants, means, shapes, upper, lower, tile)
-    known = -math.inf
-    for i in range(n):
-        known = max(known, lower[i])
-    n_kept, most = 0, -math.inf
-    for i in range(n):
-        if upper[i] < known + share:
-            most = max(most, upper[i])
-        else:
-            kept[n_kept], upper[n_kept] = listed[i], upper[i]
-            n_kept += 1
-    return n_kept, (n - n_kept) * math.exp(most - known) if n_kept < n else 0.0
-
-
-@compile_rows
 def _evaluate_full(kept, upper, n, rows, constants, means, shapes, share, terms, slots, top):  # type: ignore[no-untyped-def]
     n_slots, n_out, most, known = 0, 0, -math.inf, lowest(top)
     for i in range(n):
@@ -1522,7 +1272,7 @@ def statistics_full(values, noise, weights, extra, constants, means, shapes, low
                     kept[0, i], upper[i] = kept[1, i], math.inf
             elif block % (1 << (2 * level)) == 0:
                 node, above = starts[FINEST + 2 * level] + (block >> (2 * level)), level + 1
-                counts[level], more = _survivors_full(kept[above], counts[above], low[node], high[node], noise_low[node], noise_high[node], constants, means, shapes, share, upper, lower, tile, kept[level])
+                counts[level], more = _survivors_noisy(kept[above], counts[above], low[node], high[node], noise_low[node], noise_high[node], constants, means, shapes, share, upper, lower, tile, kept[level])
                 lost[level] = lost[above] + more
                 if n_levels > 1 and level == 0 and block % 4 == 0:
                     futile = counts[0] > FUTILE * counts[1]

@@ -27,33 +27,15 @@ TILE = 64
 FUTILE = 0.9
 '''
 
-BOUNDS_FIXED = """
+BOUNDED = """
 @compile_rows
-def _bounds_fixed(listed, n, low, high, constants, means, shapes, upper, lower, tile):  # type: ignore[no-untyped-def]
-{bounds}
-"""
-
-BOUNDS_NOISY = """
-@compile_rows
-def _bounds_{kind}(listed, n, low, high, noise_low, noise_high, constants, means, shapes, upper, lower, tile):  # type: ignore[no-untyped-def]
-{bounds}
-"""
-
-KIND = """
-@compile_rows
-def _densities_{kind}(k, rows, means, shapes, constant, term, top):  # type: ignore[no-untyped-def]
-{densities}
-
-
-@compile_rows
-def _moments_{kind}(k, rows, term, weight, means, shapes, zeroth, first, second):  # type: ignore[no-untyped-def]
-{moments}
-
+def _bounds_{bounded}(listed, n, low, high,{noise_bounds} constants, means, shapes, upper, lower, tile):  # type: ignore[no-untyped-def]
 {bounds}
 
+
 @compile_rows
-def _survivors_{kind}(listed, n, low, high,{noise_bounds} constants, means, shapes, share, upper, lower, tile, kept):  # type: ignore[no-untyped-def]
-    _bounds_{kind}(listed, n, low, high,{noise_bounds} constants, means, shapes, upper, lower, tile)
+def _survivors_{bounded}(listed, n, low, high,{noise_bounds} constants, means, shapes, share, upper, lower, tile, kept):  # type: ignore[no-untyped-def]
+    _bounds_{bounded}(listed, n, low, high,{noise_bounds} constants, means, shapes, upper, lower, tile)
     known = -math.inf
     for i in range(n):
         known = max(known, lower[i])
@@ -65,6 +47,17 @@ def _survivors_{kind}(listed, n, low, high,{noise_bounds} constants, means, shap
             kept[n_kept], upper[n_kept] = listed[i], upper[i]
             n_kept += 1
     return n_kept, (n - n_kept) * math.exp(most - known) if n_kept < n else 0.0
+"""
+
+KIND = """
+@compile_rows
+def _densities_{kind}(k, rows, means, shapes, constant, term, top):  # type: ignore[no-untyped-def]
+{densities}
+
+
+@compile_rows
+def _moments_{kind}(k, rows, term, weight, means, shapes, zeroth, first, second):  # type: ignore[no-untyped-def]
+{moments}
 
 
 @compile_rows
@@ -115,7 +108,7 @@ def statistics_{kind}(values,{noise} weights, extra,{proposal} constants, means,
                     kept[0, i], upper[i] = kept[1, i], math.inf
             elif block % (1 << (2 * level)) == 0:
                 node, above = starts[FINEST + 2 * level] + (block >> (2 * level)), level + 1
-                counts[level], more = _survivors_{kind}(kept[above], counts[above], low[node], high[node],{noise_nodes} constants, means, shapes, share, upper, lower, tile, kept[level])
+                counts[level], more = _survivors_{bounded}(kept[above], counts[above], low[node], high[node],{noise_nodes} constants, means, shapes, share, upper, lower, tile, kept[level])
                 lost[level] = lost[above] + more
                 if n_levels > 1 and level == 0 and block % 4 == 0:
                     futile = counts[0] > FUTILE * counts[1]
