@@ -13,8 +13,8 @@ from dgmmis.component_views import ComponentViews
 from dgmmis.expectation import NEGLIGIBLE, summarize_samples
 from dgmmis.imputation import Imputed, combine, impute_leaf, leaves
 from dgmmis.imputation_points import Points, draw_points
-from dgmmis.observation import Observation, Reference
 from dgmmis.misfit import Examiner, Misfit
+from dgmmis.observation import Observation, Reference
 from dgmmis.packed import Array
 from dgmmis.population import Population
 from dgmmis.read_ahead import reading_ahead

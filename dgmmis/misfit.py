@@ -84,7 +84,7 @@ class Misfit:
         """J_jk / sqrt(J_jj J_kk) (K, K); 1 for a component without rows, which any other can take in."""
         lengths = np.sqrt(np.diagonal(self.overlap))
         products = np.outer(lengths, lengths)
-        return np.divide(self.overlap, products, out=np.ones_like(products), where=products > 0)
+        return np.asarray(np.divide(self.overlap, products, out=np.ones_like(products), where=products > 0))
 
 
 @dataclass(frozen=True)

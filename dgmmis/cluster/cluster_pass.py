@@ -155,7 +155,9 @@ class ClusterPasses:
                     f"worker {worker} cannot read the selection: {trouble}. {IMPORTABLE}", array="selection"
                 )
 
-    def _sum(self, work: Work, parameters: Population | Surveyor | Examiner, *settings: Cut | float | None) -> Any:
+    def _sum(
+        self, work: Work, parameters: Population | Surveyor | Examiner, *settings: Cut | float | None
+    ) -> Any:
         tree: Tree[Any] = Tree()
 
         def submit(bounds: Bounds, what: Any, worker: str | None) -> Future[Any]:

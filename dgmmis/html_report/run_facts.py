@@ -50,10 +50,10 @@ class RunFacts:
 
     @property
     def model(self) -> Model | None:
-        """The model of the last pass."""
+        """The model that stands after the last pass."""
         if self.latest is None:
             return None
-        population = self.latest.scan.population
+        population = self.latest.scan.standing.population
         names, units = tuple(self.features), tuple(self.units)
         return Model(population.mixture, names, units, population.backgrounds, self.selection[0])
 
@@ -68,7 +68,7 @@ class RunFacts:
     @property
     def observing(self) -> Observing | None:
         """How the rows of the last pass were selected, if they were."""
-        completion = None if self.latest is None else self.latest.scan.completion
+        completion = None if self.latest is None else self.latest.scan.standing.completion
         if completion is None:
             return None
         return Observing(completion.completeness, bool(self.run.config["selection"]["before_noise"]))
