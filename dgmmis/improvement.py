@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from dgmmis.errors import DgmmisError
+from dgmmis.constraints import Constraints
+from dgmmis.errors import DgmmisError, InvalidData
 from dgmmis.imputation import Unresolved
 from dgmmis.imputed_misfit import imputed_misfit
 from dgmmis.iterate import Limits, Pass, Problem, Round, iterate, stopping_reason
@@ -19,6 +20,11 @@ from dgmmis.starts import GOES_ON, fit_briefly, pilot_rows
 from dgmmis.task import Passes, Task
 
 __all__ = ["Search", "improve"]
+
+
+TRIED_PASSES = 30
+SELECTED_PASSES = 60
+"""Over the pilot sample, of each move and of the fit itself; and under a selection."""
 
 
 @dataclass(frozen=True)
@@ -213,18 +219,35 @@ def _best_on_pilot(scan: Pass, problem: Problem, search: Search) -> tuple[Move, 
     if problem.imputation is not None and scan.completion is not None:
         unobserved = imputed_misfit(examiner, problem.imputation.observation, scan.completion.reference)
         misfit = misfit.completed(unobserved)
-    tried = moves(population.mixture, misfit, may_move)
+    tried = [
+        (move, start)
+        for move in moves(population.mixture, misfit, may_move)
+        if (start := _start(population, examiner, move, constraints)) is not None
+    ]
     if not tried:
         return None
     rows = search.read_pilot(pilot_rows(population.n_components, population.n_features))
-    starts = [rearranged(population, examiner.directions, move, constraints) for move in tried]
-    fits = fit_briefly(rows, search.task, [population, *starts])
+    n_passes = TRIED_PASSES if problem.imputation is None else SELECTED_PASSES
+    try:
+        fits = fit_briefly(rows, search.task, [population, *(start for _, start in tried)], n_passes)
+    except GOES_ON:  # the sample alone cannot be fitted: it has nothing to say
+        return None
     own, *others = (-np.inf if isinstance(fit, DgmmisError) else fit.objectives[-1] for fit in fits)
     best = int(np.argmax(others))
     fit = fits[best + 1]
     if isinstance(fit, DgmmisError) or not others[best] > own:
         return None
-    return tried[best], fit.population
+    return tried[best][0], fit.population
+
+
+def _start(
+    population: Population, examiner: Examiner, move: Move, constraints: Constraints
+) -> Population | None:
+    """Make a move; None if rounding leaves a half of a nearly singular component no covariance."""
+    try:
+        return rearranged(population, examiner.directions, move, constraints)
+    except InvalidData:
+        return None
 
 
 def _with_verdict(trial: Pass, incumbent: Pass, problem: Problem, limits: Limits) -> Pass:

@@ -140,16 +140,18 @@ def short_fits(rows: Rows, task: Task, n_starts: int = N_STARTS) -> list[Pass | 
     for stream in streams:
         mixture = seeded_mixture(latent, task.n_components, np.random.default_rng(stream), rows.weights)
         populations.append(conform(Population(mixture, task.backgrounds), task.constraints))
-    return fit_briefly(rows, task, populations)
+    return fit_briefly(rows, task, populations, SHORT_PASSES if task.selecting is None else SELECTED_PASSES)
 
 
-def fit_briefly(rows: Rows, task: Task, populations: Sequence[Population]) -> list[Pass | DgmmisError]:
-    """Fit rows by the same few passes from each of several populations; the last pass of each, or what ended it."""
+def fit_briefly(
+    rows: Rows, task: Task, populations: Sequence[Population], n_passes: int
+) -> list[Pass | DgmmisError]:
+    """Fit rows by so many passes from each of several populations; the last pass of each, or what ended it."""
     chunks = chunks_of(rows, chunk_rows=len(rows))
     local = LocalPasses(chunks, threads=1, cut=task.cut, negligible=task.pruning)
     sample = information_sample(chunks, task)
     shared = set_up(local, sample, task, populations[0], look(local, sample, task))
-    limits = Limits(0, SHORT_PASSES if task.selecting is None else SELECTED_PASSES)
+    limits = Limits(0, n_passes)
 
     def fit(population: Population) -> Pass | DgmmisError:
         try:
