@@ -171,7 +171,8 @@ def drive(
             seen = look(ready, sample, task)
             start = _start(attempt)
             problem = set_up(ready, sample, task, start.population, seen)
-            return _drive_passes(attempt, start, problem, limits, Search(ready, catalog.read_pilot, task))
+            search = Search(ready, catalog.read_pilot, task, observer.on_stage)
+            return _drive_passes(attempt, start, problem, limits, search)
         except (CollapsedComponent, ImputationLimit, InvalidData) as error:
             run.write_final({"state": "FAILED", "reason": f"{type(error).__name__}: {error}"})
             raise

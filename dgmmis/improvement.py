@@ -38,11 +38,14 @@ class Search:
     read_pilot : callable
         At most so many rows, drawn at random.
     task : Task
+    tell : callable
+        Called with what is done, in words, where it takes more than a pass.
     """
 
     passes: Passes
     read_pilot: Callable[[int], Rows]
     task: Task
+    tell: Callable[[str], None]
 
 
 def improve(
@@ -215,6 +218,7 @@ def _best_on_pilot(scan: Pass, problem: Problem, search: Search) -> tuple[Move, 
     constraints, population = search.task.constraints, scan.population
     may_move = movable(constraints)
     examiner = Examiner.of(population)
+    search.tell("looking for components to split and to merge")
     misfit = search.passes.examine(examiner)
     if problem.imputation is not None and scan.completion is not None:
         unobserved = imputed_misfit(examiner, problem.imputation.observation, scan.completion.reference)
@@ -227,6 +231,7 @@ def _best_on_pilot(scan: Pass, problem: Problem, search: Search) -> tuple[Move, 
     if not tried:
         return None
     rows = search.read_pilot(pilot_rows(population.n_components, population.n_features))
+    search.tell(f"trying {len(tried)} moves on a random sample of {len(rows):,} rows")
     n_passes = TRIED_PASSES if problem.imputation is None else SELECTED_PASSES
     try:
         fits = fit_briefly(rows, search.task, [population, *(start for _, start in tried)], n_passes)
@@ -237,6 +242,7 @@ def _best_on_pilot(scan: Pass, problem: Problem, search: Search) -> tuple[Move, 
     fit = fits[best + 1]
     if isinstance(fit, DgmmisError) or not others[best] > own:
         return None
+    search.tell(f"fitting all rows with {tried[best][0]}")
     return tried[best][0], fit.population
 
 

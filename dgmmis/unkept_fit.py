@@ -74,7 +74,7 @@ def fit_from(prepared: Prepared, ready: Ready, observer: Observer) -> FitResult:
     problem = set_up(ready.passes, ready.sample, task, initial, ready.seen)
     history: list[Scan] = []
     last: Pass | None = None
-    search = Search(ready.passes, chunks.read_pilot, task)
+    search = Search(ready.passes, chunks.read_pilot, task, observer.on_stage)
     for last in improve(initial, problem, prepared.limits, search):
         if last.number >= len(history):
             history.append(Scan.of(last))

@@ -81,7 +81,7 @@ def test_at_the_optimum_nothing_is_accepted(seed):
     assert "gained" not in events_of(again)
 
 
-@pytest.mark.parametrize("seed", range(24))
+@pytest.mark.parametrize("seed", range(15))
 def test_a_fit_never_ends_lower_than_it_began(seed):
     kind = ("none", "shared", "diagonal", "full")[seed % 4]
     scene = random_scene(
@@ -132,7 +132,7 @@ def chain(split_merge: int = 2, start: Mixture = STUCK):
     passes = LocalPasses(chunks, threads=1)
     sample, begun = information_sample(chunks, task), Population(start)
     problem = set_up(passes, sample, task, begun, look(passes, sample, task))
-    search = Search(passes, chunks.read_pilot, task)
+    search = Search(passes, chunks.read_pilot, task, lambda _: None)
 
     def run(limits: Limits = LIMITS, after: Pass | None = None):
         return improve(begun, problem, limits, search, after=after)
