@@ -13,6 +13,7 @@ from dgmmis import Mixture, improvement
 from dgmmis.background import Background
 from dgmmis.chunk import ArrayChunks
 from dgmmis.errors import CollapsedComponent, InvalidSetting, RunConflict
+from dgmmis.html_report.run_facts import gather
 from dgmmis.improvement import Search, improve
 from dgmmis.iterate import Limits, Pass
 from dgmmis.local_pass import LocalPasses
@@ -244,6 +245,9 @@ def test_a_run_killed_in_any_series_of_passes_resumes_to_the_same_bits(tmp_path:
     latest = run.latest().scan
     assert latest.number == begun
     assert np.array_equal(run.model().mixture.means, latest.round.incumbent.mixture.means)
+    told = gather(run)
+    assert told.standing.objectives == latest.round.incumbent.objectives
+    assert np.array_equal(told.model.mixture.means, latest.round.incumbent.mixture.means)
     resumed = dgmmis.resume(killed)
     assert bits_of(resumed) == bits_of(whole)
     assert resumed.history == whole.history
