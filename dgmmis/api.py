@@ -60,6 +60,7 @@ def fit(
     frozen: Mapping[str, ArrayLike] | None = None,
     method: str = "auto",
     pruning: float = NEGLIGIBLE,
+    split_merge: int = 0,
     tolerance: float = TOLERANCE,
     max_passes: int = MAX_PASSES,
     seed: int = 0,
@@ -115,6 +116,9 @@ def fit(
     pruning : float
         Components are left out where they are certain to hold, all together, less than this share of a row's
         density.  The default is below the last digit of a double; 0 evaluates every component at every row.
+    split_merge : int
+        After convergence, at most so many rounds that split one component and merge two others, each kept only if
+        the objective of all rows grows by more than the tolerance and its Monte-Carlo error.
     tolerance : float
         Stop when further passes are predicted to add less than this to the log-likelihood [total nats].
         0 never stops early: exactly `max_passes` updates are made.
@@ -174,6 +178,7 @@ def fit(
         frozen=frozen,
         method=method,
         pruning=pruning,
+        split_merge=split_merge,
         limits=Limits(tolerance, max_passes),
         seed=seed,
         features=features,

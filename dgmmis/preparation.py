@@ -67,6 +67,7 @@ def prepare_fit(
     frozen: Mapping[str, ArrayLike] | None = None,
     method: str = "auto",
     pruning: float = NEGLIGIBLE,
+    split_merge: int = 0,
     seed: int = 0,
     features: tuple[str, ...] = (),
     units: tuple[str, ...] = (),
@@ -104,6 +105,7 @@ def prepare_fit(
         selecting=selecting,
         seed=seed,
         pruning=pruning,
+        split_merge=split_merge,
     )
     if task.backgrounds and chunks.projection is not None:
         raise InvalidSetting(

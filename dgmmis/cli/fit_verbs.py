@@ -114,6 +114,9 @@ def fit_verb(
         float,
         typer.Option(help="Share of a row's density that components left out may hold; 0 leaves none out."),
     ] = 1e-15,
+    split_merge: Annotated[
+        int, typer.Option(help="Rounds of split and merge at most, once the fit has converged.")
+    ] = 0,
     cluster: Cluster = None,
     workers: Workers = None,
     threads: Threads = 1,
@@ -160,6 +163,7 @@ def fit_verb(
             max_passes=max_passes,
             seed=seed,
             pruning=pruning,
+            split_merge=split_merge,
             client=client,
             run=run,
             observer=display,

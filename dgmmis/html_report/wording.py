@@ -31,7 +31,7 @@ def outcome(facts: RunFacts) -> tuple[str, str]:
         return _before_the_first_pass(facts)
     scan = facts.latest.scan
     updates = "1 update" if scan.number == 1 else f"{count(scan.number)} updates"
-    remaining = _remaining(scan.predicted_gain)
+    remaining = _remaining(scan.standing.predicted_gain)
     reason = str((facts.run.final() or {}).get("reason", ""))
     known = {
         "SUCCEEDED": (
