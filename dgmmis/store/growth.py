@@ -85,9 +85,10 @@ class PartFolder:
 
     def discard(self) -> None:
         """Remove the folder."""
-        shutil.rmtree(self.path, ignore_errors=True)
         with suppress(OSError):
-            self._remove_abandoned()
+            if self._is_here():
+                shutil.rmtree(self.path, ignore_errors=True)
+                self._remove_abandoned()
         os.close(self._lock)
 
     def _remove_abandoned(self) -> None:
@@ -103,6 +104,9 @@ class PartFolder:
 
     def _require_unchanged(self) -> None:
         here = self.catalog.path
-        same = os.path.samestat(os.fstat(self._lock), here.stat())
-        if not same or Manifest.read(here).fingerprint != self.catalog.fingerprint:
+        if not self._is_here() or Manifest.read(here).fingerprint != self.catalog.fingerprint:
             raise CatalogLocked(f"{here} was replaced while rows were appended to it. Append them again.")
+
+    def _is_here(self) -> bool:
+        """Tell whether the folder that was locked still lies at its path."""
+        return os.path.samestat(os.fstat(self._lock), self.catalog.path.stat())
