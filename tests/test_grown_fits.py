@@ -150,7 +150,8 @@ def test_a_start_of_another_kind_is_refused(place: Path, grown: dgmmis.Catalog, 
     named = {"n_components": 3, "features": FEATURES, "units": ("mas", "", "")}
     with pytest.raises(UnitMismatch, match="feature 'a' in deg; the data have it in mas"):
         dgmmis.fit(values, **named, initial=dgmmis.Model(TRUTH, FEATURES, ("deg", "", "")))
-    dgmmis.fit(values, n_components=3, initial=model, max_passes=0)  # rows without names take any
+    unnamed = prepare_fit(values, n_components=3, initial=model, limits=Limits(0.1, 1))
+    assert unnamed.initial is not None  # rows without names take any names
     with pytest.raises(NotARun):
         dgmmis.fit(grown, n_components=3, initial=tmp_path)
     with pytest.raises(InvalidData, match="does not exist"):
