@@ -29,7 +29,7 @@ from dgmmis.errors import (
     NotACatalog,
     TooManyQuarantined,
 )
-from dgmmis.store import CatalogAppender, CatalogWriter, open_catalog
+from dgmmis.store import CatalogAppender, CatalogWriter, growth, open_catalog
 from dgmmis.store.catalog import _reopen
 from dgmmis.store.manifest import Manifest, canonical_json
 from dgmmis.store.pilot import PILOT_ROWS
@@ -256,6 +256,23 @@ def test_a_failing_disk_leaves_the_catalog_as_it_was(failing_write, grown_folder
         append_rows(folder, rows)
     assert files_of(folder) == before
     assert [path.name for path in (folder / "appended").iterdir() if path.is_dir()] == ["1"]
+
+
+def test_a_failure_after_the_manifest_was_placed_does_not_take_its_part_away(tmp_path, monkeypatch):
+    schema, rows = make_source(14, 40, 2)
+    old = write(tmp_path / "c", schema, rows.take(slice(0, 20)), chunk_rows=8)
+
+    def fail(path: Path) -> None:
+        if Manifest.read(tmp_path / "c").fingerprint != old.fingerprint:
+            raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(growth, "sync", fail)
+    with pytest.raises(OSError, match="Input/output"):
+        append_rows(tmp_path / "c", rows.take(slice(20, 40)))
+    found = open_catalog(tmp_path / "c")
+    assert (found.n_rows, found.verify() > 0) == (40, True)
+    monkeypatch.undo()
+    assert append_rows(tmp_path / "c", rows.take(slice(20, 40))).n_rows == 60
 
 
 def test_an_append_without_usable_rows_or_with_too_many_bad_ones_changes_nothing(grown_folder, tmp_path):

@@ -10,7 +10,7 @@ from pathlib import Path
 import zarr
 from zarr.storage import LocalStore
 
-from dgmmis.errors import CatalogLocked
+from dgmmis.errors import CatalogLocked, NotACatalog
 from dgmmis.store.catalog import Catalog, open_catalog
 from dgmmis.store.manifest import MANIFEST, FileRecord, Manifest
 from dgmmis.store.parts import APPENDED, prefix_of
@@ -78,18 +78,21 @@ class PartFolder:
         writing = self.catalog.path / f".{MANIFEST}.writing"
         writing.write_bytes(grown.to_bytes())
         sync(writing)
-        self._require_unchanged()
+        if not self._is_unchanged():
+            raise CatalogLocked(
+                f"{self.catalog.path} was replaced while rows were appended to it. Append them again."
+            )
         writing.replace(self.catalog.path / MANIFEST)
         sync(self.catalog.path)
         os.close(self._lock)
 
     def discard(self) -> None:
-        """Remove the folder."""
-        with suppress(OSError):
-            if self._is_here():
-                shutil.rmtree(self.path, ignore_errors=True)
+        """Remove the folder, unless the manifest names it already."""
+        with suppress(OSError, NotACatalog):
+            if self._is_unchanged():
                 self._remove_abandoned()
-        os.close(self._lock)
+        with suppress(OSError):
+            os.close(self._lock)
 
     def _remove_abandoned(self) -> None:
         """Remove what the manifest does not name: all parts from the next one on, and a manifest never placed."""
@@ -102,11 +105,8 @@ class PartFolder:
             if path.is_dir() and path.name not in named:
                 shutil.rmtree(path)
 
-    def _require_unchanged(self) -> None:
+    def _is_unchanged(self) -> bool:
+        """Tell whether the folder that was locked still lies at its path, with the manifest that it had."""
         here = self.catalog.path
-        if not self._is_here() or Manifest.read(here).fingerprint != self.catalog.fingerprint:
-            raise CatalogLocked(f"{here} was replaced while rows were appended to it. Append them again.")
-
-    def _is_here(self) -> bool:
-        """Tell whether the folder that was locked still lies at its path."""
-        return os.path.samestat(os.fstat(self._lock), self.catalog.path.stat())
+        same = os.path.samestat(os.fstat(self._lock), here.stat())
+        return same and Manifest.read(here).fingerprint == self.catalog.fingerprint
