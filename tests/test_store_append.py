@@ -78,7 +78,7 @@ def scenes(draw):
     return schema, rows, cuts, options
 
 
-@settings(max_examples=8)
+@settings(max_examples=5)
 @given(scene=scenes(), asked=st.integers(1, 20))
 def test_a_grown_catalog_is_that_of_all_rows_at_once(scene, asked):
     schema, rows, cuts, options = scene
