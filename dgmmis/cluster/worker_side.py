@@ -87,16 +87,22 @@ def sample_cache() -> SampleCache:
 
 @cache
 def opened_catalog(path: str, fingerprint: str) -> Catalog:
-    """Open a catalogue once in this process; raises `InvalidData` if it is another than the driver's."""
+    """Open a catalogue once in this process, as it was for the driver: rows that were appended since do not count.
+
+    Raises
+    ------
+    InvalidData
+        If it is another than the driver's.
+    """
     catalog = open_catalog(path)
-    if catalog.fingerprint != fingerprint:
+    if fingerprint not in catalog.fingerprints:
         raise InvalidData(
             f"{path} on this worker has fingerprint {catalog.fingerprint[:16]}, the fit began on "
             f"{fingerprint[:16]}: the catalogue was replaced. Start a new run.",
             array=path,
             value=catalog.fingerprint,
         )
-    return catalog
+    return catalog.as_of(fingerprint)
 
 
 def sum_chunks(

@@ -186,7 +186,7 @@ def _counts(catalog: CatalogFacts) -> list[tuple[str, str]]:
     """How rows became these rows."""
     if not catalog.description:
         return []
-    ingested = dict(catalog.provenance.get("counts", {}))
+    ingested = catalog.counts
     labels = {"read": "rows in the source", "excluded_by_where": "excluded by the condition"}
     counts = [(label, count(ingested[key])) for key, label in labels.items() if ingested.get(key)]
     counts.append(("set aside", count(catalog.description["quarantined"]["rows"])))
@@ -204,6 +204,7 @@ def _provenance(facts: RunFacts, catalog: CatalogFacts) -> list[tuple[str, str]]
     processor = numerics.pop("cpu", "unknown")
     entries = [
         ("Source of the rows", str(origin.get("source", "unknown: the catalogue could not be read"))),
+        *(("Rows appended from", str(added.get("source", ""))) for added in catalog.sources[1:]),
         ("Catalogue", str(run.data["path"])),
         ("Catalogue made", str(origin.get("created", ""))),
         ("Catalogue size", catalog.size),

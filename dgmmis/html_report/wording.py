@@ -107,9 +107,8 @@ def caveats(facts: RunFacts, catalog: CatalogFacts) -> list[tuple[str, str]]:
             "number of components is a choice: a component need not be a population of its own.",
         ),
     ]
-    notes = [str(note) for note in catalog.provenance.get("notes", ())]
-    if notes:
-        items.append(("Assumed when the catalogue was made", "; ".join(notes) + "."))
+    if catalog.notes:
+        items.append(("Assumed when the catalogue was made", "; ".join(catalog.notes) + "."))
     return items
 
 
