@@ -17,7 +17,7 @@ from dgmmis.row_hash import hash_integers
 from dgmmis.rows import Rows
 from dgmmis.samples import Samples, as_values, as_weights
 
-__all__ = ["CHUNK_ROWS", "ArrayChunks"]
+__all__ = ["CHUNK_ROWS", "ArrayChunks", "chunks_of"]
 
 CHUNK_ROWS = 100_000
 """Rows of a chunk unless told otherwise: about 10 ms of work per component on one core."""
@@ -130,3 +130,16 @@ class ArrayChunks:
         hashes = hash_integers(np.arange(self.n_rows))
         order = np.argsort(hashes, kind="stable")[:n_rows]
         return self.rows.take(order)
+
+
+def chunks_of(rows: Rows, *, chunk_rows: int) -> ArrayChunks:
+    """Rows that were checked, in chunks."""
+    return ArrayChunks.from_arrays(
+        rows.values,
+        rows.noise,
+        rows.weights,
+        projection=rows.projection,
+        covariates=rows.covariates,
+        chunk_rows=chunk_rows,
+        checked=True,
+    )

@@ -147,6 +147,25 @@ class Chart:
         ).astype(np.intp)
 
     @cached_property
+    def root_rows(self) -> Array:
+        """Square roots (p,) of the rows that coordinates are scaled by: a coordinate over its own is a relative change."""
+        rows = np.maximum(self.counts[: self.origin.n_components], np.finfo(np.float64).tiny)
+        of_amplitudes = np.full(self._amplitudes.size, self._amplitude_rows.sum() / max(1, self._amplitudes.size))
+        n_features = self.origin.n_features
+        return np.sqrt(
+            np.concatenate(
+                (
+                    of_amplitudes,
+                    np.repeat(rows[np.flatnonzero(self.freedom.means)], n_features),
+                    *(
+                        np.full(chart.size, rows[list(owners)].sum())
+                        for (owners, _), chart in zip(self.freedom.covariances, self._covariances, strict=True)
+                    ),
+                )
+            )
+        )
+
+    @cached_property
     def prior_information(self) -> Array:
         """Share (p,) of each coordinate's rows that the prior stands for: its part in the complete data's identity."""
         shares = np.zeros(self.n_parameters)
@@ -228,7 +247,9 @@ class Chart:
         parts = [of_amplitudes, of_means.reshape(*of_means.shape[:-2], -1)]
         for (owners, _), chart in zip(self.freedom.covariances, self._covariances, strict=True):
             slope = chart.slope(population.mixture.covariances[owners[0]])
-            joint = second[..., owners[0], :] if len(owners) == 1 else second[..., list(owners), :].sum(axis=-2)
+            joint = (
+                second[..., owners[0], :] if len(owners) == 1 else second[..., list(owners), :].sum(axis=-2)
+            )
             parts.append(np.einsum("...p,qp->...q", joint, slope))
         return np.concatenate(parts, axis=-1)
 
@@ -261,7 +282,10 @@ class Chart:
     def _amplitudes(self) -> AmplitudeChart:
         lowest, highest = _limits(self.origin)
         return AmplitudeChart(
-            self._held(self._whole(self.origin)), self._amplitude_rows, self._held(lowest), self._held(highest)
+            self._held(self._whole(self.origin)),
+            self._amplitude_rows,
+            self._held(lowest),
+            self._held(highest),
         )
 
     @cached_property
@@ -284,9 +308,7 @@ class Chart:
             for owners, directions in self.freedom.covariances
         )
 
-    def _covariance_chart(
-        self, k: int, directions: int | tuple[bool, ...], rows: float
-    ) -> CovarianceChart:
+    def _covariance_chart(self, k: int, directions: int | tuple[bool, ...], rows: float) -> CovarianceChart:
         covariance = self.origin.mixture.covariances[k]
         if isinstance(directions, tuple):
             common = self.constraints.covariance_type == "spherical"
@@ -306,9 +328,7 @@ class Chart:
         return raised
 
     def _split(self, x: Array) -> tuple[Array, Array, list[Array]]:
-        ends = np.cumsum(
-            [self._amplitudes.size, self._n_means, *(chart.size for chart in self._covariances)]
-        )
+        ends = np.cumsum([self._amplitudes.size, self._n_means, *(chart.size for chart in self._covariances)])
         amplitudes, means, *covariances = np.split(x, ends[:-1])
         return amplitudes, means.reshape(-1, self.origin.n_features), covariances
 
@@ -360,4 +380,3 @@ def _directions(covariance: Array, constraints: Constraints) -> int | tuple[bool
     least = np.full(n_features, floor.max()) if constraints.covariance_type == "spherical" else floor
     above = np.diagonal(covariance) > (1 + ON_FLOOR) * least**2
     return tuple(above.tolist())
-

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from math import isnan
+from math import hypot, inf, isfinite, isnan
 
+from dgmmis.ascent import Ascent, Proposal, Standing
 from dgmmis.constraints import Constraints
-from dgmmis.convergence import predicted_gain
-from dgmmis.errors import InvalidData
+from dgmmis.convergence import ROUNDING, predicted_gain
+from dgmmis.errors import ImputationLimit, InvalidData
 from dgmmis.imputation import Imputed, Unresolved
 from dgmmis.imputed_passes import Completion, Imputation
 from dgmmis.maximization import events_of, maximize
@@ -17,13 +18,33 @@ from dgmmis.observation import Reference
 from dgmmis.population import Population
 from dgmmis.score_statistics import Statistics
 
-__all__ = ["Limits", "Pass", "Problem", "Round", "Summarize", "iterate", "stopping_reason"]
+__all__ = [
+    "Limits",
+    "Pass",
+    "Problem",
+    "Round",
+    "Stride",
+    "Summarize",
+    "following",
+    "iterate",
+    "judged",
+    "stopping_reason",
+]
 
 JUDGED_AT = 0.1
 """Predicted gain [total nats] below which the imputed points are judged."""
 
 UNRESOLVED_FACTOR = 4
 """The points grow by this factor while they leave a chance of being observed unresolved."""
+
+BURN_IN = 10
+"""Updates by expectation maximization before the first step, where a fit does not begin near its optimum."""
+
+CLIMBED = 1e-4
+"""Share of its slope that a step must gain at least (Armijo 1966)."""
+
+MOST_REJECTED = 2
+"""Steps that may fail from one population before expectation maximization makes the next."""
 
 Summarize = Callable[[Population], Statistics]
 """The statistics of all rows under a population: one pass over the data."""
@@ -56,11 +77,33 @@ class Problem:
     constraints : Constraints
     imputation : Imputation or None
         None if nothing was selected.
+    ascent : Ascent or None
+        None leaves it to expectation maximization alone.
     """
 
     summarize: Summarize
     constraints: Constraints
     imputation: Imputation | None = None
+    ascent: Ascent | None = None
+
+
+@dataclass(frozen=True)
+class Stride:
+    """How a fit that climbs by steps goes on from where it stands.
+
+    Attributes
+    ----------
+    length : float
+        Share of the proposed step that is tried next.
+    rejected : int
+        Steps from here that did not climb.
+    plain : int
+        Updates by expectation maximization that were made last, in a row.
+    """
+
+    length: float = 1.0
+    rejected: int = 0
+    plain: int = 0
 
 
 @dataclass(frozen=True)
@@ -87,7 +130,8 @@ class Round:
 
 @dataclass(frozen=True)
 class Pass:
-    """One scan of the data: the population it evaluated and what came out.
+    """One scan of the data, and where the fit stands after it: at the population scanned, unless that was a step that
+    did not climb; then still at the population before.
 
     Attributes
     ----------
@@ -96,7 +140,7 @@ class Pass:
         Of all rows under `population`, and of the unobserved ones; `rows` and `weight` count observed ones, and
         `log_likelihood` is the exact one of the observed rows.
     log_likelihoods : tuple of float
-        Of this scan and all before it; the scan after n updates is number n.
+        Of where the fit stood after each scan up to this one; the scan after n updates is number n.
     objectives : tuple of float
         The same plus the logarithm of the prior: what the fit climbs.
     predicted_gain : float
@@ -109,6 +153,8 @@ class Pass:
         Of the unobserved rows, if rows were selected.
     round : Round or None
         Of split and merge, once the first has begun.
+    stride : Stride or None
+        Of a fit that climbs by steps, once it does.
     """
 
     population: Population
@@ -120,6 +166,13 @@ class Pass:
     events: tuple[str, ...] = ()
     completion: Completion | None = None
     round: Round | None = None
+    stride: Stride | None = None
+
+    @property
+    def place(self) -> Standing:
+        """Where the fit stands."""
+        reference = None if self.completion is None else self.completion.reference
+        return Standing(self.population, self.statistics, reference)
 
     @property
     def standing(self) -> Pass:
@@ -163,14 +216,132 @@ def iterate(
     scan = None if after is None else replace(after, reason="")
     while scan is None or not scan.reason:
         if scan is not None:
-            population = maximize(scan.population, scan.statistics, problem.constraints)
-        scan = _scan(population, problem, limits, scan)
+            population = following(scan, problem)
+        try:
+            statistics: Statistics | None = problem.summarize(population)
+        except InvalidData:
+            if scan is None or _step_from(scan, problem) is None:
+                raise
+            statistics = None  # the step led to where rows have no density
+        scan = judged(population, statistics, problem, limits, scan)
         yield scan
 
 
-def _scan(population: Population, problem: Problem, limits: Limits, before: Pass | None) -> Pass:
-    """Evaluate a population on all rows, observed and not."""
-    statistics = problem.summarize(population)
+def following(scan: Pass, problem: Problem) -> Population:
+    """Say what to evaluate after a pass that did not stop."""
+    proposal = _step_from(scan, problem)
+    if proposal is None or scan.stride is None:
+        return maximize(scan.population, scan.statistics, problem.constraints)
+    return proposal.place(scan.stride.length).population
+
+
+def judged(
+    population: Population,
+    statistics: Statistics | None,
+    problem: Problem,
+    limits: Limits,
+    before: Pass | None,
+) -> Pass:
+    """Make a pass of what the observed rows said of a population; the unobserved ones are added here.
+
+    Parameters
+    ----------
+    population : Population
+        What `following` said, or where the fit starts.
+    statistics : Statistics or None
+        Of the observed rows; None if a step led to where they have no density.
+    problem : Problem
+    limits : Limits
+    before : Pass or None
+    """
+    step = None if before is None else _step_from(before, problem)
+    if before is not None and step is not None:
+        try:
+            found = None if statistics is None else _evaluated(population, statistics, problem, before)
+        except ImputationLimit:
+            found = None
+        if found is None or not _climbs(found[0], before, step):
+            return _concluded(_rejecting(before, step, found), problem, limits, None)
+    else:
+        assert statistics is not None
+        found = _evaluated(population, statistics, problem, before)
+    scan, imputed = found
+    return _concluded(_striding(scan, problem, before, step is not None), problem, limits, imputed)
+
+
+def _step_from(scan: Pass, problem: Problem) -> Proposal | None:
+    """Propose the step that a fit makes after a pass; None if it goes on by expectation maximization."""
+    if problem.ascent is None or scan.stride is None or scan.stride.rejected >= MOST_REJECTED:
+        return None
+    return problem.ascent.propose(scan.place)
+
+
+def _climbs(scan: Pass, before: Pass, step: Proposal) -> bool:
+    """Tell whether a step gained enough.  On other imputed points it must not lose more than their error."""
+    assert before.stride is not None
+    gain = scan.objectives[-1] - before.objectives[-1]
+    if scan.completion is not None and before.completion is not None:
+        if scan.completion.reference is not before.completion.reference:
+            error = hypot(scan.completion.log_likelihood_error, before.completion.log_likelihood_error)
+            return gain >= -3 * error
+    noise = ROUNDING * max(abs(before.objectives[-1]), before.statistics.scale)
+    return gain >= CLIMBED * before.stride.length * step.slope - noise
+
+
+def _rejecting(before: Pass, step: Proposal, found: tuple[Pass, Imputed | None] | None) -> Pass:
+    """Stay where the fit stood, and make the next step shorter."""
+    assert before.stride is not None
+    length, rejected = before.stride.length, before.stride.rejected + 1
+    change = -inf if found is None else found[0].objectives[-1] - before.objectives[-1]
+    climb = length * step.slope
+    fraction = climb / (2 * (climb - change)) if isfinite(change) else 0.0
+    return replace(
+        before,
+        log_likelihoods=(*before.log_likelihoods, before.log_likelihoods[-1]),
+        objectives=(*before.objectives, before.objectives[-1]),
+        stride=replace(before.stride, length=length * min(max(fraction, 0.1), 0.5), rejected=rejected),
+        events=(f"a step of length {length:.2g} would have changed the objective by {change:.3g} nats: not made",),
+    )
+
+
+def _striding(scan: Pass, problem: Problem, before: Pass | None, stepped: bool) -> Pass:
+    """Say how the fit goes on from a population it has reached, and what it has still to gain."""
+    if problem.ascent is None:
+        return scan
+    if before is None or before.stride is None:
+        begins = _begins(scan, problem)
+        return _with_gain(replace(scan, stride=Stride()), problem) if begins else scan
+    stride = before.stride
+    if stepped:
+        length = min(1.0, 2 * stride.length) if problem.ascent.pilot is None else 1.0
+        return _with_gain(replace(scan, stride=Stride(length)), problem)
+    length = max(stride.length, 0.1) if stride.rejected else stride.length
+    return _with_gain(replace(scan, stride=Stride(length, plain=stride.plain + 1)), problem)
+
+
+def _begins(scan: Pass, problem: Problem) -> bool:
+    """Tell whether a fit begins to climb by steps after a pass."""
+    if problem.ascent is None or (scan.number and scan.number < BURN_IN):
+        return False
+    proposal = problem.ascent.propose(scan.place)
+    return proposal is not None and (scan.number >= BURN_IN or problem.ascent.is_near(proposal))
+
+
+def _with_gain(scan: Pass, problem: Problem) -> Pass:
+    """Predict the gain by the next step, or by the updates of expectation maximization that go on in its place."""
+    assert problem.ascent is not None
+    assert scan.stride is not None
+    proposal = problem.ascent.propose(scan.place)
+    if proposal is not None:
+        return replace(scan, predicted_gain=proposal.predicted_gain)
+    since = max(0, scan.number - scan.stride.plain, scan.completion.since if scan.completion else 0)
+    return replace(scan, predicted_gain=predicted_gain(scan.objectives[since:], scan.statistics.scale))
+
+
+def _evaluated(
+    population: Population, statistics: Statistics, problem: Problem, before: Pass | None
+) -> tuple[Pass, Imputed | None]:
+    """Add the unobserved rows, and predict the gain as expectation maximization would."""
     _require_weight(statistics)
     number = 0 if before is None else before.number + 1
     completion, imputed = None, None
@@ -179,7 +350,12 @@ def _scan(population: Population, problem: Problem, limits: Limits, before: Pass
         reference, since, imputed = _imputed(population, problem.imputation, reference, since, number)
         completion = Completion.of(reference, since, imputed, statistics)
         statistics = problem.imputation.together(statistics, imputed)
-    return _judged(population, statistics, problem, limits, before, completion, imputed)
+    log_likelihoods = (*(before.log_likelihoods if before else ()), statistics.log_likelihood)
+    objective = statistics.log_likelihood + problem.constraints.log_prior(population)
+    objectives = (*(before.objectives if before else ()), objective)
+    gain = predicted_gain(objectives[completion.since if completion else 0 :], statistics.scale)
+    events = events_of(population, statistics, problem.constraints)
+    return Pass(population, statistics, log_likelihoods, objectives, gain, "", events, completion), imputed
 
 
 def _imputed(
@@ -218,25 +394,6 @@ def _require_weight(statistics: Statistics) -> None:
             array="weights",
             value=statistics.weight,
         )
-
-
-def _judged(
-    population: Population,
-    statistics: Statistics,
-    problem: Problem,
-    limits: Limits,
-    before: Pass | None,
-    completion: Completion | None,
-    imputed: Imputed | None,
-) -> Pass:
-    log_likelihoods = (*(before.log_likelihoods if before else ()), statistics.log_likelihood)
-    objective = statistics.log_likelihood + problem.constraints.log_prior(population)
-    objectives = (*(before.objectives if before else ()), objective)
-    since = completion.since if completion else 0
-    gain = predicted_gain(objectives[since:], statistics.scale)
-    events = events_of(population, statistics, problem.constraints)
-    scan = Pass(population, statistics, log_likelihoods, objectives, gain, "", events, completion)
-    return _concluded(scan, problem, limits, imputed)
 
 
 def _concluded(scan: Pass, problem: Problem, limits: Limits, imputed: Imputed | None) -> Pass:

@@ -109,6 +109,7 @@ def prepare_fit(
         seed=seed,
         pruning=pruning,
         split_merge=split_merge,
+        method=method,
     )
     if task.backgrounds and chunks.projection is not None:
         raise InvalidSetting(

@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from dgmmis.chunk import ArrayChunks
+from dgmmis.chunk import chunks_of
+from dgmmis.climbing import climbing
 from dgmmis.errors import CollapsedComponent, DgmmisError, ImputationLimit, InvalidData
 from dgmmis.iterate import Limits, Pass, Problem, iterate
 from dgmmis.latent_start import latent_values
@@ -180,25 +181,13 @@ def _converge(pilot: Rows, task: Task, population: Population, report: Callable[
     passes = LocalPasses(chunks, cut=task.cut, negligible=task.pruning)
     sample = information_sample(chunks, task)
     problem = set_up(passes, sample, task, population, look(passes, sample, task))
+    problem = climbing(problem, task, chunks, population)
     scan = None
     for scan in iterate(population, problem, PILOT_LIMITS):
         if report is not None:
             report(scan)
     assert scan is not None
     return scan
-
-
-def chunks_of(rows: Rows, *, chunk_rows: int) -> ArrayChunks:
-    """Rows that were checked, in chunks."""
-    return ArrayChunks.from_arrays(
-        rows.values,
-        rows.noise,
-        rows.weights,
-        projection=rows.projection,
-        covariates=rows.covariates,
-        chunk_rows=chunk_rows,
-        checked=True,
-    )
 
 
 def _require_enough(pilot: Rows, n_components: int) -> None:

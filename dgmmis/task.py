@@ -41,6 +41,8 @@ class Task:
         Share of a row's density that components left out may hold; 0 leaves none out.
     split_merge : int
         Rounds of split and merge at most, after the fit has converged.
+    method : str
+        "auto" climbs by steps, "em" leaves it to expectation maximization alone.
     """
 
     n_components: int
@@ -50,6 +52,7 @@ class Task:
     seed: int = 0
     pruning: float = NEGLIGIBLE
     split_merge: int = 0
+    method: str = "auto"
 
     @property
     def cut(self) -> Cut | None:

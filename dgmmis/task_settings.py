@@ -42,6 +42,7 @@ def build_task(
     seed: int,
     pruning: float,
     split_merge: int = 0,
+    method: str = "auto",
 ) -> Task:
     """Check the parts of an observation model; D are the mixture's features.
 
@@ -64,7 +65,14 @@ def build_task(
     _require_share(pruning)
     _require_rounds(split_merge)
     return Task(
-        int(n_components), constraints, backgrounds, selecting, int(seed), float(pruning), int(split_merge)
+        int(n_components),
+        constraints,
+        backgrounds,
+        selecting,
+        int(seed),
+        float(pruning),
+        int(split_merge),
+        method,
     )
 
 

@@ -34,6 +34,7 @@ def describe_task(task: Task) -> dict[str, Any]:
         "n_components": task.n_components,
         "seed": task.seed,
         "pruning": task.pruning,
+        "method": task.method,
         **task.constraints.describe(),
         "backgrounds": [background.describe() for background in task.backgrounds],
         "selection": None if task.selecting is None else _describe_selecting(task.selecting),
@@ -105,6 +106,7 @@ def stored_task(config: Mapping[str, Any], arrays: Mapping[str, Array], features
         config["seed"],
         config.get("pruning", 0.0),
         config.get("split_merge", 0),
+        config["method"],
     )
 
 
