@@ -2,7 +2,7 @@
 
 Expectation maximization divides by the information of complete data, which is too much wherever components overlap or
 noise blurs them: there it creeps.  The outer products of the scores of single rows estimate the information of what
-was observed (Berndt, Hall, Hall & Hausman 1974), in every direction to a relative error of about sqrt(p / n) for n rows.
+was observed (Berndt, Hall, Hall & Hausman 1974): with n rows, in every direction to about sqrt(p / n) of itself.
 They are taken anew at every population the fit stands at, from a random sample, so that a step costs one pass over
 all rows and some work on the sample.  Where the sample is less than all rows, it also tells how far a step can be
 trusted before a pass is spent on it.
@@ -19,8 +19,9 @@ import numpy as np
 from dgmmis.block_matrix import BlockMatrix
 from dgmmis.class_scores import ClassScores
 from dgmmis.constraints import Constraints
-from dgmmis.coordinates import Chart, Freedom, Place, counts_of
+from dgmmis.coordinates import Chart, Place
 from dgmmis.errors import DgmmisError
+from dgmmis.freedom import Freedom, counts_of
 from dgmmis.imputation import Imputed
 from dgmmis.imputed_passes import Imputation
 from dgmmis.information import prior_score

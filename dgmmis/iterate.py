@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from math import hypot, inf, isfinite, isnan
+from math import isnan
 
-from dgmmis.ascent import Ascent, Proposal, Standing
+from dgmmis.ascent import Ascent
 from dgmmis.constraints import Constraints
-from dgmmis.convergence import ROUNDING, predicted_gain
+from dgmmis.convergence import predicted_gain
 from dgmmis.errors import ImputationLimit, InvalidData
+from dgmmis.fit_pass import Limits, Pass, Round, Stride
 from dgmmis.imputation import Imputed, Unresolved
 from dgmmis.imputed_passes import Completion, Imputation
 from dgmmis.maximization import events_of, maximize
-from dgmmis.mixture import Mixture
 from dgmmis.observation import Reference
 from dgmmis.population import Population
 from dgmmis.score_statistics import Statistics
+from dgmmis.stepping import climbs, rejecting, step_from, striding
 
 __all__ = [
     "Limits",
@@ -37,33 +38,8 @@ JUDGED_AT = 0.1
 UNRESOLVED_FACTOR = 4
 """The points grow by this factor while they leave a chance of being observed unresolved."""
 
-BURN_IN = 10
-"""Updates by expectation maximization before the first step, where a fit does not begin near its optimum."""
-
-CLIMBED = 1e-4
-"""Share of its slope that a step must gain at least (Armijo 1966)."""
-
-MOST_REJECTED = 2
-"""Steps that may fail from one population before expectation maximization makes the next."""
-
 Summarize = Callable[[Population], Statistics]
 """The statistics of all rows under a population: one pass over the data."""
-
-
-@dataclass(frozen=True)
-class Limits:
-    """When to stop.
-
-    Attributes
-    ----------
-    tolerance : float
-        Predicted remaining gain [total nats] that counts as converged; 0 means never.
-    max_passes : int
-        Parameter updates at most.
-    """
-
-    tolerance: float
-    max_passes: int
 
 
 @dataclass(frozen=True)
@@ -85,114 +61,6 @@ class Problem:
     constraints: Constraints
     imputation: Imputation | None = None
     ascent: Ascent | None = None
-
-
-@dataclass(frozen=True)
-class Stride:
-    """How a fit that climbs by steps goes on from where it stands.
-
-    Attributes
-    ----------
-    length : float
-        Share of the proposed step that is tried next.
-    rejected : int
-        Steps from here that did not climb.
-    plain : int
-        Updates by expectation maximization that were made last, in a row.
-    """
-
-    length: float = 1.0
-    rejected: int = 0
-    plain: int = 0
-
-
-@dataclass(frozen=True)
-class Round:
-    """Where a fit stands that goes on by split and merge.
-
-    Attributes
-    ----------
-    number : int
-        Rounds begun so far.
-    began : int
-        Number of the scan with which the present series of passes began.
-    incumbent : Pass or None
-        What a trial under way has to beat; None where none is under way, or it has won.
-    lost : bool
-        A trial has lost: there will be no more.
-    """
-
-    number: int
-    began: int
-    incumbent: Pass | None = None
-    lost: bool = False
-
-
-@dataclass(frozen=True)
-class Pass:
-    """One scan of the data, and where the fit stands after it: at the population scanned, unless that was a step that
-    did not climb; then still at the population before.
-
-    Attributes
-    ----------
-    population : Population
-    statistics : Statistics
-        Of all rows under `population`, and of the unobserved ones; `rows` and `weight` count observed ones, and
-        `log_likelihood` is the exact one of the observed rows.
-    log_likelihoods : tuple of float
-        Of where the fit stood after each scan up to this one; the scan after n updates is number n.
-    objectives : tuple of float
-        The same plus the logarithm of the prior: what the fit climbs.
-    predicted_gain : float
-        What further passes would add to the objective [total nats].
-    reason : str
-        Why the fit stops here: "converged" or "max_passes"; empty while it goes on.
-    events : tuple of str
-        What a person should know of this pass.
-    completion : Completion or None
-        Of the unobserved rows, if rows were selected.
-    round : Round or None
-        Of split and merge, once the first has begun.
-    stride : Stride or None
-        Of a fit that climbs by steps, once it does.
-    """
-
-    population: Population
-    statistics: Statistics
-    log_likelihoods: tuple[float, ...]
-    objectives: tuple[float, ...]
-    predicted_gain: float
-    reason: str
-    events: tuple[str, ...] = ()
-    completion: Completion | None = None
-    round: Round | None = None
-    stride: Stride | None = None
-
-    @property
-    def place(self) -> Standing:
-        """Where the fit stands."""
-        reference = None if self.completion is None else self.completion.reference
-        return Standing(self.population, self.statistics, reference)
-
-    @property
-    def standing(self) -> Pass:
-        """The pass whose population is the best so far: this one, unless it belongs to a trial that has not won."""
-        return self if self.round is None or self.round.incumbent is None else self.round.incumbent
-
-    @property
-    def mixture(self) -> Mixture:
-        """The mixture of the population."""
-        return self.population.mixture
-
-    @property
-    def number(self) -> int:
-        """Parameter updates made before this scan."""
-        return len(self.log_likelihoods) - 1
-
-    @property
-    def gain(self) -> float:
-        """What the last update added to the log-likelihood; infinity at the first scan."""
-        return self.log_likelihoods[-1] - self.log_likelihoods[-2] if self.number else float("inf")
 
 
 def iterate(
@@ -220,7 +88,7 @@ def iterate(
         try:
             statistics: Statistics | None = problem.summarize(population)
         except InvalidData:
-            if scan is None or _step_from(scan, problem) is None:
+            if scan is None or step_from(scan, problem.ascent) is None:
                 raise
             statistics = None  # the step led to where rows have no density
         scan = judged(population, statistics, problem, limits, scan)
@@ -229,7 +97,7 @@ def iterate(
 
 def following(scan: Pass, problem: Problem) -> Population:
     """Say what to evaluate after a pass that did not stop."""
-    proposal = _step_from(scan, problem)
+    proposal = step_from(scan, problem.ascent)
     if proposal is None or scan.stride is None:
         return maximize(scan.population, scan.statistics, problem.constraints)
     return proposal.place(scan.stride.length).population
@@ -254,88 +122,21 @@ def judged(
     limits : Limits
     before : Pass or None
     """
-    step = None if before is None else _step_from(before, problem)
+    step = None if before is None else step_from(before, problem.ascent)
     if before is not None and step is not None:
         try:
             found = None if statistics is None else _evaluated(population, statistics, problem, before)
         except ImputationLimit:
             found = None
-        if found is None or not _climbs(found[0], before, step):
-            return _concluded(_rejecting(before, step, found), problem, limits, None)
+        if found is None or not climbs(found[0], before, step):
+            return _concluded(
+                rejecting(before, step, None if found is None else found[0]), problem, limits, None
+            )
     else:
         assert statistics is not None
         found = _evaluated(population, statistics, problem, before)
     scan, imputed = found
-    return _concluded(_striding(scan, problem, before, step is not None), problem, limits, imputed)
-
-
-def _step_from(scan: Pass, problem: Problem) -> Proposal | None:
-    """Propose the step that a fit makes after a pass; None if it goes on by expectation maximization."""
-    if problem.ascent is None or scan.stride is None or scan.stride.rejected >= MOST_REJECTED:
-        return None
-    return problem.ascent.propose(scan.place)
-
-
-def _climbs(scan: Pass, before: Pass, step: Proposal) -> bool:
-    """Tell whether a step gained enough.  On other imputed points it must not lose more than their error."""
-    assert before.stride is not None
-    gain = scan.objectives[-1] - before.objectives[-1]
-    if scan.completion is not None and before.completion is not None:
-        if scan.completion.reference is not before.completion.reference:
-            error = hypot(scan.completion.log_likelihood_error, before.completion.log_likelihood_error)
-            return gain >= -3 * error
-    noise = ROUNDING * max(abs(before.objectives[-1]), before.statistics.scale)
-    return gain >= CLIMBED * before.stride.length * step.slope - noise
-
-
-def _rejecting(before: Pass, step: Proposal, found: tuple[Pass, Imputed | None] | None) -> Pass:
-    """Stay where the fit stood, and make the next step shorter."""
-    assert before.stride is not None
-    length, rejected = before.stride.length, before.stride.rejected + 1
-    change = -inf if found is None else found[0].objectives[-1] - before.objectives[-1]
-    climb = length * step.slope
-    fraction = climb / (2 * (climb - change)) if isfinite(change) else 0.0
-    return replace(
-        before,
-        log_likelihoods=(*before.log_likelihoods, before.log_likelihoods[-1]),
-        objectives=(*before.objectives, before.objectives[-1]),
-        stride=replace(before.stride, length=length * min(max(fraction, 0.1), 0.5), rejected=rejected),
-        events=(f"a step of length {length:.2g} would have changed the objective by {change:.3g} nats: not made",),
-    )
-
-
-def _striding(scan: Pass, problem: Problem, before: Pass | None, stepped: bool) -> Pass:
-    """Say how the fit goes on from a population it has reached, and what it has still to gain."""
-    if problem.ascent is None:
-        return scan
-    if before is None or before.stride is None:
-        begins = _begins(scan, problem)
-        return _with_gain(replace(scan, stride=Stride()), problem) if begins else scan
-    stride = before.stride
-    if stepped:
-        length = min(1.0, 2 * stride.length) if problem.ascent.pilot is None else 1.0
-        return _with_gain(replace(scan, stride=Stride(length)), problem)
-    length = max(stride.length, 0.1) if stride.rejected else stride.length
-    return _with_gain(replace(scan, stride=Stride(length, plain=stride.plain + 1)), problem)
-
-
-def _begins(scan: Pass, problem: Problem) -> bool:
-    """Tell whether a fit begins to climb by steps after a pass."""
-    if problem.ascent is None or (scan.number and scan.number < BURN_IN):
-        return False
-    proposal = problem.ascent.propose(scan.place)
-    return proposal is not None and (scan.number >= BURN_IN or problem.ascent.is_near(proposal))
-
-
-def _with_gain(scan: Pass, problem: Problem) -> Pass:
-    """Predict the gain by the next step, or by the updates of expectation maximization that go on in its place."""
-    assert problem.ascent is not None
-    assert scan.stride is not None
-    proposal = problem.ascent.propose(scan.place)
-    if proposal is not None:
-        return replace(scan, predicted_gain=proposal.predicted_gain)
-    since = max(0, scan.number - scan.stride.plain, scan.completion.since if scan.completion else 0)
-    return replace(scan, predicted_gain=predicted_gain(scan.objectives[since:], scan.statistics.scale))
+    return _concluded(striding(scan, problem.ascent, before, step is not None), problem, limits, imputed)
 
 
 def _evaluated(

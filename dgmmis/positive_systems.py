@@ -1,4 +1,4 @@
-"""Linear equations of positive definite matrices, in one written order whatever the machine's linear algebra would do."""
+"""Linear equations of positive definite matrices, in one written order whatever the machine's libraries would do."""
 
 from __future__ import annotations
 

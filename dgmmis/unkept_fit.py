@@ -72,9 +72,7 @@ def fit_from(prepared: Prepared, ready: Ready, observer: Observer) -> FitResult:
         whole = len(pilot) == chunks.n_rows
         start = choose_start(pilot, task, whole=whole, report=observer.on_start_pass)
         initial = start.population
-    problem = climbing(
-        set_up(ready.passes, ready.sample, task, initial, ready.seen), task, chunks, initial
-    )
+    problem = climbing(set_up(ready.passes, ready.sample, task, initial, ready.seen), task, chunks, initial)
     history: list[Scan] = []
     last: Pass | None = None
     search = Search(ready.passes, chunks.read_pilot, task, observer.on_stage)
