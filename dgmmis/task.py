@@ -12,7 +12,9 @@ from dgmmis.expectation import NEGLIGIBLE, prepare
 from dgmmis.imputed_passes import Impute
 from dgmmis.iterate import Problem
 from dgmmis.observation import Observation
+from dgmmis.outer_products import OuterProducts, Scorer
 from dgmmis.population import Population
+from dgmmis.resampling import Resample
 from dgmmis.rows import Rows
 from dgmmis.samples import Samples
 from dgmmis.score_statistics import Statistics
@@ -61,6 +63,12 @@ class Passes(Protocol):
 
     def survey(self, surveyor: Surveyor) -> Survey:
         """Survey all rows."""
+
+    def score(self, scorer: Scorer) -> OuterProducts:
+        """Outer products of the scores of all rows."""
+
+    def resampled(self, resample: Resample) -> Passes:
+        """Make the same passes over the rows weighed as a replicate of them does."""
 
     def impute(self, observation: Observation) -> Impute:
         """Make what evaluates the unobserved rows."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
+from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +18,8 @@ from dgmmis.cluster.warming import warm_workers
 from dgmmis.cluster.worker_side import (
     impute_points,
     read_selection,
+    score_scattered,
+    score_segment,
     summarize_scattered,
     summarize_segment,
     survey_scattered,
@@ -26,7 +29,9 @@ from dgmmis.errors import SelectionError
 from dgmmis.expectation import NEGLIGIBLE
 from dgmmis.imputation import ClassSums, Imputed, combine, leaves
 from dgmmis.observation import Observation, Reference
+from dgmmis.outer_products import OuterProducts, Scorer
 from dgmmis.population import Population
+from dgmmis.resampling import Resample
 from dgmmis.score_statistics import Statistics
 from dgmmis.selected_rows import Cut
 from dgmmis.selection import BoundSelection
@@ -54,6 +59,7 @@ class Work:
 
 SUMMARIZE = Work(summarize_segment, summarize_scattered)
 SURVEY = Work(survey_segment, survey_scattered)
+SCORE = Work(score_segment, score_scattered)
 
 
 class ClusterPasses:
@@ -91,6 +97,7 @@ class ClusterPasses:
     ) -> None:
         self._chunks = chunks if cut is None else chunks.keeping_noise(cut.noise_columns)
         self._client, self._cut, self._negligible = client, cut, negligible
+        self._resample: Resample | None = None
         self._supervisor = Supervisor(client, progress_deadline, on_segment)
         self._imputing = Supervisor(client, progress_deadline, None)
         self._segments = segment_bounds(chunks.n_chunks, self._supervisor.n_threads())
@@ -103,14 +110,25 @@ class ClusterPasses:
         if not self._warm:
             warm_workers(self._client, self._chunks, population, self._cut)
             self._warm = True
-        total: Statistics = self._sum(SUMMARIZE, population, self._cut, self._negligible)
+        total: Statistics = self._sum(SUMMARIZE, population, self._cut, self._negligible, self._resample)
         return total
 
     def survey(self, surveyor: Surveyor) -> Survey:
         """Survey all rows, once every worker has shown that it understands the selection."""
         self._require_understood(surveyor.cut.selection)
-        total: Survey = self._sum(SURVEY, surveyor)
+        total: Survey = self._sum(SURVEY, surveyor, self._resample)
         return total
+
+    def score(self, scorer: Scorer) -> OuterProducts:
+        """Outer products of the scores of all rows."""
+        total: OuterProducts = self._sum(SCORE, scorer, self._resample)
+        return total
+
+    def resampled(self, resample: Resample) -> ClusterPasses:
+        """Make the same passes over the rows weighed as a replicate of them does."""
+        passes = copy(self)
+        passes._resample = resample
+        return passes
 
     def impute(self, observation: Observation) -> Callable[[Population, Reference], Imputed]:
         """Make the `impute` whose points the workers draw."""
@@ -146,7 +164,12 @@ class ClusterPasses:
                     f"worker {worker} cannot read the selection: {trouble}. {IMPORTABLE}", array="selection"
                 )
 
-    def _sum(self, work: Work, parameters: Population | Surveyor, *settings: Cut | float | None) -> Any:
+    def _sum(
+        self,
+        work: Work,
+        parameters: Population | Surveyor | Scorer,
+        *settings: Cut | float | Resample | None,
+    ) -> Any:
         tree: Tree[Any] = Tree()
 
         def submit(bounds: Bounds, what: Any, worker: str | None) -> Future[Any]:

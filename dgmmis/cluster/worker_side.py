@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Generic, TypeVar
 
+import numpy as np
 from distributed import get_worker
 from distributed.protocol.pickle import loads
 
@@ -16,9 +17,12 @@ from dgmmis.expectation import NEGLIGIBLE, summarize_samples
 from dgmmis.imputation import ClassSums, Leaf, impute_leaf
 from dgmmis.imputation_points import Points, draw_points
 from dgmmis.observation import Observation, Reference
+from dgmmis.outer_products import OuterProducts, Scorer
 from dgmmis.packed import Array
 from dgmmis.population import Population
 from dgmmis.read_ahead import reading_ahead
+from dgmmis.resampling import Resample
+from dgmmis.row_hash import hash_integers
 from dgmmis.samples import Samples
 from dgmmis.score_statistics import Statistics
 from dgmmis.selected_rows import Cut
@@ -33,6 +37,8 @@ __all__ = [
     "opened_catalog",
     "read_selection",
     "sample_cache",
+    "score_scattered",
+    "score_segment",
     "summarize_scattered",
     "summarize_segment",
     "survey_scattered",
@@ -40,7 +46,7 @@ __all__ = [
 ]
 
 T = TypeVar("T")
-Sum = TypeVar("Sum", Statistics, Survey)
+Sum = TypeVar("Sum", Statistics, Survey, OuterProducts)
 Key = tuple[str, tuple[int, ...], int]
 """Fingerprint of a catalogue, columns whose noise is kept, and chunk."""
 
@@ -162,6 +168,7 @@ def summarize_segment(
     population: Population,
     cut: Cut | None = None,
     negligible: float = NEGLIGIBLE,
+    resample: Resample | None = None,
 ) -> list[Node[Statistics]]:
     """Sum the statistics of chunks `start` to `stop - 1` of a catalogue into whole subtrees."""
     views = ComponentViews(population)
@@ -169,6 +176,7 @@ def summarize_segment(
 
     def leaf(chunk: int, samples: Samples) -> Statistics:
         samples = with_densities(population, samples, token, chunk, cut)
+        samples = _weighed(catalog, chunk, samples, resample)
         first_row = catalog.row_range(chunk)[0]
         return summarize_samples(
             population, samples, first_row=first_row, cut=cut, negligible=negligible, views=views
@@ -185,12 +193,14 @@ def summarize_scattered(
     population: Population,
     cut: Cut | None = None,
     negligible: float = NEGLIGIBLE,
+    resample: Resample | None = None,
 ) -> list[Node[Statistics]]:
     """Sum the statistics of chunks that were sent here, the first being chunk `start`."""
     views = ComponentViews(population)
 
     def leaf(chunk: int) -> Statistics:
         rows = with_densities(population, samples[chunk - start], token, chunk, cut)
+        rows = _weighed_sent(chunk * chunk_rows, rows, resample)
         return summarize_samples(
             population, rows, first_row=chunk * chunk_rows, cut=cut, negligible=negligible, views=views
         )
@@ -198,25 +208,85 @@ def summarize_scattered(
     return sum_leaves(start, start + len(samples), leaf)
 
 
+def _weighed(catalog: Catalog, chunk: int, samples: Samples, resample: Resample | None) -> Samples:
+    return samples if resample is None else resample.of(samples, catalog.row_hashes(chunk))
+
+
+def _weighed_sent(first_row: int, samples: Samples, resample: Resample | None) -> Samples:
+    if resample is None:
+        return samples
+    return resample.of(samples, hash_integers(np.arange(first_row, first_row + samples.n_rows)))
+
+
 def survey_segment(
-    path: str, fingerprint: str, token: str, start: int, stop: int, surveyor: Surveyor
+    path: str,
+    fingerprint: str,
+    token: str,
+    start: int,
+    stop: int,
+    surveyor: Surveyor,
+    resample: Resample | None = None,
 ) -> list[Node[Survey]]:
     """Survey chunks `start` to `stop - 1` of a catalogue."""
     catalog = opened_catalog(path, fingerprint).keeping_noise(surveyor.cut.noise_columns)
 
     def leaf(chunk: int, samples: Samples) -> Survey:
+        samples = _weighed(catalog, chunk, samples, resample)
         return surveyor.survey(samples, first_row=catalog.row_range(chunk)[0])
 
     return sum_chunks(catalog, start, stop, leaf)
 
 
 def survey_scattered(
-    samples: Sequence[Samples], token: str, start: int, chunk_rows: int, surveyor: Surveyor
+    samples: Sequence[Samples],
+    token: str,
+    start: int,
+    chunk_rows: int,
+    surveyor: Surveyor,
+    resample: Resample | None = None,
 ) -> list[Node[Survey]]:
     """Survey chunks that were sent here."""
 
     def leaf(chunk: int) -> Survey:
-        return surveyor.survey(samples[chunk - start], first_row=chunk * chunk_rows)
+        rows = _weighed_sent(chunk * chunk_rows, samples[chunk - start], resample)
+        return surveyor.survey(rows, first_row=chunk * chunk_rows)
+
+    return sum_leaves(start, start + len(samples), leaf)
+
+
+def score_segment(
+    path: str,
+    fingerprint: str,
+    token: str,
+    start: int,
+    stop: int,
+    scorer: Scorer,
+    resample: Resample | None = None,
+) -> list[Node[OuterProducts]]:
+    """Sum the outer products of the scores in chunks `start` to `stop - 1` of a catalogue."""
+    columns = scorer.cut.noise_columns if scorer.cut else ()
+    catalog = opened_catalog(path, fingerprint).keeping_noise(columns)
+
+    def leaf(chunk: int, samples: Samples) -> OuterProducts:
+        samples = with_densities(scorer.chart.origin, samples, token, chunk, scorer.cut)
+        return scorer.score(_weighed(catalog, chunk, samples, resample))
+
+    return sum_chunks(catalog, start, stop, leaf)
+
+
+def score_scattered(
+    samples: Sequence[Samples],
+    token: str,
+    start: int,
+    chunk_rows: int,
+    scorer: Scorer,
+    resample: Resample | None = None,
+) -> list[Node[OuterProducts]]:
+    """Sum the outer products of the scores in chunks that were sent here."""
+
+    def leaf(chunk: int) -> OuterProducts:
+        rows = with_densities(scorer.chart.origin, samples[chunk - start], token, chunk, scorer.cut)
+        return scorer.score(_weighed_sent(chunk * chunk_rows, rows, resample))
 
     return sum_leaves(start, start + len(samples), leaf)
 

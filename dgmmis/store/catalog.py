@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from dgmmis.errors import CorruptCatalog, InvalidSetting
 from dgmmis.noise import NoiseKind
 from dgmmis.packed import Array
+from dgmmis.row_hash import Hashes, hash_integers, hash_texts
 from dgmmis.rows import Rows
 from dgmmis.samples import Samples
 from dgmmis.store.description import description_of
@@ -206,6 +207,14 @@ class Catalog:
         if self.schema.id_kind == "row":
             return source_rows, source_rows
         return readable_ids(self._arrays.read(arrays["row_id"], *span)), source_rows
+
+    def row_hashes(self, chunk: int) -> Hashes:
+        """Hash the ids of a chunk's rows, (n,); the pilot is drawn by the same hashes."""
+        arrays, span = self._arrays.layout.rows, self.row_range(chunk)
+        if self.schema.id_kind == "row":
+            return hash_integers(self._arrays.read(arrays["source_row"], *span))
+        ids = self._arrays.read(arrays["row_id"], *span)
+        return hash_texts(ids) if self.schema.id_kind == "text" else hash_integers(ids)
 
     @property
     def latent_features(self) -> int:
