@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import ArrayLike
 
+from dgmmis.assessment import GivenRows, RowsOfRun
 from dgmmis.driver import Observer, SilentObserver, drive, prepare_run
-from dgmmis.errors import DgmmisError, InvalidData, InvalidSetting
+from dgmmis.errors import DgmmisError, InvalidSetting
 from dgmmis.expectation import NEGLIGIBLE
 from dgmmis.fit_result import FitResult
 from dgmmis.fit_settings import check_settings
@@ -21,13 +22,13 @@ from dgmmis.mixture import Mixture
 from dgmmis.noise import NoiseLike
 from dgmmis.planning import require_room
 from dgmmis.population import Population
-from dgmmis.preparation import Prepared, prepare_fit
+from dgmmis.preparation import Prepared, catalog_of, prepare_fit
 from dgmmis.prior import Prior
 from dgmmis.restarts import Restarts, distinct
 from dgmmis.runs import open_run
 from dgmmis.runs.task_record import stored_task
 from dgmmis.starts import GOES_ON, pilot_rows, short_fits
-from dgmmis.store import Catalog, open_catalog
+from dgmmis.store import Catalog
 from dgmmis.task_settings import NoiseModel
 from dgmmis.unkept_fit import fit_from, get_ready, passes_over
 
@@ -155,34 +156,34 @@ def fit(
     RunConflict, RunLocked
         If the run folder holds another run, or another process drives it.
     """
-    prepared = prepare_fit(
-        values,
-        n_components=n_components,
-        noise=noise,
-        weights=weights,
-        projection=projection,
-        selection=selection,
-        before_noise=before_noise,
-        noise_model=noise_model,
-        covariates=covariates,
-        background=background,
-        floor=floor,
-        prior=prior,
-        covariance_type=covariance_type,
-        oversampling=oversampling,
-        initial=initial,
-        frozen=frozen,
-        method=method,
-        pruning=pruning,
-        limits=Limits(tolerance, max_passes),
-        seed=seed,
-        features=features,
-        units=units,
-    )
+    settings: dict[str, Any] = {
+        "noise": noise,
+        "weights": weights,
+        "projection": projection,
+        "selection": selection,
+        "before_noise": before_noise,
+        "noise_model": noise_model,
+        "covariates": covariates,
+        "background": background,
+        "floor": floor,
+        "prior": prior,
+        "covariance_type": covariance_type,
+        "oversampling": oversampling,
+        "initial": initial,
+        "frozen": frozen,
+        "method": method,
+        "pruning": pruning,
+        "seed": seed,
+        "features": features,
+        "units": units,
+    }
+    limits = Limits(tolerance, max_passes)
+    prepared = prepare_fit(values, n_components=n_components, limits=limits, **settings)
     require_room(prepared, client)
     observer = observer or SilentObserver()
+    rows = GivenRows(values, settings)
     if run is None:
-        return fit_from(prepared, get_ready(prepared, client, observer), observer)
+        return fit_from(prepared, get_ready(prepared, client, observer), observer).knowing(rows)
     chunks, task = prepared.chunks, prepared.task
     if not isinstance(chunks, Catalog):
         raise InvalidSetting("a run keeps the fit of a catalogue: ingest the array first (dgmmis.ingest).")
@@ -195,7 +196,7 @@ def fit(
         prepared.limits,
         budget=_means(client),
         observer=observer,
-    )
+    ).knowing(rows)
 
 
 def resume(
@@ -230,14 +231,7 @@ def resume(
         If it cannot fit into the memory there is; with more, it goes on.
     """
     folder = open_run(run)
-    chunks = open_catalog(catalog or folder.data["path"])
-    if chunks.fingerprint != folder.data["fingerprint"]:
-        raise InvalidData(
-            f"{chunks.path} has fingerprint {chunks.fingerprint[:16]}, the run began on "
-            f"{folder.data['fingerprint'][:16]}. Name the original with --catalog, or start a new run.",
-            array=str(chunks.path),
-            value=chunks.fingerprint,
-        )
+    chunks = catalog_of(folder, catalog)
     before: dict[str, Any] = folder.last_budget()
     limits = Limits(
         before.get("tolerance", TOLERANCE) if tolerance is None else tolerance,
@@ -263,7 +257,7 @@ def resume(
         limits,
         budget=_means(client),
         observer=watcher,
-    )
+    ).knowing(RowsOfRun(folder, catalog))
 
 
 def _means(client: Client | None) -> dict[str, int]:
@@ -329,7 +323,9 @@ def fit_restarts(
             if isinstance(start, DgmmisError):
                 raise start
             begun = replace(prepared, initial=start.population)
-            results.append(fit_from(begun, ready, watcher))
+            results.append(
+                fit_from(begun, ready, watcher).knowing(GivenRows(values, {**settings, "seed": seed}))
+            )
         except GOES_ON as error:
             failures.append(error)
     if not results:

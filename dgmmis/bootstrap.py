@@ -19,7 +19,7 @@ from dgmmis.score_statistics import Statistics
 from dgmmis.spread import ReplicateSpread
 from dgmmis.task import look, set_up
 
-__all__ = ["Resampling", "bootstrap", "climb"]
+__all__ = ["LEAST_REPLICATES", "Resampling", "bootstrap", "climb"]
 
 LEAST_REPLICATES = 2
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from numbers import Integral
 
 import numpy as np
 
 from dgmmis.block_matrix import BlockMatrix, Spectrum
-from dgmmis.bootstrap import Resampling, bootstrap
+from dgmmis.bootstrap import LEAST_REPLICATES, Resampling, bootstrap
 from dgmmis.class_scores import ClassScores
 from dgmmis.curvature import observed_information, prior_information
 from dgmmis.error_notes import notes_of
@@ -20,7 +21,7 @@ from dgmmis.outer_products import OuterProducts, Scorer
 from dgmmis.population import Population
 from dgmmis.score_statistics import Statistics
 from dgmmis.spread import LinearSpread, Spread
-from dgmmis.uncertainties import Method, Uncertainty
+from dgmmis.uncertainties import METHODS, Method, Uncertainty
 
 __all__ = ["FULL_SCAN", "Wanted", "estimate_errors"]
 
@@ -52,6 +53,31 @@ class Wanted:
     sample_rows: int | None = None
     resampling: Resampling = field(default_factory=Resampling)
     report: Callable[[int, int], None] = lambda done, of: None
+
+    @classmethod
+    def of(
+        cls,
+        method: Method,
+        *,
+        sample_rows: int | None,
+        replicates: int,
+        seed: int,
+        progress: Callable[[int, int], None] | None,
+    ) -> Wanted:
+        """Check what is asked for.
+
+        Raises
+        ------
+        InvalidSetting
+        """
+        if method not in METHODS:
+            raise InvalidSetting(f"method is {method!r}; expected one of {', '.join(METHODS)}.")
+        if sample_rows is not None:
+            _require_whole("sample_rows", sample_rows, 2)
+        _require_whole("replicates", replicates, LEAST_REPLICATES)
+        _require_whole("resampling_seed", seed, 0)
+        report = progress or (lambda done, of: None)
+        return cls(method, sample_rows, Resampling(replicates, seed), report)
 
 
 def estimate_errors(fitted: Fitted, optimum: Optimum, wanted: Wanted) -> Uncertainty:
@@ -106,6 +132,11 @@ class Estimate:
     spread: Spread
     spectrum: Spectrum
     notes: tuple[str, ...] = ()
+
+
+def _require_whole(name: str, value: object, least: int) -> None:
+    if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
+        raise InvalidSetting(f"{name} is {value!r}; expected a whole number of at least {least}.")
 
 
 def _scored(fitted: Fitted, optimum: Optimum, wanted: Wanted) -> OuterProducts:

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from dgmmis.automatic_prior import automatic_prior
 from dgmmis.chunk import ArrayChunks
 from dgmmis.covariates import as_covariates
-from dgmmis.errors import InvalidSetting
+from dgmmis.errors import InvalidData, InvalidSetting
 from dgmmis.expectation import NEGLIGIBLE
 from dgmmis.fit_settings import check_settings
 from dgmmis.iterate import Limits
@@ -20,11 +20,12 @@ from dgmmis.noise import NoiseLike
 from dgmmis.packed import Array
 from dgmmis.population import Population
 from dgmmis.prior import Prior
+from dgmmis.runs import RunFolder
 from dgmmis.store import Catalog, open_catalog
 from dgmmis.task import Task
 from dgmmis.task_settings import NoiseModel, build_selecting, build_task, initial_population
 
-__all__ = ["Prepared", "prepare_fit"]
+__all__ = ["Prepared", "catalog_of", "prepare_fit"]
 
 
 @dataclass(frozen=True)
@@ -146,3 +147,28 @@ def _as_chunks(
             "arguments out, or ingest the source again with the ones you want."
         )
     return values
+
+
+def catalog_of(run: RunFolder, catalog: str | Path | None = None) -> Catalog:
+    """Open the catalogue that a run began on.
+
+    Parameters
+    ----------
+    run : RunFolder
+    catalog : path, optional
+        Where it lies now, if it was moved.
+
+    Raises
+    ------
+    InvalidData
+        If it is another one.
+    """
+    chunks = open_catalog(catalog or run.data["path"])
+    if chunks.fingerprint != run.data["fingerprint"]:
+        raise InvalidData(
+            f"{chunks.path} has fingerprint {chunks.fingerprint[:16]}, the run began on "
+            f"{run.data['fingerprint'][:16]}. Name the original with --catalog, or start a new run.",
+            array=str(chunks.path),
+            value=chunks.fingerprint,
+        )
+    return chunks
