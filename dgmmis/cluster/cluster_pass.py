@@ -132,13 +132,14 @@ class ClusterPasses:
 
     def impute(self, observation: Observation) -> Callable[[Population, Reference], Imputed]:
         """Make the `impute` whose points the workers draw."""
+        token = f"{self._token} {self._resample}"  # replicates have other weights, hence other classes and points
 
         def impute(population: Population, reference: Reference) -> Imputed:
             work = leaves(observation, reference)
 
             def submit(bounds: Bounds, parameters: Any, worker: str | None) -> Future[Any]:
                 return self._client.submit(
-                    _numbered, bounds[0], observation, self._token, work[bounds[0]], *parameters,
+                    _numbered, bounds[0], observation, token, work[bounds[0]], *parameters,
                     pure=False, **_preferring(worker),
                 )  # fmt: skip
 
