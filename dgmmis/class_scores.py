@@ -61,14 +61,13 @@ class ClassScores:
         scores = chart.scores(population, zeroth[:, :n_components], zeroth[:, n_components:], *whole)
         return cls(scores, cut, classes)
 
-    def of_rows(self, samples: Samples) -> Array:
-        """Score of each row's own -ln Z, (N, p), or (1, p) if all have the same."""
-        if len(self.scores) == 1 or self.classes is None:
-            return self.scores[:1]
+    def assign(self, samples: Samples) -> NDArray[np.intp]:
+        """Class (N,) of each row."""
         which: NDArray[np.intp] = np.zeros(samples.n_rows, dtype=np.intp)
-        for group in samples.groups:
-            which[group.rows] = self.classes.assign(samples, group, self.cut)
-        return np.asarray(self.scores[which])
+        if self.classes is not None:
+            for group in samples.groups:
+                which[group.rows] = self.classes.assign(samples, group, self.cut)
+        return which
 
 
 def _in_all_features(

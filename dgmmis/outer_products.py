@@ -116,11 +116,11 @@ class Scorer:
     def _slabs(self, samples: Samples) -> Iterator[tuple[Array, Array]]:
         """Yield weights (n,) and scores (n, p) of all rows, some at a time."""
         population = self.chart.origin
-        common = None if self.of_classes is None else self.of_classes.of_rows(samples)
+        which = None if self.of_classes is None else self.of_classes.assign(samples)
         for some in row_scores(population, samples, self.cut):
             scores = self.chart.scores(population, some.zeroth, some.background, some.first, some.second)
-            if common is not None:
-                scores = scores + (common if len(common) == 1 else common[some.rows])
+            if self.of_classes is not None and which is not None:
+                scores = scores + self.of_classes.scores[which[some.rows]]
             yield some.weights, np.ascontiguousarray(scores)
 
 

@@ -18,7 +18,7 @@ from dgmmis.tilted_expectation import TiltedScores, tilted_scores
 
 __all__ = ["RowScores", "row_scores"]
 
-SLAB_NUMBERS = 2**22
+SLAB_NUMBERS = 2**21
 """Numbers in the scores of the rows that are worked on at a time."""
 
 

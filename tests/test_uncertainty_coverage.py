@@ -32,7 +32,7 @@ TRUTH = Mixture(
     np.array([[[1.0, 0.3], [0.3, 0.8]], [[0.6, -0.2], [-0.2, 1.0]]]),
 )
 LOW, HIGH = np.array([-3.0, -2.5]), np.array([3.0, 2.5])
-N_ROWS = 2000
+N_ROWS = 4000
 
 
 def drawn(rng: np.random.Generator, *, cut: bool) -> tuple[np.ndarray, np.ndarray]:

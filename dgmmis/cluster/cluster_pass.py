@@ -15,11 +15,10 @@ from dgmmis.chunk import ArrayChunks
 from dgmmis.cluster.segments import segment_bounds
 from dgmmis.cluster.supervisor import PROGRESS_DEADLINE, Supervisor
 from dgmmis.cluster.warming import warm_workers
+from dgmmis.cluster.worker_scores import score_scattered, score_segment
 from dgmmis.cluster.worker_side import (
     impute_points,
     read_selection,
-    score_scattered,
-    score_segment,
     summarize_scattered,
     summarize_segment,
     survey_scattered,
@@ -132,7 +131,9 @@ class ClusterPasses:
 
     def impute(self, observation: Observation) -> Callable[[Population, Reference], Imputed]:
         """Make the `impute` whose points the workers draw."""
-        token = f"{self._token} {self._resample}"  # replicates have other weights, hence other classes and points
+        token = (
+            f"{self._token} {self._resample}"  # replicates have other weights, hence other classes and points
+        )
 
         def impute(population: Population, reference: Reference) -> Imputed:
             work = leaves(observation, reference)

@@ -17,7 +17,7 @@ from dgmmis.expectation import NEGLIGIBLE, summarize_samples
 from dgmmis.imputation import ClassSums, Leaf, impute_leaf
 from dgmmis.imputation_points import Points, draw_points
 from dgmmis.observation import Observation, Reference
-from dgmmis.outer_products import OuterProducts, Scorer
+from dgmmis.outer_products import OuterProducts
 from dgmmis.packed import Array
 from dgmmis.population import Population
 from dgmmis.read_ahead import reading_ahead
@@ -37,12 +37,14 @@ __all__ = [
     "opened_catalog",
     "read_selection",
     "sample_cache",
-    "score_scattered",
-    "score_segment",
+    "sum_chunks",
     "summarize_scattered",
     "summarize_segment",
     "survey_scattered",
     "survey_segment",
+    "weighed",
+    "weighed_sent",
+    "with_densities",
 ]
 
 T = TypeVar("T")
@@ -176,7 +178,7 @@ def summarize_segment(
 
     def leaf(chunk: int, samples: Samples) -> Statistics:
         samples = with_densities(population, samples, token, chunk, cut)
-        samples = _weighed(catalog, chunk, samples, resample)
+        samples = weighed(catalog, chunk, samples, resample)
         first_row = catalog.row_range(chunk)[0]
         return summarize_samples(
             population, samples, first_row=first_row, cut=cut, negligible=negligible, views=views
@@ -200,7 +202,7 @@ def summarize_scattered(
 
     def leaf(chunk: int) -> Statistics:
         rows = with_densities(population, samples[chunk - start], token, chunk, cut)
-        rows = _weighed_sent(chunk * chunk_rows, rows, resample)
+        rows = weighed_sent(chunk * chunk_rows, rows, resample)
         return summarize_samples(
             population, rows, first_row=chunk * chunk_rows, cut=cut, negligible=negligible, views=views
         )
@@ -208,11 +210,13 @@ def summarize_scattered(
     return sum_leaves(start, start + len(samples), leaf)
 
 
-def _weighed(catalog: Catalog, chunk: int, samples: Samples, resample: Resample | None) -> Samples:
+def weighed(catalog: Catalog, chunk: int, samples: Samples, resample: Resample | None) -> Samples:
+    """Weigh a chunk of a catalogue as a replicate does."""
     return samples if resample is None else resample.of(samples, catalog.row_hashes(chunk))
 
 
-def _weighed_sent(first_row: int, samples: Samples, resample: Resample | None) -> Samples:
+def weighed_sent(first_row: int, samples: Samples, resample: Resample | None) -> Samples:
+    """Weigh rows of an array, from `first_row` on, as a replicate does."""
     if resample is None:
         return samples
     return resample.of(samples, hash_integers(np.arange(first_row, first_row + samples.n_rows)))
@@ -231,7 +235,7 @@ def survey_segment(
     catalog = opened_catalog(path, fingerprint).keeping_noise(surveyor.cut.noise_columns)
 
     def leaf(chunk: int, samples: Samples) -> Survey:
-        samples = _weighed(catalog, chunk, samples, resample)
+        samples = weighed(catalog, chunk, samples, resample)
         return surveyor.survey(samples, first_row=catalog.row_range(chunk)[0])
 
     return sum_chunks(catalog, start, stop, leaf)
@@ -248,45 +252,8 @@ def survey_scattered(
     """Survey chunks that were sent here."""
 
     def leaf(chunk: int) -> Survey:
-        rows = _weighed_sent(chunk * chunk_rows, samples[chunk - start], resample)
+        rows = weighed_sent(chunk * chunk_rows, samples[chunk - start], resample)
         return surveyor.survey(rows, first_row=chunk * chunk_rows)
-
-    return sum_leaves(start, start + len(samples), leaf)
-
-
-def score_segment(
-    path: str,
-    fingerprint: str,
-    token: str,
-    start: int,
-    stop: int,
-    scorer: Scorer,
-    resample: Resample | None = None,
-) -> list[Node[OuterProducts]]:
-    """Sum the outer products of the scores in chunks `start` to `stop - 1` of a catalogue."""
-    columns = scorer.cut.noise_columns if scorer.cut else ()
-    catalog = opened_catalog(path, fingerprint).keeping_noise(columns)
-
-    def leaf(chunk: int, samples: Samples) -> OuterProducts:
-        samples = with_densities(scorer.chart.origin, samples, token, chunk, scorer.cut)
-        return scorer.score(_weighed(catalog, chunk, samples, resample))
-
-    return sum_chunks(catalog, start, stop, leaf)
-
-
-def score_scattered(
-    samples: Sequence[Samples],
-    token: str,
-    start: int,
-    chunk_rows: int,
-    scorer: Scorer,
-    resample: Resample | None = None,
-) -> list[Node[OuterProducts]]:
-    """Sum the outer products of the scores in chunks that were sent here."""
-
-    def leaf(chunk: int) -> OuterProducts:
-        rows = with_densities(scorer.chart.origin, samples[chunk - start], token, chunk, scorer.cut)
-        return scorer.score(_weighed_sent(chunk * chunk_rows, rows, resample))
 
     return sum_leaves(start, start + len(samples), leaf)
 
