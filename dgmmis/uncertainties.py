@@ -224,4 +224,5 @@ def _product(one: str, other: str) -> str:
     """Name the unit of a product; "" if one of them is not known."""
     if not (one and other):
         return ""
-    return f"({one})^2" if one == other else f"({one}) ({other})"
+    one, other = (f"({unit})" if " " in unit or "/" in unit else unit for unit in (one, other))
+    return f"{one}^2" if one == other else f"{one} {other}"

@@ -310,7 +310,7 @@ def test_the_table_names_every_number_with_its_unit(errors: dgmmis.Uncertainty) 
     assert [entry.parameter for entry in table[:6]] == [
         "amplitude", "mean a", "mean b", "variance a", "covariance a,b", "variance b",
     ]  # fmt: skip
-    assert [entry.unit for entry in table[:6]] == ["", "mas", "", "(mas)^2", "", ""]
+    assert [entry.unit for entry in table[:6]] == ["", "mas", "", "mas^2", "", ""]
     assert len(table) == 12
     assert table[7].value == errors.population.mixture.means[1, 0]
     assert table[7].error == errors.means[1, 0]
