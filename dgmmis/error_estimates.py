@@ -15,6 +15,7 @@ from dgmmis.curvature import observed_information, prior_information
 from dgmmis.error_notes import notes_of
 from dgmmis.errors import InvalidSetting
 from dgmmis.expectation import prepare
+from dgmmis.local_pass import processors
 from dgmmis.observation import REPLICATES
 from dgmmis.optimum import Fitted, Optimum
 from dgmmis.outer_products import OuterProducts, Scorer
@@ -155,7 +156,7 @@ def _scored(fitted: Fitted, optimum: Optimum, wanted: Wanted) -> OuterProducts:
         return fitted.passes.score(scorer)
     keep_noise = () if cut is None else cut.noise_columns
     sample = fitted.rows.read_pilot(n_rows).samples(checked=True, keep_noise=keep_noise)
-    return scorer.score(prepare(fitted.population, sample, cut))
+    return scorer.score(prepare(fitted.population, sample, cut), threads=processors())
 
 
 def _sandwich(

@@ -152,11 +152,15 @@ class LinearSpread:
         """Differentiate: slopes (m, n) of the function's m numbers along the columns (p, n) of a matrix."""
         slopes = np.empty((value.size, directions.shape[1]))
         for j, direction in enumerate(directions.T):
-            above, below = (
-                np.asarray(function(self.chart.place(sign * STEP * direction).population), dtype=np.float64)
-                for sign in (1.0, -1.0)
-            )
-            slopes[:, j] = (above - below).ravel() / (2 * STEP)
+            ends = []
+            for sign in (1.0, -1.0):
+                place = self.chart.place(sign * STEP * direction)
+                there = np.asarray(function(place.population), dtype=np.float64) if place.inside else None
+                ends.append(
+                    (value, 0.0) if there is None else (there, STEP)
+                )  # beyond a limit: from here only
+            (above, up), (below, down) = ends
+            slopes[:, j] = (above - below).ravel() / max(up + down, STEP)
         return slopes
 
 

@@ -10,7 +10,9 @@ from scipy.stats import norm
 
 import oracle
 from dgmmis import outer_products as module
+from dgmmis.background import Background
 from dgmmis.chunk import ArrayChunks
+from dgmmis.class_scores import ClassScores
 from dgmmis.constraints import Constraints
 from dgmmis.coordinates import Chart
 from dgmmis.expectation import summarize_samples
@@ -168,6 +170,26 @@ def test_the_blocks_of_very_many_parameters_are_blocks_of_the_whole(monkeypatch:
         np.testing.assert_array_equal(block, whole[np.ix_(place, place)])
 
 
+def cut_rows(values: np.ndarray, noise: np.ndarray, population: Population, selection: object):
+    """Chart, scorer and passes of rows that a selection kept, and what their scores must add up to."""
+    chunks = ArrayChunks.from_arrays(values, noise, chunk_rows=500)
+    selecting = build_selecting(
+        selection, chunks.features, before_noise=False, noise_model=None, projection=None, oversampling=None, seed=0
+    )  # fmt: skip
+    task = build_task(
+        population.n_components, population.n_features, frozen=None, covariance_type="full", floor=None, prior=None,
+        background=population.backgrounds, selecting=selecting, seed=0, pruning=0.0,
+    )  # fmt: skip
+    passes, sample = LocalPasses(chunks, threads=1, cut=task.cut), information_sample(chunks, task)
+    imputation = set_up(passes, sample, task, population, look(passes, sample, task)).imputation
+    imputed = imputation.impute(population, imputation.first_reference(population))
+    together = imputation.together(passes.summarize(population), imputed)
+    chart = Chart.at(population, together, task.constraints)
+    of_classes = ClassScores.of(chart, imputation.observation, imputed.sums, task.cut, imputation.classes)
+    scorer = Scorer(chart, task.cut, of_classes)
+    return chart, scorer, passes, chart.gradient(population, together)
+
+
 def test_under_a_selection_each_row_has_the_chance_that_its_noise_gives() -> None:
     """One Gaussian cut at x > 0: ln Z is a normal integral, and so is its slope."""
     rng = np.random.default_rng(2)
@@ -176,24 +198,8 @@ def test_under_a_selection_each_row_has_the_chance_that_its_noise_gives() -> Non
     kept = values > 0
     values, noise = values[kept, None], noise[kept, None]
     population = Population(Mixture([1.0], [[0.5]], [[[1.0]]]))
-    chunks = ArrayChunks.from_arrays(values, noise, chunk_rows=500)
-    selecting = build_selecting(
-        Box([0.0], [np.inf]), chunks.features, before_noise=False, noise_model=None, projection=None,
-        oversampling=None, seed=0,
-    )  # fmt: skip
-    task = build_task(
-        1, 1, frozen=None, covariance_type="full", floor=None, prior=None, background=(), selecting=selecting,
-        seed=0, pruning=0.0,
-    )  # fmt: skip
-    passes, sample = LocalPasses(chunks, threads=1, cut=task.cut), information_sample(chunks, task)
-    imputation = set_up(passes, sample, task, population, look(passes, sample, task)).imputation
-    imputed = imputation.impute(population, imputation.first_reference(population))
-    observed = passes.summarize(population)
-    chart = Chart.at(population, imputation.together(observed, imputed), task.constraints)
-    from dgmmis.class_scores import ClassScores
-
-    of_classes = ClassScores.of(chart, imputation.observation, imputed.sums, task.cut, imputation.classes)
-    found = passes.score(Scorer(chart, task.cut, of_classes))
+    chart, scorer, passes, total = cut_rows(values, noise, population, Box([0.0], [np.inf]))
+    found = passes.score(scorer)
 
     def terms(x: np.ndarray) -> np.ndarray:
         there = chart.place(x).population.mixture
@@ -203,7 +209,22 @@ def test_under_a_selection_each_row_has_the_chance_that_its_noise_gives() -> Non
 
     scores = np.array([(terms(h) - terms(-h)) / 2e-2 for h in (np.array([1e-2, 0]), np.array([0, 1e-2]))])
     np.testing.assert_allclose(found.matrix.whole, scores @ scores.T, rtol=2e-3, atol=1e-3)
-    total = chart.gradient(population, imputation.together(observed, imputed))
     np.testing.assert_allclose(found.score, total, rtol=1e-9, atol=1e-9)
-    assert len(set(of_classes.assign(sample))) == 2
-    assert np.ptp(of_classes.scores, axis=0).max() > 1e-4  # the two kinds of rows do differ
+    assert np.ptp(scorer.of_classes.scores, axis=0).max() > 1e-4  # the two kinds of rows do differ
+
+
+def test_scores_of_rows_that_lack_what_the_selection_saw_add_up_to_the_gradient() -> None:
+    rng = np.random.default_rng(6)
+    mixture = random_scene(12, d=2, k=2, spread=1.0).mixture
+    behind = Background(((-9.0, -9.0), (9.0, 9.0)), amplitude=0.1)
+    noise = np.where(rng.random((1500, 1)) < 0.5, 0.1, 0.6) * np.ones((1, 2))
+    values = mixture.draw(1500, rng) + np.sqrt(noise) * rng.normal(size=(1500, 2))
+    kept = np.abs(values[:, 0]) < 2
+    values, noise = values[kept], noise[kept]
+    values[rng.random(len(values)) < 0.3, 0] = np.nan
+    population = Population(mixture, (behind,))
+    _, scorer, passes, total = cut_rows(values, noise, population, Box([-2.0, -np.inf], [2.0, np.inf]))
+    found = passes.score(scorer)
+    assert found.rows == len(values)
+    np.testing.assert_allclose(found.score, total, rtol=1e-8, atol=1e-8)
+    assert (np.linalg.eigvalsh(found.matrix.whole) > 0).all()
