@@ -39,7 +39,7 @@ class Derived:
     standard_error : (...)
         Infinite where it depends on what the rows tell nothing of.
     covariance : (m, m)
-        Of its m numbers, in the order of `value.ravel()`.
+        Of its m numbers, in the order of `value.ravel()`; NaN between others and what is not known.
     """
 
     value: Array
@@ -122,6 +122,7 @@ class LinearSpread:
         blind = self._slopes(function, self.flat, value)
         covariance = np.asarray(slopes @ slopes.T)
         unknown = _squares(blind) > LEAKS * (_squares(slopes) + _squares(blind))
+        covariance[unknown[:, None] | unknown] = np.nan
         covariance[np.diag(unknown)] = np.inf
         return Derived(value, np.sqrt(np.diagonal(covariance)).reshape(value.shape), covariance)
 

@@ -9,6 +9,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from dgmmis.errors import InvalidSetting
 from dgmmis.model_file import write_arrays
 from dgmmis.packed import Array, lower_indices
 from dgmmis.population import Population
@@ -117,11 +118,11 @@ class Uncertainty:
 
         Raises
         ------
-        AttributeError
+        InvalidSetting
             For a bootstrap, which has replicates instead: ask `of`.
         """
         if not isinstance(self.spread, LinearSpread):
-            raise AttributeError(
+            raise InvalidSetting(
                 "a bootstrap has replicates and no coordinates: ask `of` for the covariance of what you need."
             )
         return self.spread.covariance

@@ -13,10 +13,13 @@ import pytest
 import dgmmis
 from dgmmis import error_estimates, outer_products
 from dgmmis.background import Background
+from dgmmis.bootstrap import climb
+from dgmmis.chunk import ArrayChunks
 from dgmmis.constraints import Constraints
 from dgmmis.coordinates import Chart
 from dgmmis.curvature import prior_information
 from dgmmis.errors import InvalidData, InvalidSetting
+from dgmmis.local_pass import LocalPasses
 from dgmmis.mixture import Mixture
 from dgmmis.outer_products import places_of
 from dgmmis.population import Population
@@ -166,7 +169,9 @@ def test_what_rows_never_tell_has_an_infinite_error() -> None:
     assert np.isfinite(found.means).all()
     assert np.isinf(found.condition)
     assert any("1 of 5 directions" in note for note in found.notes)
-    assert np.isinf(found.of(lambda p: p.mixture.covariances[0, 0, 1]).standard_error)
+    derived = found.of(lambda p: p.mixture.covariances[0, 0])
+    np.testing.assert_array_equal(np.isinf(derived.standard_error), [False, True])
+    np.testing.assert_array_equal(np.isfinite(derived.covariance), [[True, False], [False, False]])
     assert np.isfinite(found.of(lambda p: p.mixture.covariances[0].trace()).standard_error)
     with pytest.raises(InvalidSetting, match="no law to draw from"):
         found.draw(1)
@@ -244,7 +249,7 @@ def test_a_bootstrap_repeats_itself_and_follows_its_seed(result: dgmmis.FitResul
     assert len(one.draw(5)) == 5
     derived = one.of(lambda p: p.mixture.means)
     np.testing.assert_allclose(derived.standard_error, one.means, rtol=1e-12)
-    with pytest.raises(AttributeError, match="has replicates"):
+    with pytest.raises(InvalidSetting, match="has replicates"):
         one.covariance  # noqa: B018
 
 
@@ -259,6 +264,24 @@ def test_replicates_are_at_the_optimum_of_their_rows(result: dgmmis.FitResult) -
         again = fitted(weights=weights, initial=result.mixture, tolerance=1e-3)
         distance = (again.mixture.means - population.mixture.means) / result.uncertainty().means
         assert np.abs(distance).max() < 0.2
+
+
+@pytest.mark.parametrize("longer", [1, 3, 30])
+def test_a_climb_rises_whatever_its_metric_or_gives_up(longer: float) -> None:
+    chunks = ArrayChunks.from_arrays(VALUES, NOISE)
+    passes, constraints = LocalPasses(chunks, threads=1), Constraints.none(2, 2)
+    start = Population(Mixture(APART.amplitudes, APART.means + 0.05, APART.covariances))
+    before = passes.summarize(start)
+    chart = Chart.at(start, before, constraints)
+    spectrum = outer_products.outer_products(chart, chunks.samples[0]).matrix.spectrum
+    spectrum = replace(spectrum, factor=longer * spectrum.factor)
+    reached = climb(chart, spectrum, passes.summarize, tolerance=1e-3)
+    if longer == 30:  # steps 900 times too long: even their 64th part leads down
+        assert reached is None
+        return
+    best = fitted().log_likelihood
+    assert reached is not None
+    assert best - 0.01 < passes.summarize(reached).log_likelihood < best + 0.01
 
 
 def test_a_selection_widens_the_errors_of_what_it_hides() -> None:
