@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -10,12 +11,65 @@ from numpy.typing import NDArray
 
 from dgmmis.packed import Array
 
-__all__ = ["FLAT", "BlockMatrix", "Spectrum"]
+__all__ = ["FLAT", "BlockMatrix", "Columns", "Places", "Spectrum"]
 
 Places = tuple[NDArray[np.intp], ...]
 
 FLAT = 1e-9
 """Directions with less than this share of the largest information carry none."""
+
+
+@dataclass(frozen=True)
+class Columns:
+    """A matrix (p, m) of directions, each within one block.
+
+    Attributes
+    ----------
+    size : int
+        p.
+    places : tuple of index arrays
+        Rows of each block.
+    blocks : tuple of (b, m_b) arrays
+    """
+
+    size: int
+    places: Places
+    blocks: tuple[Array, ...]
+
+    @classmethod
+    def dense(cls, matrix: Array) -> Columns:
+        """Make one block of a matrix."""
+        return cls(len(matrix), (np.arange(len(matrix)),), (matrix,))
+
+    @property
+    def number(self) -> int:
+        """m."""
+        return sum(block.shape[1] for block in self.blocks)
+
+    def onto(self, vectors: Array) -> Array:
+        """Products (..., m) of vectors (..., p) with every direction."""
+        parts = [vectors[..., place] @ block for place, block in zip(self.places, self.blocks, strict=True)]
+        return np.concatenate(parts, axis=-1)
+
+    def times(self, numbers: Array) -> Array:
+        """Sum (p,) of the directions, each times one of the numbers (m,)."""
+        total, start = np.zeros(self.size), 0
+        for place, block in zip(self.places, self.blocks, strict=True):
+            total[place] += block @ numbers[start : start + block.shape[1]]
+            start += block.shape[1]
+        return total
+
+    def __iter__(self) -> Iterator[Array]:
+        for place, block in zip(self.places, self.blocks, strict=True):
+            for column in block.T:
+                direction = np.zeros(self.size)
+                direction[place] = column
+                yield direction
+
+    @property
+    def whole(self) -> Array:
+        """The matrix written out (p, m)."""
+        return np.stack(list(self), axis=1) if self.number else np.zeros((self.size, 0))
 
 
 @dataclass(frozen=True)
@@ -26,20 +80,20 @@ class Spectrum:
     ----------
     values : (m,)
         Above `FLAT` of the largest, over all blocks.
-    factor : (p, m)
+    factor : Columns, (p, m)
         Eigenvectors divided by the square roots of their values: factor factor^T is the inverse.
-    flat : (p, p - m)
+    flat : Columns, (p, p - m)
         Eigenvectors of the directions without information.
     """
 
     values: Array
-    factor: Array
-    flat: Array
+    factor: Columns
+    flat: Columns
 
     @property
     def condition(self) -> float:
         """Largest over smallest eigenvalue; infinite if some direction is flat."""
-        if self.flat.shape[1]:
+        if self.flat.number:
             return float("inf")
         return float(self.values.max() / self.values.min()) if len(self.values) else 1.0
 
@@ -88,18 +142,12 @@ class BlockMatrix:
         """Eigenvalues and what they say of the inverse."""
         found = [np.linalg.eigh(block) for block in self.blocks]
         largest = max((float(values.max(initial=0.0)) for values, _ in found), default=0.0)
-        known_values, factors, flats = [], [], []
-        for place, (values, vectors) in zip(self.places, found, strict=True):
-            known = values > FLAT * largest
-            known_values.append(values[known])
-            factors.append(_placed(self.size, place, vectors[:, known] / np.sqrt(values[known])))
-            flats.append(_placed(self.size, place, vectors[:, ~known]))
+        known = [values > FLAT * largest for values, _ in found]
+        both = list(zip(found, known, strict=True))
+        factors = tuple(vectors[:, some] / np.sqrt(values[some]) for (values, vectors), some in both)
+        flats = tuple(vectors[:, ~some] for (_, vectors), some in both)
         return Spectrum(
-            np.concatenate(known_values), np.concatenate(factors, axis=1), np.concatenate(flats, axis=1)
+            np.concatenate([values[some] for (values, _), some in both]),
+            Columns(self.size, self.places, factors),
+            Columns(self.size, self.places, flats),
         )
-
-
-def _placed(size: int, place: NDArray[np.intp], columns: Array) -> Array:
-    whole = np.zeros((size, columns.shape[1]))
-    whole[place] = columns
-    return whole

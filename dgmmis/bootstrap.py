@@ -106,7 +106,7 @@ def bootstrap(
 
 def _refitted(fitted: Fitted, chart: Chart, spectrum: Spectrum, how: Resampling) -> tuple[Population, bool]:
     """Fit one replicate: by Newton's method where it works, else as any fit."""
-    if not spectrum.flat.shape[1]:
+    if not spectrum.flat.number:
         reached = climb(
             chart,
             spectrum,
@@ -137,10 +137,10 @@ def climb(
     x, here = np.zeros(chart.n_parameters), chart.origin
     statistics = statistics_at(here)
     for _ in range(MOST_STEPS):
-        along = spectrum.factor.T @ objective_gradient(chart, here, statistics)
+        along = spectrum.factor.onto(objective_gradient(chart, here, statistics))
         if 0.5 * float(along @ along) <= tolerance:
             return here
-        step = _step(chart, x, spectrum.factor @ along, here, statistics, statistics_at)
+        step = _step(chart, x, spectrum.factor.times(along), here, statistics, statistics_at)
         if step is None:
             return None
         x, here, statistics = step

@@ -8,7 +8,7 @@ from numbers import Integral
 
 import numpy as np
 
-from dgmmis.block_matrix import BlockMatrix, Spectrum
+from dgmmis.block_matrix import BlockMatrix, Columns, Spectrum
 from dgmmis.bootstrap import LEAST_REPLICATES, Resampling, bootstrap
 from dgmmis.class_scores import ClassScores
 from dgmmis.curvature import observed_information, prior_information
@@ -175,7 +175,8 @@ def _sandwich(
     scale = optimum.statistics.weight / products.weight
     values, vectors = np.linalg.eigh(scale * products.squared.whole)
     root = vectors * np.sqrt(np.maximum(values, 0.0))
-    factor = spectrum.factor @ (spectrum.factor.T @ root)
+    inverse_root = spectrum.factor.whole
+    factor = Columns.dense(inverse_root @ (inverse_root.T @ root))
     return LinearSpread(chart, factor, spectrum.flat), spectrum
 
 
@@ -186,9 +187,9 @@ def _summed_up(fitted: Fitted, optimum: Optimum, products: OuterProducts, estima
     notes = notes_of(
         errors,
         optimum,
-        n_flat=0 if is_bootstrap else spectrum.flat.shape[1],
+        n_flat=0 if is_bootstrap else spectrum.flat.number,
         n_blocks=1 if is_bootstrap else n_blocks,
-        gain=0.5 * float(np.sum((spectrum.factor.T @ optimum.gradient) ** 2)),
+        gain=0.5 * float(np.sum(spectrum.factor.onto(optimum.gradient) ** 2)),
         rows_used=optimum.statistics.rows if is_bootstrap else products.rows,
     )
     return Uncertainty(
@@ -213,7 +214,7 @@ def _imputation_error(optimum: Optimum, spectrum: Spectrum) -> float:
         return 0.0
     chart = optimum.chart
     scores = np.array([chart.gradient(chart.origin, one) for one in optimum.imputed.replicates])
-    off = (scores - scores.mean(axis=0)) @ spectrum.factor
+    off = spectrum.factor.onto(scores - scores.mean(axis=0))
     return float(np.sqrt(np.sum(off**2) / (REPLICATES * (REPLICATES - 1)) / max(1, off.shape[1])))
 
 

@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import ArrayLike
 
+from dgmmis.block_matrix import Columns
 from dgmmis.coordinates import Chart
 from dgmmis.errors import InvalidSetting
 from dgmmis.packed import Array, lower_indices, packed_size, unpack
@@ -88,20 +89,21 @@ class LinearSpread:
     Attributes
     ----------
     chart : Chart
-    factor : (p, m)
+    factor : Columns, (p, m)
         F.
-    flat : (p, p - m)
+    flat : Columns, (p, p - m)
         Orthonormal directions that nothing is known of.
     """
 
     chart: Chart
-    factor: Array
-    flat: Array
+    factor: Columns
+    flat: Columns
 
     @property
     def covariance(self) -> Array:
         """Of the coordinates (p, p), without the directions that nothing is known of."""
-        return np.asarray(self.factor @ self.factor.T)
+        factor = self.factor.whole
+        return np.asarray(factor @ factor.T)
 
     def errors(self) -> Errors:
         """Give standard errors of all parameters, by the exact Jacobian of the chart."""
@@ -134,25 +136,26 @@ class LinearSpread:
         InvalidSetting
             If there are directions that nothing is known of: they have no law to draw from.
         """
-        if self.flat.shape[1]:
+        if self.flat.number:
             raise InvalidSetting(
-                f"the rows tell nothing of {self.flat.shape[1]} of {len(self.flat)} directions of the parameters, so "
+                f"the rows tell nothing of {self.flat.number} of {self.flat.size} directions of the parameters, so "
                 "there is no law to draw from. Use fewer components, freeze what is not known, give a prior, or ask "
                 "for the bootstrap."
             )
         return tuple(
-            self.chart.place(self.factor @ rng.normal(size=self.factor.shape[1])).population for _ in range(n)
+            self.chart.place(self.factor.times(rng.normal(size=self.factor.number))).population
+            for _ in range(n)
         )
 
     def _lengths(self, jacobian: Array) -> Array:
         """Give standard errors (n,) of numbers with gradients (n, p)."""
-        known, blind = _squares(jacobian @ self.factor), _squares(jacobian @ self.flat)
+        known, blind = _squares(self.factor.onto(jacobian)), _squares(self.flat.onto(jacobian))
         return np.sqrt(np.where(blind > LEAKS * _squares(jacobian), np.inf, known))
 
-    def _slopes(self, function: Function, directions: Array, value: Array) -> Array:
-        """Differentiate: slopes (m, n) of the function's m numbers along the columns (p, n) of a matrix."""
-        slopes = np.empty((value.size, directions.shape[1]))
-        for j, direction in enumerate(directions.T):
+    def _slopes(self, function: Function, directions: Columns, value: Array) -> Array:
+        """Differentiate: slopes (m, n) of the function's m numbers along n directions."""
+        slopes = np.empty((value.size, directions.number))
+        for j, direction in enumerate(directions):
             ends = []
             for sign in (1.0, -1.0):
                 place = self.chart.place(sign * STEP * direction)

@@ -176,7 +176,7 @@ class Uncertainty:
         """Write the errors to one `.npz` file that NumPy reads without pickle; an older one is replaced.
 
         Its arrays are `amplitudes`, `means`, `covariances` and `background` of the fit, the same with `_error`,
-        `covariance` of the coordinates unless it is a bootstrap, and `header`, a JSON text.
+        `covariance` of the coordinates unless it is a bootstrap or was made block by block, and `header`, a JSON text.
         """
         p, errors = self.population, vars(self.errors)
         arrays = {
@@ -186,7 +186,7 @@ class Uncertainty:
             "background": p.background_amplitudes,
             **{f"{name}_error": array for name, array in errors.items()},
         }
-        if isinstance(self.spread, LinearSpread):
+        if isinstance(self.spread, LinearSpread) and self.n_blocks == 1:
             arrays["covariance"] = self.spread.covariance
         header = {"features": self.features, "units": self.units, **self.describe()}
         del header["parameters"]
