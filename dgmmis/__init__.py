@@ -16,7 +16,7 @@ from dgmmis.errors import (
 )
 from dgmmis.fit_plan import Plan
 from dgmmis.fit_result import FitResult, Scan
-from dgmmis.ingestion import ingest
+from dgmmis.ingestion import append, ingest
 from dgmmis.mixture import Mixture
 from dgmmis.model import Model
 from dgmmis.noise import Noise
@@ -57,6 +57,7 @@ __all__ = [
     "SelectionError",
     "Statistics",
     "Uncertainty",
+    "append",
     "apply",
     "fit",
     "fit_restarts",

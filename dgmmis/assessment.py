@@ -18,10 +18,10 @@ from dgmmis.imputed_passes import Completion
 from dgmmis.iterate import Limits
 from dgmmis.optimum import Fitted, Optimum, at_optimum
 from dgmmis.population import Population
-from dgmmis.preparation import catalog_of, prepare_fit
+from dgmmis.preparation import Prepared, prepare_fit
 from dgmmis.runs import RunFolder, open_run
 from dgmmis.runs.task_record import stored_task
-from dgmmis.store import Catalog
+from dgmmis.store import Catalog, open_catalog
 from dgmmis.task import Task, information_sample, look, set_up
 from dgmmis.uncertainties import Method, Uncertainty
 from dgmmis.unkept_fit import passes_over
@@ -129,6 +129,13 @@ class GivenRows:
     values: Any
     settings: Mapping[str, Any]
 
+    @classmethod
+    def of(cls, prepared: Prepared, values: Any, settings: Mapping[str, Any]) -> GivenRows:
+        """Keep what a fit was given: a catalogue and a start as they were found, not their paths."""
+        chunks = prepared.chunks
+        kept = chunks if isinstance(chunks, Catalog) else values
+        return cls(kept, {**settings, "initial": prepared.initial})
+
     def __call__(self, result: FitResult, wanted: Wanted, client: Client | None) -> Uncertainty:
         """Estimate the result's uncertainties."""
         settings = {"initial": result.population, **self.settings}
@@ -165,7 +172,7 @@ class RowsOfRun:
     def __call__(self, result: FitResult, wanted: Wanted, client: Client | None) -> Uncertainty:
         """Estimate the result's uncertainties."""
         ended = _Ended(result.population, result.log_likelihood, result.completion)
-        chunks = catalog_of(self.run, self.catalog)
+        chunks = _catalog_of(self.run, self.catalog)
         task = stored_task(self.run.config, self.run.arrays(), chunks.features)
         return _assess(ended, chunks, task, wanted, client)
 
@@ -174,11 +181,24 @@ def _of_run(run: RunFolder, catalog: str | Path | None, wanted: Wanted, client: 
     latest = run.latest()
     if latest is None:
         raise NotARun(f"{run.path} has no finished pass yet: drive it with `dgmmis resume {run.path}`.")
-    chunks = catalog_of(run, catalog)
+    chunks = _catalog_of(run, catalog)
     scan = latest.scan
     task = stored_task(run.config, run.arrays(), chunks.features)
     ended = _Ended(scan.population, scan.statistics.log_likelihood, scan.completion)
     return _assess(ended, chunks, task, wanted, client)
+
+
+def _catalog_of(run: RunFolder, moved_to: str | Path | None) -> Catalog:
+    """Open the catalogue that a run began on, without the rows that were appended since."""
+    catalog, began = open_catalog(moved_to or run.data["path"]), run.data["fingerprint"]
+    if began not in catalog.fingerprints:
+        raise InvalidData(
+            f"{catalog.path} has fingerprint {catalog.fingerprint[:16]}, the run began on {began[:16]}. Name the "
+            "original with catalog (--catalog).",
+            array=str(catalog.path),
+            value=catalog.fingerprint,
+        )
+    return catalog.as_of(began)
 
 
 def _assess(

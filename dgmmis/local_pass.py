@@ -14,6 +14,7 @@ from dgmmis.component_views import ComponentViews
 from dgmmis.expectation import NEGLIGIBLE, summarize_samples
 from dgmmis.imputation import Imputed, combine, impute_leaf, leaves
 from dgmmis.imputation_points import Points, draw_points
+from dgmmis.misfit import Examiner, Misfit
 from dgmmis.observation import Observation, Reference
 from dgmmis.outer_products import OuterProducts, Scorer
 from dgmmis.packed import Array
@@ -33,7 +34,7 @@ __all__ = ["Chunks", "LocalPasses", "local_summarize", "processors"]
 MOST_KEPT = 2**30
 """Bytes of background densities that are kept between passes."""
 
-Sum = TypeVar("Sum", Statistics, Survey, OuterProducts)
+Sum = TypeVar("Sum", Statistics, Survey, Misfit, OuterProducts)
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -135,6 +136,15 @@ class LocalPasses:
         passes = copy(self)
         passes._resample = resample
         return passes
+
+    def examine(self, examiner: Examiner) -> Misfit:
+        """Examine all rows."""
+
+        def examine(chunk: int, samples: Samples) -> Misfit:
+            samples = self._with_densities(examiner.population, chunk, samples)
+            return examiner.examine(samples, cut=self._cut, first_row=self._chunks.row_range(chunk)[0])
+
+        return self._sum(examine)
 
     def impute(self, observation: Observation) -> Callable[[Population, Reference], Imputed]:
         """Make the `impute` that draws its points here, once per reference."""

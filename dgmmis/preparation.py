@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from dgmmis.automatic_prior import automatic_prior
 from dgmmis.chunk import ArrayChunks
 from dgmmis.covariates import as_covariates
-from dgmmis.errors import InvalidData, InvalidSetting
+from dgmmis.errors import InvalidSetting
 from dgmmis.expectation import NEGLIGIBLE
 from dgmmis.fit_settings import check_settings
 from dgmmis.iterate import Limits
@@ -20,12 +20,13 @@ from dgmmis.noise import NoiseLike
 from dgmmis.packed import Array
 from dgmmis.population import Population
 from dgmmis.prior import Prior
-from dgmmis.runs import RunFolder
+from dgmmis.samples import default_names
+from dgmmis.starting_model import Initial, starting_population
 from dgmmis.store import Catalog, open_catalog
 from dgmmis.task import Task
 from dgmmis.task_settings import NoiseModel, build_selecting, build_task, initial_population
 
-__all__ = ["Prepared", "catalog_of", "prepare_fit"]
+__all__ = ["Prepared", "prepare_fit"]
 
 
 @dataclass(frozen=True)
@@ -64,10 +65,11 @@ def prepare_fit(
     prior: Prior | str | None = "auto",
     covariance_type: str = "full",
     oversampling: float | None = None,
-    initial: Mixture | Population | None = None,
+    initial: Initial | None = None,
     frozen: Mapping[str, ArrayLike] | None = None,
     method: str = "auto",
     pruning: float = NEGLIGIBLE,
+    split_merge: int = 0,
     seed: int = 0,
     features: tuple[str, ...] = (),
     units: tuple[str, ...] = (),
@@ -81,8 +83,9 @@ def prepare_fit(
     others = as_covariates(covariates)
     chunks = _as_chunks(values, noise, weights, projection, features, units, others)
     n_features = chunks.latent_features
+    begun = _begun(initial, chunks)
     check_settings(
-        n_components, n_features, initial=initial, frozen=frozen, method=method, limits=limits, seed=seed
+        n_components, n_features, initial=begun, frozen=frozen, method=method, limits=limits, seed=seed
     )
     selecting = build_selecting(
         selection,
@@ -105,6 +108,7 @@ def prepare_fit(
         selecting=selecting,
         seed=seed,
         pruning=pruning,
+        split_merge=split_merge,
     )
     if task.backgrounds and chunks.projection is not None:
         raise InvalidSetting(
@@ -113,7 +117,15 @@ def prepare_fit(
         )
     if prior == "auto":
         task = automatic_prior(task, chunks)
-    return Prepared(chunks, task, initial_population(initial, task), limits)
+    return Prepared(chunks, task, initial_population(begun, task), limits)
+
+
+def _begun(initial: Initial | None, chunks: ArrayChunks | Catalog) -> Mixture | Population | None:
+    """Find the start in a model, a result or a run of the same features; those of projected rows have no names."""
+    if chunks.projection is None:
+        return starting_population(initial, chunks.features, chunks.units)
+    n_features = chunks.latent_features
+    return starting_population(initial, default_names(n_features), ("",) * n_features)
 
 
 def _as_chunks(
@@ -147,28 +159,3 @@ def _as_chunks(
             "arguments out, or ingest the source again with the ones you want."
         )
     return values
-
-
-def catalog_of(run: RunFolder, catalog: str | Path | None = None) -> Catalog:
-    """Open the catalogue that a run began on.
-
-    Parameters
-    ----------
-    run : RunFolder
-    catalog : path, optional
-        Where it lies now, if it was moved.
-
-    Raises
-    ------
-    InvalidData
-        If it is another one.
-    """
-    chunks = open_catalog(catalog or run.data["path"])
-    if chunks.fingerprint != run.data["fingerprint"]:
-        raise InvalidData(
-            f"{chunks.path} has fingerprint {chunks.fingerprint[:16]}, the run began on "
-            f"{run.data['fingerprint'][:16]}. Name the original with --catalog, or start a new run.",
-            array=str(chunks.path),
-            value=chunks.fingerprint,
-        )
-    return chunks

@@ -11,6 +11,7 @@ from dgmmis.errors import SelectionError
 from dgmmis.expectation import NEGLIGIBLE, prepare
 from dgmmis.imputed_passes import Impute
 from dgmmis.iterate import Problem
+from dgmmis.misfit import Examiner, Misfit
 from dgmmis.observation import Observation
 from dgmmis.outer_products import OuterProducts, Scorer
 from dgmmis.population import Population
@@ -40,6 +41,8 @@ class Task:
         Of the starts.
     pruning : float
         Share of a row's density that components left out may hold; 0 leaves none out.
+    split_merge : int
+        Rounds of split and merge at most, after the fit has converged.
     """
 
     n_components: int
@@ -48,6 +51,7 @@ class Task:
     selecting: Selecting | None = None
     seed: int = 0
     pruning: float = NEGLIGIBLE
+    split_merge: int = 0
 
     @property
     def cut(self) -> Cut | None:
@@ -69,6 +73,9 @@ class Passes(Protocol):
 
     def resampled(self, resample: Resample) -> Passes:
         """Make the same passes over the rows weighed as a replicate of them does."""
+
+    def examine(self, examiner: Examiner) -> Misfit:
+        """Examine how all rows depart from a population."""
 
     def impute(self, observation: Observation) -> Impute:
         """Make what evaluates the unobserved rows."""

@@ -93,6 +93,16 @@ def test_a_moved_catalogue_is_named_and_another_refused(result: dgmmis.FitResult
         dgmmis.uncertainty(folder / "stars.zarr")
 
 
+def test_a_run_keeps_to_its_rows_when_its_catalogue_grows(tmp_path: Path) -> None:
+    catalog = write_catalog(tmp_path / "growing.zarr", n_rows=1000, chunk_rows=300)
+    result = dgmmis.fit(catalog, n_components=3, initial=TRUTH, max_passes=3, run=tmp_path / "run")
+    values, noise = noisy_rows(400, seed=9)
+    dgmmis.append(tmp_path / "growing.zarr", values, noise=noise)
+    found = dgmmis.uncertainty(tmp_path / "run")
+    np.testing.assert_array_equal(found.means, result.uncertainty().means)
+    assert found.rows < 1001
+
+
 def run_command(*arguments: object):
     return CliRunner().invoke(application, ["uncertainty", *map(str, arguments)])
 

@@ -17,6 +17,8 @@ from dgmmis.cluster.supervisor import PROGRESS_DEADLINE, Supervisor
 from dgmmis.cluster.warming import warm_workers
 from dgmmis.cluster.worker_scores import score_scattered, score_segment
 from dgmmis.cluster.worker_side import (
+    examine_scattered,
+    examine_segment,
     impute_points,
     read_selection,
     summarize_scattered,
@@ -27,6 +29,7 @@ from dgmmis.cluster.worker_side import (
 from dgmmis.errors import SelectionError
 from dgmmis.expectation import NEGLIGIBLE
 from dgmmis.imputation import ClassSums, Imputed, combine, leaves
+from dgmmis.misfit import Examiner, Misfit
 from dgmmis.observation import Observation, Reference
 from dgmmis.outer_products import OuterProducts, Scorer
 from dgmmis.population import Population
@@ -59,6 +62,7 @@ class Work:
 SUMMARIZE = Work(summarize_segment, summarize_scattered)
 SURVEY = Work(survey_segment, survey_scattered)
 SCORE = Work(score_segment, score_scattered)
+EXAMINE = Work(examine_segment, examine_scattered)
 
 
 class ClusterPasses:
@@ -129,6 +133,11 @@ class ClusterPasses:
         passes._resample = resample
         return passes
 
+    def examine(self, examiner: Examiner) -> Misfit:
+        """Examine all rows."""
+        total: Misfit = self._sum(EXAMINE, examiner, self._cut)
+        return total
+
     def impute(self, observation: Observation) -> Callable[[Population, Reference], Imputed]:
         """Make the `impute` whose points the workers draw."""
         token = (
@@ -169,7 +178,7 @@ class ClusterPasses:
     def _sum(
         self,
         work: Work,
-        parameters: Population | Surveyor | Scorer,
+        parameters: Population | Surveyor | Scorer | Examiner,
         *settings: Cut | float | Resample | None,
     ) -> Any:
         tree: Tree[Any] = Tree()
