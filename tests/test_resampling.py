@@ -51,6 +51,28 @@ def test_rows_keep_their_copies_however_they_are_cut(tmp_path: Path) -> None:
         np.testing.assert_allclose(one.second, found[0].second, rtol=1e-9, atol=1e-8)
 
 
+def test_appended_rows_and_rows_with_ids_of_any_kind_are_copied_as_their_ids_say(tmp_path: Path) -> None:
+    values, noise = noisy_rows(900)
+    whole = dgmmis.ingest(
+        values, tmp_path / "whole.zarr", features=("a", "b", "c"), noise=noise, chunk_rows=250
+    )
+    dgmmis.ingest(
+        values[:500], tmp_path / "grown.zarr", features=("a", "b", "c"), noise=noise[:500], chunk_rows=250
+    )
+    grown = dgmmis.append(tmp_path / "grown.zarr", values[500:], noise=noise[500:])
+    hashes = [
+        np.sort(np.concatenate([one.row_hashes(chunk) for chunk in range(one.n_chunks)]))
+        for one in (whole, grown)
+    ]
+    np.testing.assert_array_equal(hashes[0], hashes[1])
+    names = np.array([f"star {i}" for i in range(900)])
+    table = {"x": values[:, 0], "e": np.full(900, 0.1), "name": names, "number": np.arange(900) * 7}
+    for column in ("name", "number"):
+        path = tmp_path / f"{column}.zarr"
+        one = dgmmis.ingest(table, path, features=("x",), error=("x=e",), id=column, chunk_rows=300)
+        assert len(np.unique(np.concatenate([one.row_hashes(chunk) for chunk in range(one.n_chunks)]))) == 900
+
+
 def test_a_replicate_of_the_passes_leaves_them_as_they_are() -> None:
     values, noise = noisy_rows(500)
     passes = LocalPasses(ArrayChunks.from_arrays(values, noise), threads=1)

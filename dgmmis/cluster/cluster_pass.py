@@ -15,10 +15,13 @@ from dgmmis.chunk import ArrayChunks
 from dgmmis.cluster.segments import segment_bounds
 from dgmmis.cluster.supervisor import PROGRESS_DEADLINE, Supervisor
 from dgmmis.cluster.warming import warm_workers
-from dgmmis.cluster.worker_scores import score_scattered, score_segment
-from dgmmis.cluster.worker_side import (
+from dgmmis.cluster.worker_scores import (
     examine_scattered,
     examine_segment,
+    score_scattered,
+    score_segment,
+)
+from dgmmis.cluster.worker_side import (
     impute_points,
     read_selection,
     summarize_scattered,
@@ -135,7 +138,7 @@ class ClusterPasses:
 
     def examine(self, examiner: Examiner) -> Misfit:
         """Examine all rows."""
-        total: Misfit = self._sum(EXAMINE, examiner, self._cut)
+        total: Misfit = self._sum(EXAMINE, examiner, self._cut, self._resample)
         return total
 
     def impute(self, observation: Observation) -> Callable[[Population, Reference], Imputed]:

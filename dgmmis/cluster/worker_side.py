@@ -16,7 +16,7 @@ from dgmmis.errors import InvalidData
 from dgmmis.expectation import NEGLIGIBLE, summarize_samples
 from dgmmis.imputation import ClassSums, Leaf, impute_leaf
 from dgmmis.imputation_points import Points, draw_points
-from dgmmis.misfit import Examiner, Misfit
+from dgmmis.misfit import Misfit
 from dgmmis.observation import Observation, Reference
 from dgmmis.outer_products import OuterProducts
 from dgmmis.packed import Array
@@ -34,8 +34,6 @@ from dgmmis.tree import Node, sum_leaves
 
 __all__ = [
     "SampleCache",
-    "examine_scattered",
-    "examine_segment",
     "impute_points",
     "opened_catalog",
     "read_selection",
@@ -263,36 +261,6 @@ def survey_scattered(
     def leaf(chunk: int) -> Survey:
         rows = weighed_sent(chunk * chunk_rows, samples[chunk - start], resample)
         return surveyor.survey(rows, first_row=chunk * chunk_rows)
-
-    return sum_leaves(start, start + len(samples), leaf)
-
-
-def examine_segment(
-    path: str, fingerprint: str, token: str, start: int, stop: int, examiner: Examiner, cut: Cut | None = None
-) -> list[Node[Misfit]]:
-    """Examine chunks `start` to `stop - 1` of a catalogue."""
-    catalog = opened_catalog(path, fingerprint).keeping_noise(cut.noise_columns if cut else ())
-
-    def leaf(chunk: int, samples: Samples) -> Misfit:
-        samples = with_densities(examiner.population, samples, token, chunk, cut)
-        return examiner.examine(samples, cut=cut, first_row=catalog.row_range(chunk)[0])
-
-    return sum_chunks(catalog, start, stop, leaf)
-
-
-def examine_scattered(
-    samples: Sequence[Samples],
-    token: str,
-    start: int,
-    chunk_rows: int,
-    examiner: Examiner,
-    cut: Cut | None = None,
-) -> list[Node[Misfit]]:
-    """Examine chunks that were sent here."""
-
-    def leaf(chunk: int) -> Misfit:
-        rows = with_densities(examiner.population, samples[chunk - start], token, chunk, cut)
-        return examiner.examine(rows, cut=cut, first_row=chunk * chunk_rows)
 
     return sum_leaves(start, start + len(samples), leaf)
 
