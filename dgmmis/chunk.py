@@ -13,7 +13,7 @@ from dgmmis.model import named_features
 from dgmmis.noise import Noise, NoiseLike
 from dgmmis.packed import Array
 from dgmmis.projection import as_projection
-from dgmmis.row_hash import hash_integers
+from dgmmis.row_hash import Hashes, hash_integers
 from dgmmis.rows import Rows
 from dgmmis.samples import Samples, as_values, as_weights
 
@@ -124,6 +124,10 @@ class ArrayChunks:
     def read_samples(self, chunk: int) -> Samples:
         """One chunk."""
         return self.samples[chunk]
+
+    def row_hashes(self, chunk: int) -> Hashes:
+        """Hashes (n,) of the numbers of a chunk's rows."""
+        return hash_integers(np.arange(*self.row_range(chunk)))
 
     def read_pilot(self, n_rows: int) -> Rows:
         """Return the `n_rows` rows whose numbers have the smallest hashes, in order of the hash."""

@@ -110,20 +110,12 @@ class Chart:
             self._amplitudes.size, self._amplitude_rows.sum() / max(1, self._amplitudes.size)
         )
         n_features = self.origin.n_features
-        return np.sqrt(
-            np.concatenate(
-                (
-                    of_amplitudes,
-                    np.repeat(rows[np.flatnonzero(self.freedom.means)], n_features),
-                    *(
-                        np.full(chart.size, rows[list(owners)].sum())
-                        for (owners, _), chart in zip(
-                            self.freedom.covariances, self._covariances, strict=True
-                        )
-                    ),
-                )
-            )
-        )
+        of_means = np.repeat(rows[np.flatnonzero(self.freedom.means)], n_features)
+        of_covariances = [
+            np.full(chart.size, rows[list(owners)].sum())
+            for (owners, _), chart in zip(self.freedom.covariances, self._covariances, strict=True)
+        ]
+        return np.asarray(np.sqrt(np.concatenate((of_amplitudes, of_means, *of_covariances))))
 
     @cached_property
     def prior_information(self) -> Array:

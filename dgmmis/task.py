@@ -13,7 +13,9 @@ from dgmmis.imputed_passes import Impute
 from dgmmis.iterate import Problem
 from dgmmis.misfit import Examiner, Misfit
 from dgmmis.observation import Observation
+from dgmmis.outer_products import OuterProducts, Scorer
 from dgmmis.population import Population
+from dgmmis.resampling import Resample
 from dgmmis.rows import Rows
 from dgmmis.samples import Samples
 from dgmmis.score_statistics import Statistics
@@ -68,6 +70,12 @@ class Passes(Protocol):
 
     def survey(self, surveyor: Surveyor) -> Survey:
         """Survey all rows."""
+
+    def score(self, scorer: Scorer) -> OuterProducts:
+        """Outer products of the scores of all rows."""
+
+    def resampled(self, resample: Resample) -> Passes:
+        """Make the same passes over the rows weighed as a replicate of them does."""
 
     def examine(self, examiner: Examiner) -> Misfit:
         """Examine how all rows depart from a population."""
