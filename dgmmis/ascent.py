@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any, cast
 
 import numpy as np
 
@@ -33,8 +34,9 @@ from dgmmis.population import Population
 from dgmmis.positive_systems import solve_positive
 from dgmmis.samples import Samples
 from dgmmis.score_statistics import Statistics
+from dgmmis.secants import Secants
 
-__all__ = ["Ascent", "Proposal", "Standing", "sample_rows"]
+__all__ = ["Ascent", "Memory", "Proposal", "Standing", "sample_rows"]
 
 LEAST_ROWS = 5_000
 ROWS_PER_PARAMETER = 100
@@ -93,15 +95,39 @@ class Standing:
 
 
 @dataclass(frozen=True)
+class Memory:
+    """What steps that did not go as predicted taught, in one chart.
+
+    Attributes
+    ----------
+    origin : Population
+        Of the chart.
+    counts : (K + J,)
+        Rows that components and backgrounds hold there.
+    at : (p,)
+        Coordinates of where the fit stands.
+    secants : Secants
+    """
+
+    origin: Population
+    counts: Array
+    at: Array
+    secants: Secants
+
+
+@dataclass(frozen=True)
 class Proposal:
     """A step from where a fit stands.
 
     Attributes
     ----------
     chart : Chart
-        Around where it stands.
+        Around where it stands, or where its memory began.
+    at : (p,)
+        Coordinates of where it stands.
+    gradient : (p,)
+        Of the objective there.
     step : (p,)
-        In the chart's coordinates.
     slope : float
         Of the objective along the step [nats].
     predicted_gain : float
@@ -109,13 +135,32 @@ class Proposal:
     """
 
     chart: Chart
+    at: Array
+    gradient: Array
     step: Array
     slope: float
     predicted_gain: float
 
     def place(self, length: float) -> Place:
         """Return the population after this share of the step."""
-        return self.chart.place(length * self.step)
+        return self.chart.place(self.at + length * self.step)
+
+    def remembered(self, memory: Memory | None, length: float, there: Standing) -> Memory:
+        """Add to a memory how the gradient changed along the share of the step that was made."""
+        chart, moved = self.chart, length * self.step
+        statistics = there.statistics + prior_score(there.population, chart.constraints)
+        secants = Secants.none(len(moved)) if memory is None else memory.secants
+        secants = secants.with_pair(moved, self.gradient - chart.gradient(there.population, statistics))
+        return Memory(chart.origin, chart.counts, self.at + moved, secants)
+
+
+@dataclass(frozen=True)
+class _Ground:
+    """A chart, and the information of all rows at its origin.  `imputed` is what completed the rows there."""
+
+    chart: Chart
+    matrix: BlockMatrix
+    imputed: Imputed | None
 
 
 @dataclass(frozen=True)
@@ -145,10 +190,11 @@ class Ascent:
     imputation: Imputation | None = None
 
     @cached_property
-    def _latest(self) -> dict[str, tuple[Standing, Proposal | None]]:
+    def _latest(self) -> dict[str, Any]:
+        """The last proposal and ground, which are asked for again."""
         return {}
 
-    def propose(self, standing: Standing) -> Proposal | None:
+    def propose(self, standing: Standing, memory: Memory | None) -> Proposal | None:
         """Propose a step; None where expectation maximization must go on.
 
         That is so where a limit or a floor begins or ceases to hold, nothing is free, a covariance is singular, or
@@ -159,11 +205,12 @@ class Ascent:
         CollapsedComponent
             If expectation maximization finds a component collapsed here.
         """
-        known = self._latest.get("latest")
-        if known is not None and _is_same(known[0], standing):
-            return known[1]
-        proposal = self._proposal(standing)
-        self._latest["latest"] = standing, proposal
+        key = standing.population, standing.statistics, memory
+        known, proposal = self._latest.get("proposal", ((None, None, None), None))
+        if all(one is other for one, other in zip(key, known, strict=True)):
+            return cast("Proposal | None", proposal)
+        proposal = self._proposal(standing, memory)
+        self._latest["proposal"] = key, proposal
         return proposal
 
     def is_near(self, proposal: Proposal) -> bool:
@@ -171,28 +218,40 @@ class Ascent:
         per_row = proposal.predicted_gain / self.n_rows
         return per_row * self.sample.n_rows <= NEAR * proposal.chart.n_parameters
 
-    def _proposal(self, standing: Standing) -> Proposal | None:
+    def _proposal(self, standing: Standing, memory: Memory | None) -> Proposal | None:
         population, statistics = standing.population, standing.statistics
-        chart = Chart.at(population, statistics, self.constraints)
+        origin = population if memory is None else memory.origin
+        counts = counts_of(statistics) if memory is None else memory.counts
+        chart = Chart(origin, counts, self.constraints, Freedom.of(origin, counts, self.constraints))
         image = maximize(population, statistics, self.constraints)
         if not 0 < chart.n_parameters <= MOST_PARAMETERS or not chart.is_regular:
             return None
         if Freedom.of(image, counts_of(statistics), self.constraints) != chart.freedom:
             return None
-        imputed = self._imputed(standing)
-        matrix = self._information(chart, statistics.weight, imputed)
+        ground = self._ground(chart, statistics.weight, standing.reference)
         gradient = chart.gradient(population, statistics + prior_score(population, self.constraints))
-        step = _solved(matrix, 0.0, gradient)
+        at = np.zeros(chart.n_parameters) if memory is None else memory.at
+        secants = Secants.none(chart.n_parameters) if memory is None else memory.secants
+        step = secants.solve(gradient, lambda left: _solved(ground.matrix, 0.0, left))
         if step is None:
             return None
         gain = float(np.einsum("p,p->", gradient, step)) / 2
-        step = self._trusted(standing, chart, matrix, gradient, step, imputed)
-        return Proposal(chart, step, float(np.einsum("p,p->", gradient, step)), gain)
+        step = _within_reach(chart, step)
+        if self.pilot is not None and memory is None:
+            step = self._trusted(standing, ground, gradient, step)
+        return Proposal(chart, at, gradient, step, float(np.einsum("p,p->", gradient, step)), gain)
 
-    def _imputed(self, standing: Standing) -> Imputed | None:
-        if self.imputation is None or standing.reference is None:
-            return None
-        return self.imputation.impute(standing.population, standing.reference)
+    def _ground(self, chart: Chart, weight: float, reference: Reference | None) -> _Ground:
+        """Take the information at a chart's origin, unless it was the last to be taken."""
+        known: _Ground | None = self._latest.get("ground")
+        if known is not None and known.chart.origin is chart.origin:
+            return known
+        imputed = None
+        if self.imputation is not None and reference is not None:
+            imputed = self.imputation.impute(chart.origin, reference)
+        ground = _Ground(chart, self._information(chart, weight, imputed), imputed)
+        self._latest["ground"] = ground
+        return ground
 
     def _information(self, chart: Chart, weight: float, imputed: Imputed | None) -> BlockMatrix:
         """Information of all rows and the prior; what is not known is a little of the complete data's."""
@@ -211,32 +270,24 @@ class Ascent:
             block[np.diag_indices(len(block))] += chart.prior_information[place] + unknown
         return matrix
 
-    def _trusted(
-        self,
-        standing: Standing,
-        chart: Chart,
-        matrix: BlockMatrix,
-        gradient: Array,
-        newton: Array,
-        imputed: Imputed | None,
-    ) -> Array:
+    def _trusted(self, standing: Standing, ground: _Ground, gradient: Array, newton: Array) -> Array:
         """Damp a step as far as the sample shows that it is too long."""
-        newton = _within_reach(chart, newton)
-        if self.pilot is None:
-            return newton
-        trial = _Trial(self, standing, chart, gradient, self.pilot(standing.population), imputed)
+        assert self.pilot is not None
+        trial = _Trial(
+            self, standing, ground.chart, gradient, self.pilot(standing.population), ground.imputed
+        )
         best, best_gain = newton, -np.inf
         for damping in DAMPINGS:
-            step = newton if damping == 0 else _solved(matrix, damping, gradient)
+            step = newton if damping == 0 else _solved(ground.matrix, damping, gradient)
             if step is None:
                 continue
-            step = _within_reach(chart, step)
+            step = _within_reach(ground.chart, step)
             gain = trial.gain(step)
             if gain > best_gain:
                 best, best_gain = step, gain
             elif best_gain > 0:
                 break
-            if damping == 0 and gain >= AS_PREDICTED * _model_gain(matrix, gradient, step):
+            if damping == 0 and gain >= AS_PREDICTED * _model_gain(ground.matrix, gradient, step):
                 break
         return best
 
@@ -302,7 +353,3 @@ def _within_reach(chart: Chart, step: Array) -> Array:
     """Shorten a step that would change a parameter beyond what a quadratic form can say."""
     changes = np.abs(step) / chart.root_rows
     return step * min(1.0, FARTHEST / max(float(changes.max(initial=0.0)), np.finfo(np.float64).tiny))
-
-
-def _is_same(one: Standing, other: Standing) -> bool:
-    return one.population is other.population and one.statistics is other.statistics

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dgmmis.ascent import Standing
+from dgmmis.ascent import Memory, Standing
 from dgmmis.imputed_passes import Completion
 from dgmmis.mixture import Mixture
 from dgmmis.population import Population
@@ -41,11 +41,14 @@ class Stride:
         Steps from here that did not climb.
     plain : int
         Updates by expectation maximization that were made last, in a row.
+    memory : Memory or None
+        Of steps that did not go as predicted.
     """
 
     length: float = 1.0
     rejected: int = 0
     plain: int = 0
+    memory: Memory | None = None
 
 
 @dataclass(frozen=True)

@@ -123,20 +123,23 @@ def judged(
     before : Pass or None
     """
     step = None if before is None else step_from(before, problem.ascent)
-    if before is not None and step is not None:
+    if before is not None and step is not None and problem.ascent is not None:
         try:
             found = None if statistics is None else _evaluated(population, statistics, problem, before)
         except ImputationLimit:
             found = None
         if found is None or not climbs(found[0], before, step):
             return _concluded(
-                rejecting(before, step, None if found is None else found[0]), problem, limits, None
+                rejecting(before, step, None if found is None else found[0], problem.ascent),
+                problem,
+                limits,
+                None,
             )
     else:
         assert statistics is not None
         found = _evaluated(population, statistics, problem, before)
     scan, imputed = found
-    return _concluded(striding(scan, problem.ascent, before, step is not None), problem, limits, imputed)
+    return _concluded(striding(scan, problem.ascent, before, step), problem, limits, imputed)
 
 
 def _evaluated(

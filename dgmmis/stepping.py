@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from math import hypot, inf, isfinite
 
-from dgmmis.ascent import Ascent, Proposal
+from dgmmis.ascent import Ascent, Memory, Proposal
 from dgmmis.convergence import ROUNDING, predicted_gain
 from dgmmis.fit_pass import Pass, Stride
 
@@ -20,12 +20,21 @@ CLIMBED = 1e-4
 MOST_REJECTED = 2
 """Steps that may fail from one population before expectation maximization makes the next."""
 
+FRESH_STEPS = 20
+"""Passes in which steps that a pilot has tried are not remembered: fresh information does better."""
+
+KEPT_PROMISE = 0.5
+"""A step that gains this share of half its slope needs no memory: fresh information does better."""
+
+MOST_SECANTS = 20
+"""Pairs after which the information is taken anew and the memory is dropped."""
+
 
 def step_from(scan: Pass, ascent: Ascent | None) -> Proposal | None:
     """Propose the step that a fit makes after a pass; None if it goes on by expectation maximization."""
     if ascent is None or scan.stride is None or scan.stride.rejected >= MOST_REJECTED:
         return None
-    return ascent.propose(scan.place)
+    return ascent.propose(scan.place, scan.stride.memory)
 
 
 def climbs(scan: Pass, before: Pass, step: Proposal) -> bool:
@@ -33,31 +42,30 @@ def climbs(scan: Pass, before: Pass, step: Proposal) -> bool:
     assert before.stride is not None
     gain = scan.objectives[-1] - before.objectives[-1]
     ours, theirs = scan.completion, before.completion
-    if ours is not None and theirs is not None and ours.reference is not theirs.reference:
+    if ours is not None and theirs is not None and not _are_comparable(before, scan):
         return gain >= -3 * hypot(ours.log_likelihood_error, theirs.log_likelihood_error)
     noise = ROUNDING * max(abs(before.objectives[-1]), before.statistics.scale)
     return gain >= CLIMBED * before.stride.length * step.slope - noise
 
 
-def rejecting(before: Pass, step: Proposal, found: Pass | None) -> Pass:
+def rejecting(before: Pass, step: Proposal, found: Pass | None, ascent: Ascent) -> Pass:
     """Stay where the fit stood, and make the next step shorter."""
     assert before.stride is not None
-    length, rejected = before.stride.length, before.stride.rejected + 1
-    change = -inf if found is None else found.objectives[-1] - before.objectives[-1]
-    climb = length * step.slope
-    fraction = climb / (2 * (climb - change)) if isfinite(change) else 0.0
-    return replace(
+    stride = before.stride
+    length, change = stride.length, -inf if found is None else found.objectives[-1] - before.objectives[-1]
+    shorter = length * _fraction(length * step.slope, change)
+    event = f"a step of length {length:.2g} would have changed the objective by {change:.3g} nats: not made"
+    stays = replace(
         before,
         log_likelihoods=(*before.log_likelihoods, before.log_likelihoods[-1]),
         objectives=(*before.objectives, before.objectives[-1]),
-        stride=replace(before.stride, length=length * min(max(fraction, 0.1), 0.5), rejected=rejected),
-        events=(
-            f"a step of length {length:.2g} would have changed the objective by {change:.3g} nats: not made",
-        ),
+        stride=replace(stride, length=shorter, rejected=stride.rejected + 1),
+        events=(event,),
     )
+    return _with_gain(stays, ascent)
 
 
-def striding(scan: Pass, ascent: Ascent | None, before: Pass | None, stepped: bool) -> Pass:
+def striding(scan: Pass, ascent: Ascent | None, before: Pass | None, step: Proposal | None) -> Pass:
     """Say how the fit goes on from a population it has reached, and what it has still to gain."""
     if ascent is None:
         return scan
@@ -65,26 +73,56 @@ def striding(scan: Pass, ascent: Ascent | None, before: Pass | None, stepped: bo
         begins = _begins(scan, ascent)
         return _with_gain(replace(scan, stride=Stride()), ascent) if begins else scan
     stride = before.stride
-    if stepped:
-        length = min(1.0, 2 * stride.length) if ascent.pilot is None else 1.0
-        return _with_gain(replace(scan, stride=Stride(length)), ascent)
-    length = max(stride.length, 0.1) if stride.rejected else stride.length
-    return _with_gain(replace(scan, stride=Stride(length, plain=stride.plain + 1)), ascent)
+    if step is None:  # after an update by expectation maximization all is new
+        return _with_gain(replace(scan, stride=Stride(plain=stride.plain + 1)), ascent)
+    memory = _memory_after(scan, ascent, before, stride, step)
+    return _with_gain(replace(scan, stride=Stride(memory=memory)), ascent)
+
+
+def _memory_after(scan: Pass, ascent: Ascent, before: Pass, stride: Stride, step: Proposal) -> Memory | None:
+    """Remember a step that did not gain what it promised, and those after it, until the chart is made anew."""
+    length, held = stride.length, stride.memory
+    if not _are_comparable(before, scan) or not step.place(length).inside:
+        return None
+    if held is None:
+        gained, promised = scan.objectives[-1] - before.objectives[-1], length * step.slope / 2
+        kept = length == 1 and gained >= KEPT_PROMISE * promised
+        if kept or (ascent.pilot is not None and scan.number < FRESH_STEPS):
+            return None
+    memory = step.remembered(held, length, scan.place)
+    return None if len(memory.secants) >= MOST_SECANTS else memory
+
+
+def _are_comparable(before: Pass, scan: Pass) -> bool:
+    """Tell whether two passes saw the same imputed points."""
+    ours, theirs = scan.completion, before.completion
+    return ours is None or theirs is None or ours.reference is theirs.reference
+
+
+def _fraction(climb: float, change: float) -> float:
+    """Share of a step at which a parabola through its slope and its change has its maximum, within limits."""
+    fraction = climb / (2 * (climb - change)) if isfinite(change) else 0.0
+    return min(max(fraction, 0.1), 0.5)
 
 
 def _begins(scan: Pass, ascent: Ascent) -> bool:
     """Tell whether a fit begins to climb by steps after a pass."""
     if scan.number and scan.number < BURN_IN:
         return False
-    proposal = ascent.propose(scan.place)
+    proposal = ascent.propose(scan.place, None)
     return proposal is not None and (scan.number >= BURN_IN or ascent.is_near(proposal))
 
 
 def _with_gain(scan: Pass, ascent: Ascent) -> Pass:
     """Predict the gain by the next step, or by the updates of expectation maximization that go on in its place."""
-    assert scan.stride is not None
-    proposal = ascent.propose(scan.place)
+    stride = scan.stride
+    assert stride is not None
+    proposal = ascent.propose(scan.place, stride.memory)
+    if proposal is None and stride.memory is not None:
+        stride = replace(stride, memory=None)
+        proposal = ascent.propose(scan.place, None)
     if proposal is not None:
-        return replace(scan, predicted_gain=proposal.predicted_gain)
-    since = max(0, scan.number - scan.stride.plain, scan.completion.since if scan.completion else 0)
+        return replace(scan, stride=stride, predicted_gain=proposal.predicted_gain)
+    since = max(0, scan.number - stride.plain, scan.completion.since if scan.completion else 0)
+    scan = replace(scan, stride=stride)
     return replace(scan, predicted_gain=predicted_gain(scan.objectives[since:], scan.statistics.scale))

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from dgmmis.ascent import Memory
 from dgmmis.background import BackgroundLike
 from dgmmis.errors import CorruptCheckpoint, InvalidData, InvalidSetting
 from dgmmis.imputed_passes import Completion
@@ -18,6 +19,7 @@ from dgmmis.observation import Reference
 from dgmmis.packed import Array
 from dgmmis.runs.parameters import arrays_of, npz_of, population_of
 from dgmmis.score_statistics import Statistics
+from dgmmis.secants import Secants
 
 __all__ = ["Checkpoint", "decode", "digest_of", "encode", "is_whole"]
 
@@ -83,15 +85,34 @@ def _arrays_of_pass(scan: Pass) -> dict[str, Any]:
 def _stride_arrays(stride: Stride | None) -> dict[str, Any]:
     if stride is None:
         return {}
-    return {"stride": np.array([stride.length, stride.rejected, stride.plain], dtype=np.float64)}
+    arrays: dict[str, Any] = {
+        "stride": np.array([stride.length, stride.rejected, stride.plain], dtype=np.float64)
+    }
+    memory = stride.memory
+    if memory is not None:
+        arrays |= {
+            **arrays_of(memory.origin, MEMORY),
+            f"{MEMORY}counts": memory.counts,
+            f"{MEMORY}at": memory.at,
+            f"{MEMORY}steps": memory.secants.steps,
+            f"{MEMORY}changes": memory.secants.changes,
+        }
+    return arrays
 
 
-def _stride_of(stored: Mapping[str, Any]) -> Stride | None:
+def _stride_of(stored: Mapping[str, Any], backgrounds: Sequence[BackgroundLike]) -> Stride | None:
     if "stride" not in stored:
         return None
     length, rejected, plain = stored["stride"].tolist()
-    return Stride(length, int(rejected), int(plain))
+    memory = None
+    if f"{MEMORY}at" in stored:
+        counts, at, steps, changes = (stored[MEMORY + name] for name in ("counts", "at", "steps", "changes"))
+        memory = Memory(population_of(stored, backgrounds, MEMORY), counts, at, Secants(steps, changes))
+    return Stride(length, int(rejected), int(plain), memory)
 
+
+MEMORY = "memory_"
+"""Before the names of what a fit remembers of its steps."""
 
 ROUND = "round_"
 """Before the names of what belongs to a round of split and merge: its numbers, and the arrays of its incumbent."""
@@ -157,7 +178,7 @@ def _pass_of(stored: Mapping[str, Any], backgrounds: Sequence[BackgroundLike]) -
         "",
         tuple(str(event) for event in stored["events"]),
         _completion_of(stored, backgrounds),
-        stride=_stride_of(stored),
+        stride=_stride_of(stored, backgrounds),
     )
 
 
