@@ -3,6 +3,9 @@
 from dgmmis import compiler_cache as compiler_cache  # first: it finds the kernels a place
 from dgmmis.api import fit, fit_restarts, resume
 from dgmmis.background import Background
+from dgmmis.compared_model import Compared
+from dgmmis.comparing import compare
+from dgmmis.comparison import Comparison
 from dgmmis.density_background import DensityBackground
 from dgmmis.errors import (
     CollapsedComponent,
@@ -33,6 +36,8 @@ __all__ = [
     "Background",
     "Catalog",
     "CollapsedComponent",
+    "Compared",
+    "Comparison",
     "DensityBackground",
     "DgmmisError",
     "Dirichlet",
@@ -55,6 +60,7 @@ __all__ = [
     "SelectionError",
     "Statistics",
     "apply",
+    "compare",
     "fit",
     "fit_restarts",
     "ingest",

@@ -17,7 +17,7 @@ from dgmmis.observation import Reference
 from dgmmis.population import Population
 from dgmmis.score_statistics import Statistics
 
-__all__ = ["Limits", "Pass", "Problem", "Summarize", "iterate", "stopping_reason"]
+__all__ = ["Limits", "Pass", "Problem", "Summarize", "following", "iterate", "judged", "stopping_reason"]
 
 JUDGED_AT = 0.1
 """Predicted gain [total nats] below which the imputed points are judged."""
@@ -133,14 +133,20 @@ def iterate(
     scan = None if after is None else replace(after, reason="")
     while scan is None or not scan.reason:
         if scan is not None:
-            population = maximize(scan.population, scan.statistics, problem.constraints)
-        scan = _scan(population, problem, limits, scan)
+            population = following(scan, problem)
+        scan = judged(population, problem.summarize(population), problem, limits, scan)
         yield scan
 
 
-def _scan(population: Population, problem: Problem, limits: Limits, before: Pass | None) -> Pass:
-    """Evaluate a population on all rows, observed and not."""
-    statistics = problem.summarize(population)
+def following(scan: Pass, problem: Problem) -> Population:
+    """Say what to evaluate after a pass that did not stop."""
+    return maximize(scan.population, scan.statistics, problem.constraints)
+
+
+def judged(
+    population: Population, statistics: Statistics, problem: Problem, limits: Limits, before: Pass | None
+) -> Pass:
+    """Make a pass of what the observed rows said of a population, the unobserved ones added."""
     _require_weight(statistics)
     number = 0 if before is None else before.number + 1
     completion, imputed = None, None

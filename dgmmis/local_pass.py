@@ -8,11 +8,13 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol, TypeVar
 
+from dgmmis.background import BackgroundLike
 from dgmmis.chunk import ArrayChunks
 from dgmmis.component_views import ComponentViews
 from dgmmis.expectation import NEGLIGIBLE, summarize_samples
 from dgmmis.imputation import Imputed, combine, impute_leaf, leaves
 from dgmmis.imputation_points import Points, draw_points
+from dgmmis.many_statistics import ChunkWork
 from dgmmis.observation import Observation, Reference
 from dgmmis.packed import Array
 from dgmmis.population import Population
@@ -22,14 +24,14 @@ from dgmmis.score_statistics import Statistics
 from dgmmis.selected_rows import Cut
 from dgmmis.survey import Survey, Surveyor
 from dgmmis.tilted_background import kept_background_densities
-from dgmmis.tree import Tree, sum_leaves
+from dgmmis.tree import Addable, Tree, sum_leaves
 
 __all__ = ["Chunks", "LocalPasses", "local_summarize", "processors"]
 
 MOST_KEPT = 2**30
 """Bytes of background densities that are kept between passes."""
 
-Sum = TypeVar("Sum", Statistics, Survey)
+Sum = TypeVar("Sum", bound=Addable)
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -57,6 +59,9 @@ class Chunks(Protocol):
     def keeping_noise(self, columns: Sequence[int]) -> Chunks:
         """Return the same chunks, their noise in `columns` kept where rows lack these features."""
 
+    def hashing_ids(self, key: int) -> Chunks:
+        """Return the same chunks, read with the hashes of their rows' ids under `key`."""
+
 
 class LocalPasses:
     """Passes over data that this process reads itself.
@@ -72,6 +77,8 @@ class LocalPasses:
         The selection that the rows passed.
     negligible : float
         As of `summarize_samples`.
+    hash_key : int, optional
+        Of the rows' ids, which are read if folds are to be told.
     """
 
     def __init__(
@@ -81,8 +88,10 @@ class LocalPasses:
         threads: int | None = None,
         cut: Cut | None = None,
         negligible: float = NEGLIGIBLE,
+        hash_key: int | None = None,
     ) -> None:
-        self._chunks = chunks if cut is None else chunks.keeping_noise(cut.noise_columns)
+        chunks = chunks if cut is None else chunks.keeping_noise(cut.noise_columns)
+        self._chunks = chunks if hash_key is None else chunks.hashing_ids(hash_key)
         self._threads, self._cut, self._negligible = threads or processors(), cut, negligible
         self._densities: dict[int, Array] = {}  # of the backgrounds, by chunk
         self._kept_bytes = 0
@@ -93,7 +102,7 @@ class LocalPasses:
         views = ComponentViews(population)
 
         def summarize(chunk: int, samples: Samples) -> Statistics:
-            samples = self._with_densities(population, chunk, samples)
+            samples = self._with_densities(population.backgrounds, chunk, samples)
             first_row = self._chunks.row_range(chunk)[0]
             return summarize_samples(
                 population,
@@ -113,6 +122,16 @@ class LocalPasses:
             return surveyor.survey(samples, first_row=self._chunks.row_range(chunk)[0])
 
         return self._sum(survey)
+
+    def gather(self, work: ChunkWork[Sum]) -> Sum:
+        """Sum what `work` makes of each chunk, which is loaded once for all of it."""
+        of_chunk = work.begin()
+
+        def leaf(chunk: int, samples: Samples) -> Sum:
+            samples = self._with_densities(work.backgrounds, chunk, samples)
+            return of_chunk(samples, self._chunks.row_range(chunk)[0])
+
+        return self._sum(leaf)
 
     def impute(self, observation: Observation) -> Callable[[Population, Reference], Imputed]:
         """Make the `impute` that draws its points here, once per reference."""
@@ -137,13 +156,15 @@ class LocalPasses:
         with reading_ahead(chunks.read_samples, n_chunks, depth=self._threads, **at_hand) as read:
             return _sum_over_chunks(n_chunks, lambda chunk: summarize(chunk, read(chunk)), self._threads)
 
-    def _with_densities(self, population: Population, chunk: int, samples: Samples) -> Samples:
+    def _with_densities(
+        self, backgrounds: tuple[BackgroundLike, ...], chunk: int, samples: Samples
+    ) -> Samples:
         """One chunk with its background densities, which are kept while there is room."""
-        if not population.backgrounds:
+        if not backgrounds:
             return samples
         densities = self._densities.get(chunk)
         if densities is None:
-            densities = kept_background_densities(population.backgrounds, samples, self._cut)
+            densities = kept_background_densities(backgrounds, samples, self._cut)
             with self._lock:
                 if self._kept_bytes < MOST_KEPT and chunk not in self._densities:
                     self._densities[chunk] = densities

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from distributed import Client, Future
 from distributed.protocol.pickle import dumps
@@ -15,6 +15,8 @@ from dgmmis.cluster.segments import segment_bounds
 from dgmmis.cluster.supervisor import PROGRESS_DEADLINE, Supervisor
 from dgmmis.cluster.warming import warm_workers
 from dgmmis.cluster.worker_side import (
+    gather_scattered,
+    gather_segment,
     impute_points,
     read_selection,
     summarize_scattered,
@@ -25,6 +27,7 @@ from dgmmis.cluster.worker_side import (
 from dgmmis.errors import SelectionError
 from dgmmis.expectation import NEGLIGIBLE
 from dgmmis.imputation import ClassSums, Imputed, combine, leaves
+from dgmmis.many_statistics import ChunkWork, ManyStatistics
 from dgmmis.observation import Observation, Reference
 from dgmmis.population import Population
 from dgmmis.score_statistics import Statistics
@@ -32,11 +35,12 @@ from dgmmis.selected_rows import Cut
 from dgmmis.selection import BoundSelection
 from dgmmis.store import Catalog
 from dgmmis.survey import Survey, Surveyor
-from dgmmis.tree import Tree
+from dgmmis.tree import Addable, Tree
 
 __all__ = ["ClusterPasses", "cluster_summarize"]
 
 Bounds = tuple[int, int]
+Sum = TypeVar("Sum", bound=Addable)
 
 IMPORTABLE = (
     "Put its function in a module that is installed on every worker and name it 'module:function', or use the parts "
@@ -54,6 +58,7 @@ class Work:
 
 SUMMARIZE = Work(summarize_segment, summarize_scattered)
 SURVEY = Work(survey_segment, survey_scattered)
+GATHER = Work(gather_segment, gather_scattered)
 
 
 class ClusterPasses:
@@ -72,6 +77,8 @@ class ClusterPasses:
         The selection that the rows passed.
     negligible : float
         As of `summarize_samples`.
+    hash_key : int, optional
+        Of the rows' ids, which workers read if folds are to be told.
 
     Raises
     ------
@@ -88,8 +95,10 @@ class ClusterPasses:
         on_segment: Callable[[int, int], None] | None = None,
         cut: Cut | None = None,
         negligible: float = NEGLIGIBLE,
+        hash_key: int | None = None,
     ) -> None:
         self._chunks = chunks if cut is None else chunks.keeping_noise(cut.noise_columns)
+        self._hash_key = hash_key
         self._client, self._cut, self._negligible = client, cut, negligible
         self._supervisor = Supervisor(client, progress_deadline, on_segment)
         self._imputing = Supervisor(client, progress_deadline, None)
@@ -100,9 +109,7 @@ class ClusterPasses:
 
     def summarize(self, population: Population) -> Statistics:
         """Statistics of all rows under a population."""
-        if not self._warm:
-            warm_workers(self._client, self._chunks, population, self._cut)
-            self._warm = True
+        self._warm_up(population)
         total: Statistics = self._sum(SUMMARIZE, population, self._cut, self._negligible)
         return total
 
@@ -112,15 +119,28 @@ class ClusterPasses:
         total: Survey = self._sum(SURVEY, surveyor)
         return total
 
+    def gather(self, work: ChunkWork[Sum]) -> Sum:
+        """Sum what `work` makes of each chunk, which is loaded once for all of it."""
+        if isinstance(work, ManyStatistics):
+            self._warm_up(work.jobs[0][0])
+        total: Sum = self._sum(GATHER, work, self._hash_key)
+        return total
+
+    def _warm_up(self, population: Population) -> None:
+        if not self._warm:
+            warm_workers(self._client, self._chunks, population, self._cut)
+            self._warm = True
+
     def impute(self, observation: Observation) -> Callable[[Population, Reference], Imputed]:
-        """Make the `impute` whose points the workers draw."""
+        """Make the `impute` whose points the workers draw; its points are its own, whoever else imputes."""
+        token = uuid.uuid4().hex
 
         def impute(population: Population, reference: Reference) -> Imputed:
             work = leaves(observation, reference)
 
             def submit(bounds: Bounds, parameters: Any, worker: str | None) -> Future[Any]:
                 return self._client.submit(
-                    _numbered, bounds[0], observation, self._token, work[bounds[0]], *parameters,
+                    _numbered, bounds[0], observation, token, work[bounds[0]], *parameters,
                     pure=False, **_preferring(worker),
                 )  # fmt: skip
 
@@ -146,7 +166,9 @@ class ClusterPasses:
                     f"worker {worker} cannot read the selection: {trouble}. {IMPORTABLE}", array="selection"
                 )
 
-    def _sum(self, work: Work, parameters: Population | Surveyor, *settings: Cut | float | None) -> Any:
+    def _sum(
+        self, work: Work, parameters: Population | Surveyor | ChunkWork[Any], *settings: Cut | float | None
+    ) -> Any:
         tree: Tree[Any] = Tree()
 
         def submit(bounds: Bounds, what: Any, worker: str | None) -> Future[Any]:

@@ -8,26 +8,23 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import logsumexp
 
 from dgmmis.errors import InvalidSetting
+from dgmmis.held_out import held_out_log_density
 from dgmmis.numeric_input import as_numbers
 from dgmmis.packed import Array
 from dgmmis.projection import as_projection
 from dgmmis.pygmmis.fitting import fit
 from dgmmis.pygmmis.gmm import GMM, as_noise, as_population, copied
-from dgmmis.pygmmis.held_out import held_out_log_density
 from dgmmis.pygmmis.random_streams import as_generator
 from dgmmis.pygmmis.request import parent_noise
 from dgmmis.rows import Rows
 from dgmmis.samples import as_values, default_names
 from dgmmis.selecting import Selecting
+from dgmmis.stacking import stack_scores
 from dgmmis.task_settings import build_selecting
 
 __all__ = ["cv_fit", "stack", "stack_fit"]
-
-MOST_UPDATES = 10_000
-"""Of the stacking weights."""
 
 
 def cv_fit(gmm: GMM, data: ArrayLike, L: int = 10, **kwargs: Any) -> Array:
@@ -106,7 +103,7 @@ def stack_fit(
     L : int
         Parts of the cross-validation.
     tol : float
-        Stop when the mean log-likelihood of the left-out rows grows by less.
+        Stop when no weights can add more than this to the mean log-likelihood of the left-out rows.
     rng
         For those that bring none of their own.
     """
@@ -120,30 +117,7 @@ def stack_fit(
         settings = {"rng": generator} | dict(given)
         scores.append(cv_fit(gmm, data, L=L, **settings))
         fit(gmm, data, **settings)
-    return stack(gmms, stacking_weights(np.array(scores), tol))
-
-
-def stacking_weights(scores: Array, tol: float) -> Array:
-    """Find the weights (M,) under which the mixture of models gives left-out rows the largest likelihood.
-
-    Parameters
-    ----------
-    scores : (M, N)
-        ln p of each row by each model [nats].
-    tol : float
-        Stop when the mean log-likelihood grows by less.
-    """
-    weights = np.full(len(scores), 1 / len(scores))
-    before = -np.inf
-    for _ in range(MOST_UPDATES):
-        with np.errstate(divide="ignore"):
-            terms = scores + np.log(weights)[:, None]
-        log_density = logsumexp(terms, axis=0)
-        if log_density.mean() - before < tol:
-            break
-        before = log_density.mean()
-        weights = np.exp(terms - log_density).mean(axis=1)
-    return weights
+    return stack(gmms, stack_scores(np.array(scores), gap=tol).weights)
 
 
 def _rows_of(settings: Mapping[str, Any], which: Array) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from dgmmis.errors import CorruptCatalog, InvalidSetting
 from dgmmis.noise import NoiseKind
 from dgmmis.packed import Array
+from dgmmis.row_hash import Hashes, hash_integers, hash_texts
 from dgmmis.rows import Rows
 from dgmmis.samples import Samples
 from dgmmis.store.description import description_of
@@ -87,6 +88,8 @@ class Catalog:
         Rows of the source that could not be used.
     kept_noise : tuple of int
         Columns whose noise `read_samples` keeps even for rows that lack them.
+    hash_key : int or None
+        With which `read_samples` hashes the rows' ids.
     """
 
     path: Path
@@ -98,9 +101,10 @@ class Catalog:
     n_quarantined: int = field(compare=False)
     _arrays: VerifiedArrays = field(compare=False, repr=False)
     kept_noise: tuple[int, ...] = field(default=(), compare=False, repr=False)
+    hash_key: int | None = field(default=None, compare=False, repr=False)
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _reopen, (str(self.path), self.fingerprint, self.kept_noise)
+        return _reopen, (str(self.path), self.fingerprint, self.kept_noise, self.hash_key)
 
     @property
     def features(self) -> tuple[str, ...]:
@@ -191,13 +195,24 @@ class Catalog:
         """Read the rows of a chunk as the kernels want them; raises as `read_rows` does."""
         rows = self.read_rows(chunk)
         first_row = self.row_range(chunk)[0]
-        return rows.samples(
+        samples = rows.samples(
             names=self.features, first_row=first_row, checked=True, keep_noise=self.kept_noise
         ).bounded()
+        return samples if self.hash_key is None else replace(samples, hashes=self._hashes(chunk))
 
     def keeping_noise(self, columns: Sequence[int]) -> Catalog:
         """Return this catalogue, its samples keeping their noise in `columns` where they lack these features."""
         return replace(self, kept_noise=tuple(columns))
+
+    def hashing_ids(self, key: int) -> Catalog:
+        """Return this catalogue, its samples read with the hashes of their rows' ids under `key`."""
+        return replace(self, hash_key=key)
+
+    def _hashes(self, chunk: int) -> Hashes:
+        assert self.hash_key is not None
+        name = "source_row" if self.schema.id_kind == "row" else "row_id"
+        ids = self._arrays.read(self._arrays.layout.rows[name], *self.row_range(chunk))
+        return (hash_texts if self.schema.id_kind == "text" else hash_integers)(ids, self.hash_key)
 
     def read_ids(self, chunk: int) -> tuple[NDArray[Any], NDArray[np.int64]]:
         """Read the ids of a chunk's rows, as int64 or str, and their numbers in the source."""
@@ -295,11 +310,11 @@ class Catalog:
 
 
 @lru_cache(maxsize=16)
-def _reopen(path: str, fingerprint: str, kept_noise: tuple[int, ...]) -> Catalog:
+def _reopen(path: str, fingerprint: str, kept_noise: tuple[int, ...], hash_key: int | None) -> Catalog:
     """Open a catalogue that travelled to this process, once; its fingerprint must still be the same."""
     catalog = open_catalog(path)
     if catalog.fingerprint != fingerprint:
         raise CorruptCatalog(
             MANIFEST, 0, (0, catalog.n_rows), f"fingerprint is {catalog.fingerprint}, was {fingerprint}"
         )
-    return catalog.keeping_noise(kept_noise)
+    return replace(catalog, kept_noise=kept_noise, hash_key=hash_key)
