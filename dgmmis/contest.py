@@ -27,7 +27,7 @@ from dgmmis.task import Passes, Seen, Task, information_sample, look, set_up
 __all__ = ["Beginning", "Contest", "Watcher", "beginnings"]
 
 CARRIED = 2
-"""Starts of a model that are fitted to all rows, until one is certain to lose."""
+"""Starts of a model that are fitted to all rows, until one is left behind."""
 
 POLISHED = 3
 """Starts of a model that are fitted to the whole random sample."""

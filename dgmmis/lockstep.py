@@ -21,7 +21,7 @@ GOES_ON = (CollapsedComponent, ImputationLimit, InvalidData)
 TRUSTED_AFTER = 5
 """Updates before what a fit is predicted to gain is believed."""
 
-CAUTION = 3.0
+CAUTION = 10.0
 """A fit is given up when even so many times what it is predicted to gain would leave it behind a rival."""
 
 Evaluate = Callable[[Sequence[Job]], Sequence[Statistics | Spoiled]]
@@ -63,7 +63,7 @@ class Outcome:
     error : DgmmisError or None
         What ended it.
     given_up : bool
-        A rival is certain to do better.
+        A rival is further ahead than `CAUTION` times what this fit is predicted to gain.
     """
 
     scan: Pass | None = None
@@ -173,7 +173,7 @@ def _absorbed(
 def _without_hope(
     going: Sequence[Trial], outcomes: dict[str, Outcome], trials: Sequence[Trial]
 ) -> dict[str, Outcome]:
-    """Give up the fits that a rival has left behind further than they can come."""
+    """Give up the fits that a rival has left behind further than they are likely to come."""
     best: dict[str, float] = {}
     for trial in trials:
         scan = outcomes[trial.key].scan
