@@ -45,8 +45,6 @@ class Comparison:
         Rows that its weights were found on.
     difference_errors : (M, M)
         Standard error of the difference between each two models [total nats].
-    n_passes : int
-        Times the rows were read, by this process.
     """
 
     models: tuple[Compared, ...]
@@ -58,7 +56,6 @@ class Comparison:
     stacking: Stacking | None = None
     stacking_rows: int = 0
     difference_errors: Array | None = None
-    n_passes: int = 0
 
     @property
     def best(self) -> Compared:
@@ -99,7 +96,6 @@ class Comparison:
             "weight": self.weight,
             "folds": self.folds,
             "seed": self.seed,
-            "n_passes": self.n_passes,
             "models": [one.describe() for one in self.models],
             "failures": [{"label": label, "error": error} for label, error in self.failures],
             "stacking_rows": self.stacking_rows,
@@ -152,7 +148,6 @@ def compared(
     folds: int,
     seed: int,
     failures: Sequence[tuple[str, str]] = (),
-    n_passes: int = 0,
 ) -> Comparison:
     """Put a comparison together.
 
@@ -165,15 +160,12 @@ def compared(
         Whether the model has a fit without each fold; the scores of the others mean nothing.
     folds, seed : int
     failures : sequence of (label, error)
-    n_passes : int
     """
     rows = [
         Compared(one, *criteria(one.log_likelihood, one.n_parameters, scores.weight, entropy), entropy)
         for one, entropy in zip(fitted, scores.entropies.tolist(), strict=True)
     ]
-    whole = Comparison(
-        tuple(rows), scores.rows, scores.weight, folds, seed, tuple(failures), n_passes=n_passes
-    )
+    whole = Comparison(tuple(rows), scores.rows, scores.weight, folds, seed, tuple(failures))
     which = np.flatnonzero(scored)
     if not folds or not len(which):
         return whole

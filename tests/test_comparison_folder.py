@@ -1,0 +1,197 @@
+"""A comparison is never lost: whatever dies, it goes on to the same bits, and nothing is computed twice."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import dgmmis
+from dgmmis.cluster import local_cluster
+from dgmmis.comparing import SilentWatcher
+from dgmmis.comparison import Comparison
+from dgmmis.errors import AlreadyExists, RunConflict, RunLocked
+from dgmmis.local_pass import LocalPasses
+from dgmmis.runs.lock import hold
+from simulated import whole_model, write_catalog, write_selected_catalog
+from test_command_line import run_cli
+
+SETTINGS: dict[str, object] = {"n_components": (2, 4), "folds": 3, "restarts": 2, "max_passes": 12}
+COMPARE = """
+import sys, dgmmis
+dgmmis.compare(sys.argv[1], n_components=(2, 4), folds=3, restarts=2, max_passes=12, output=sys.argv[2])
+"""
+
+
+@pytest.fixture(scope="module")
+def catalog(tmp_path_factory: pytest.TempPathFactory) -> dgmmis.Catalog:
+    return write_catalog(tmp_path_factory.mktemp("models") / "stars.zarr", n_rows=1_500, chunk_rows=400)
+
+
+@pytest.fixture(scope="module")
+def expected(catalog: dgmmis.Catalog) -> str:
+    return all_bits(dgmmis.compare(catalog, **SETTINGS))
+
+
+def all_bits(comparison: Comparison) -> str:
+    digest = hashlib.sha256(json.dumps(comparison.describe(), sort_keys=True).encode())
+    for one in comparison.models:
+        for array in vars(one.model.mixture).values():
+            digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
+
+
+class DiesAfter(SilentWatcher):
+    """Dies once so many rounds of fits are kept, counted over all stages."""
+
+    def __init__(self, rounds: int) -> None:
+        self.left = rounds
+
+    def on_round(self, number: int, going: int, of: int) -> None:
+        self.left -= 1
+        if self.left < 0:
+            raise KeyboardInterrupt
+
+
+def refuse(*_: object) -> object:
+    raise AssertionError("the rows were read again")
+
+
+@pytest.mark.parametrize("deaths", [(0,), (1, 2), (5, 14, 15), (26,)])
+def test_a_comparison_that_died_goes_on_to_the_bits_of_one_that_did_not(
+    catalog: dgmmis.Catalog, expected: str, tmp_path: Path, deaths: tuple[int, ...]
+) -> None:
+    for rounds in deaths:
+        with pytest.raises(KeyboardInterrupt):
+            dgmmis.compare(catalog, output=tmp_path / "out", observer=DiesAfter(rounds), **SETTINGS)
+    assert all_bits(dgmmis.compare(catalog, output=tmp_path / "out", **SETTINGS)) == expected
+
+
+def test_a_comparison_killed_at_any_moment_goes_on_to_the_same_bits(
+    catalog: dgmmis.Catalog, expected: str, tmp_path: Path
+) -> None:
+    rng, passes = np.random.default_rng(1), tmp_path / "out" / "passes"
+    for wanted in (3, 25):
+        process = subprocess.Popen([sys.executable, "-c", COMPARE, str(catalog.path), str(tmp_path / "out")])
+        end = time.monotonic() + 60
+        while (
+            len(list(passes.rglob("*.ckpt"))) < wanted and process.poll() is None and time.monotonic() < end
+        ):
+            time.sleep(0.01)
+        time.sleep(rng.uniform(0, 0.05))
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+    assert all_bits(dgmmis.compare(catalog, output=tmp_path / "out", **SETTINGS)) == expected
+
+
+def test_what_is_kept_is_not_computed_again(
+    catalog: dgmmis.Catalog, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dgmmis.compare(catalog, output=tmp_path / "out", **SETTINGS)
+    monkeypatch.setattr(LocalPasses, "gather", refuse)
+    monkeypatch.setattr("dgmmis.comparing.beginnings", refuse)
+    assert all_bits(dgmmis.compare(catalog, output=tmp_path / "out", **SETTINGS)) == expected
+
+
+def test_more_models_join_and_those_that_are_there_stay(
+    catalog: dgmmis.Catalog, expected: str, tmp_path: Path
+) -> None:
+    for numbers in ((2,), (3, 4), (2, 4)):
+        found = dgmmis.compare(catalog, output=tmp_path / "out", **(SETTINGS | {"n_components": numbers}))
+    assert all_bits(found) == expected
+
+
+def damage(content: bytes) -> bytes:
+    return content[:100] + bytes([content[100] ^ 1]) + content[101:]
+
+
+@pytest.mark.parametrize("change", [damage, lambda content: content[:-7]], ids=["flipped", "cut off"])
+def test_a_damaged_object_is_set_aside_and_made_again(
+    catalog: dgmmis.Catalog, expected: str, tmp_path: Path, change: Callable[[bytes], bytes]
+) -> None:
+    dgmmis.compare(catalog, output=tmp_path / "out", **SETTINGS)
+    damaged = [
+        tmp_path / "out" / "passes" / "K4-full" / "without-1" / "000002.ckpt",
+        tmp_path / "out" / "starts" / "K2-full.ckpt",
+        *(tmp_path / "out" / "scores").iterdir(),
+    ]
+    for path in damaged:
+        path.write_bytes(change(path.read_bytes()))
+    assert all_bits(dgmmis.compare(catalog, output=tmp_path / "out", **SETTINGS)) == expected
+    assert all(path.with_suffix(".damaged-0").exists() and path.exists() for path in damaged)
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({"folds": 4}, "folds: there 3, asked 4"),
+        ({"restarts": 3}, "restarts"),
+        ({"tolerance": 1.0}, "tolerance"),
+        ({"floor": 0.1}, "floor"),
+        ({"seed": 1}, "seed"),
+        ({"prior": None}, "prior"),
+    ],
+)
+def test_another_comparison_needs_another_folder(
+    catalog: dgmmis.Catalog, tmp_path: Path, settings: dict[str, object], named: str
+) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        dgmmis.compare(catalog, output=tmp_path / "out", observer=DiesAfter(0), **SETTINGS)
+    with pytest.raises(RunConflict, match=named):
+        dgmmis.compare(catalog, output=tmp_path / "out", **(SETTINGS | settings))
+
+
+def test_a_folder_that_holds_something_else_or_is_driven_is_refused(
+    catalog: dgmmis.Catalog, tmp_path: Path
+) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("all of it")
+    with pytest.raises(AlreadyExists, match="no comparison"):
+        dgmmis.compare(catalog, output=tmp_path / "mine", **SETTINGS)
+    with pytest.raises(KeyboardInterrupt):
+        dgmmis.compare(catalog, output=tmp_path / "out", observer=DiesAfter(0), **SETTINGS)
+    with hold(tmp_path / "out" / "lock"), pytest.raises(RunLocked):
+        dgmmis.compare(catalog, output=tmp_path / "out", **SETTINGS)
+
+
+@pytest.mark.cluster
+def test_a_cluster_and_a_death_change_no_bit_under_the_whole_observation_model(tmp_path: Path) -> None:
+    catalog = write_selected_catalog(tmp_path / "cut.zarr", n_rows=900, chunk_rows=150)
+    settings = {**whole_model(), "n_components": (1, 3), "folds": 2, "restarts": 2, "max_passes": 4}
+    here = all_bits(dgmmis.compare(catalog, **settings))
+    with local_cluster(workers=2, threads=1, memory_limit="1 GiB") as client:
+        with pytest.raises(KeyboardInterrupt):
+            dgmmis.compare(catalog, client=client, output=tmp_path / "out", observer=DiesAfter(7), **settings)
+        there = dgmmis.compare(catalog, client=client, output=tmp_path / "out", **settings)
+    assert all_bits(there) == here
+    assert there.best.label == "K=3 full"
+    assert there.models[1].model.selection is not None
+
+
+def test_the_command_line_compares_and_writes_table_figure_and_models(
+    catalog: dgmmis.Catalog, tmp_path: Path
+) -> None:
+    options = ("-K", "2,3", "--folds", 3, "--restarts", 2, "--max-passes", 8, "--workers", 0)
+    out = tmp_path / "out"
+    done = run_cli("compare", catalog.path, *options, "--output", out)
+    assert "best: K=3 full by cross-validation" in done.stdout
+    assert "CV - best" in done.stdout
+    assert (out / "comparison.png").read_bytes().startswith(b"\x89PNG")
+    model = dgmmis.Model.load(out / "models" / "K3-full.npz")
+    assert (model.mixture.n_components, model.features) == (3, ("a", "b", "c"))
+    said = json.loads(run_cli("compare", catalog.path, *options, "--output", out, "--json").stdout)
+    assert said["best"] == "K=3 full"
+    assert [one["n_components"] for one in said["models"]] == [2, 3]
+    assert json.loads((out / "comparison.json").read_text())["models"] == said["models"]
+    assert dgmmis.Model.load(said["stack"]).mixture.n_components in (3, 5)
+    failed = run_cli("compare", catalog.path, "-K", "two", code=2)
+    assert "expected numbers of components" in failed.stderr
