@@ -24,7 +24,7 @@ from dgmmis.scoring import Candidate, Scores, Scoring
 from dgmmis.starts import PILOT_CHUNK, PILOT_LIMITS, chunks_of, pilot_rows, short_fits
 from dgmmis.task import Passes, Seen, Task, information_sample, look, set_up
 
-__all__ = ["Beginning", "Contest", "Watcher", "beginnings"]
+__all__ = ["Beginning", "Contest", "Watcher", "beginnings", "evaluator", "seen_by"]
 
 CARRIED = 2
 """Starts of a model that are fitted to all rows, until one is left behind."""
@@ -138,6 +138,14 @@ def evaluator(passes: Passes, task: Task) -> Evaluate:
     return lambda jobs: passes.gather(ManyStatistics(tuple(jobs), task.cut, task.pruning)).members
 
 
+def seen_by(passes: Passes, seen: Seen | None, parts: Sequence[Part]) -> list[Seen | None]:
+    """Say what a look at each part of the rows shows, by one pass; None without a selection."""
+    if seen is None:
+        return [None] * len(parts)
+    surveys = surveys_of(passes.gather(ManySurveys(seen.surveyor, tuple(parts))))
+    return [replace(seen, survey=survey) for survey in surveys]
+
+
 @dataclass(frozen=True)
 class Contest:
     """Models that are fitted to the same rows.
@@ -190,7 +198,7 @@ class Contest:
         if self.folds is None:
             return {}
         parts = [Part(self.folds, fold) for fold in range(self.folds.count)]
-        seen = self._seen_by(parts)
+        seen = seen_by(self.passes, self.seen, parts)
         trials = {
             (name, fold): Trial(
                 f"{name}/without-{fold}",
@@ -238,12 +246,6 @@ class Contest:
             going = sum(not outcome.is_over for outcome in outcomes.values())
             self.watcher.on_round(number - 1, going, len(trials))
         return outcomes
-
-    def _seen_by(self, parts: Sequence[Part]) -> list[Seen | None]:
-        if self.seen is None:
-            return [None] * len(parts)
-        surveys = surveys_of(self.passes.gather(ManySurveys(self.seen.surveyor, tuple(parts))))
-        return [replace(self.seen, survey=survey) for survey in surveys]
 
 
 def _rank(outcome: Outcome) -> float:

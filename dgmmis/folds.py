@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from dgmmis.errors import InvalidSetting
 from dgmmis.row_hash import Hashes
 
-__all__ = ["ALL_ROWS", "Folds", "Part"]
+__all__ = ["ALL_ROWS", "Folds", "Part", "Turns"]
 
 HALF = np.uint64(32)
 LOW = np.uint64(2**32 - 1)
@@ -53,19 +53,36 @@ class Folds:
 
 
 @dataclass(frozen=True)
+class Turns:
+    """Parts by turns: row i of an array is in part i modulo L; its "hashes" are the rows' numbers themselves.
+
+    Attributes
+    ----------
+    count : int
+        L.
+    """
+
+    count: int
+
+    def of(self, numbers: Hashes) -> NDArray[np.intp]:
+        """Part (N,) of rows with these numbers."""
+        return (numbers % np.uint64(self.count)).astype(np.intp)
+
+
+@dataclass(frozen=True)
 class Part:
     """Which rows are to count: all, all but one fold's, or one fold's only.
 
     Attributes
     ----------
-    folds : Folds or None
+    folds : Folds, Turns or None
         None: all rows.
     fold : int
     held_out : bool
         Only this fold's rows, instead of all others.
     """
 
-    folds: Folds | None = None
+    folds: Folds | Turns | None = None
     fold: int = 0
     held_out: bool = False
 
