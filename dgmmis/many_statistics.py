@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar, cast
 
 from dgmmis.background import BackgroundLike
-from dgmmis.component_views import ComponentViews
+from dgmmis.component_views import MOST_KEPT, ComponentViews
 from dgmmis.errors import CollapsedComponent, DgmmisError, InvalidData, SelectionError
 from dgmmis.expectation import NEGLIGIBLE, summarize_samples
 from dgmmis.folds import Part
@@ -106,7 +106,7 @@ class ManyStatistics:
 
     def begin(self) -> Callable[[Samples, int], Several[Statistics]]:
         """Prepare the components once for all chunks."""
-        views = [ComponentViews(population) for population, _ in self.jobs]
+        views = [ComponentViews(population, MOST_KEPT // len(self.jobs)) for population, _ in self.jobs]
 
         def summarize(samples: Samples, first_row: int) -> Several[Statistics]:
             weighed: dict[Part, Samples] = {}

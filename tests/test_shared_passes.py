@@ -22,11 +22,13 @@ from dgmmis.local_pass import LocalPasses
 from dgmmis.lockstep import Trial, advance
 from dgmmis.many_statistics import ManyStatistics, ManySurveys, Spoiled
 from dgmmis.population import Population
+from dgmmis.preparation import prepare_fit
 from dgmmis.row_hash import hash_integers
 from dgmmis.score_statistics import Statistics
 from dgmmis.seeding import seeded_mixture
 from dgmmis.selected_rows import Cut
 from dgmmis.survey import Survey, surveyor_of
+from dgmmis.task import information_sample, look, set_up
 from simulated import FOOTPRINT, SELECTION, TRUTH, noisy_rows, write_catalog, write_selected_catalog
 
 FOLDS = Folds(3, 2)
@@ -100,6 +102,32 @@ def test_a_cluster_gives_the_bits_of_this_process(tmp_path: Path, client: Client
         there = ClusterPasses(chunks, client, hash_key=FOLDS.key).gather(ManyStatistics(jobs))
         for one, other in zip(here.members, there.members, strict=True):
             assert_same_bits(one, other)
+
+
+@pytest.mark.cluster
+def test_fits_that_impute_on_one_cluster_have_points_of_their_own(tmp_path: Path, client: Client) -> None:
+    catalog = write_selected_catalog(tmp_path / "cut.zarr", n_rows=300, chunk_rows=100)
+    task = prepare_fit(catalog, n_components=3, selection=SELECTION, limits=Limits(0, 0)).task
+    sample, starts = (
+        information_sample(catalog, task),
+        [Population(TRUTH), populations(catalog.read_rows(0).values)[2]],
+    )
+
+    def imputed(passes: LocalPasses | ClusterPasses) -> list[Statistics]:
+        seen = look(passes, sample, task)
+        imputations = [set_up(passes, sample, task, start, seen).imputation for start in starts]
+        found = [
+            one.impute(start, one.first_reference(start))
+            for one, start in zip(imputations, starts, strict=True)
+        ]
+        return [one.statistics for one in found]
+
+    here, there = (
+        imputed(LocalPasses(catalog, cut=task.cut)),
+        imputed(ClusterPasses(catalog, client, cut=task.cut)),
+    )
+    for one, other in zip(here, there, strict=True):
+        assert_same_bits(one, other)
 
 
 def test_each_survey_is_that_of_its_rows(tmp_path: Path) -> None:
