@@ -24,7 +24,7 @@ from dgmmis.scoring import Candidate, Scores, Scoring
 from dgmmis.starts import PILOT_CHUNK, PILOT_LIMITS, chunks_of, pilot_rows, short_fits
 from dgmmis.task import Passes, Seen, Task, information_sample, look, set_up
 
-__all__ = ["Beginning", "Contest", "Watcher", "beginnings", "evaluator", "seen_by"]
+__all__ = ["Beginning", "Contest", "SilentWatcher", "Watcher", "beginnings", "evaluator", "seen_by"]
 
 CARRIED = 2
 """Starts of a model that are fitted to all rows, until one is left behind."""
@@ -53,6 +53,19 @@ class Watcher(Protocol):
 
     def on_round(self, number: int, going: int, of: int) -> None:
         """Hear that `going` of the fits go on after their pass `number`."""
+
+
+class SilentWatcher:
+    """Watches and says nothing."""
+
+    def on_stage(self, what: str) -> None:
+        """Do nothing."""
+
+    def on_segment(self, done: int, of: int) -> None:
+        """Do nothing."""
+
+    def on_round(self, number: int, going: int, of: int) -> None:
+        """Do nothing."""
 
 
 @dataclass(frozen=True)

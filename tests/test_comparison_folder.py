@@ -14,12 +14,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 import dgmmis
+from dgmmis.cli.application import application
 from dgmmis.cli.compare_verb import compare_verb
 from dgmmis.cluster import local_cluster
-from dgmmis.comparing import SilentWatcher
 from dgmmis.comparison import Comparison
+from dgmmis.contest import SilentWatcher
 from dgmmis.errors import AlreadyExists, InvalidSetting, RunConflict, RunLocked
 from dgmmis.local_pass import LocalPasses
 from dgmmis.runs.lock import hold
@@ -99,7 +101,7 @@ def test_what_is_kept_is_not_computed_again(
 ) -> None:
     dgmmis.compare(catalog, output=tmp_path / "out", **SETTINGS)
     monkeypatch.setattr(LocalPasses, "gather", refuse)
-    monkeypatch.setattr("dgmmis.comparing.beginnings", refuse)
+    monkeypatch.setattr("dgmmis.comparison_driver.beginnings", refuse)
     assert all_bits(dgmmis.compare(catalog, output=tmp_path / "out", **SETTINGS)) == expected
 
 
@@ -192,7 +194,8 @@ def test_the_command_line_compares_and_writes_table_figure_and_models(
     assert (out / "comparison.png").read_bytes().startswith(b"\x89PNG")
     model = dgmmis.Model.load(out / "models" / "K3-full.npz")
     assert (model.mixture.n_components, model.features) == (3, ("a", "b", "c"))
-    said = json.loads(run_cli("compare", catalog.path, *options, "--output", out, "--json").stdout)
+    arguments = ["compare", catalog.path, *options, "--output", out, "--json"]
+    said = json.loads(CliRunner().invoke(application, list(map(str, arguments))).stdout)
     assert said["best"] == "K=3 full"
     assert [one["n_components"] for one in said["models"]] == [2, 3]
     assert json.loads((out / "comparison.json").read_text())["models"] == said["models"]
