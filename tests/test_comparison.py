@@ -16,6 +16,7 @@ from dgmmis.chunk import ArrayChunks
 from dgmmis.compared_model import Fitted, criteria
 from dgmmis.comparison import Comparison, compared
 from dgmmis.errors import InvalidSetting
+from dgmmis.expectation import prepare, summarize_samples
 from dgmmis.folds import Folds
 from dgmmis.held_out import Chances, Seeing, completeness, predict
 from dgmmis.local_pass import LocalPasses
@@ -24,7 +25,7 @@ from dgmmis.row_hash import hash_integers
 from dgmmis.scoring import Candidate, Scores, Scoring
 from dgmmis.seeding import seeded_mixture
 from dgmmis.task_settings import build_selecting
-from simulated import TRUTH, noisy_rows
+from simulated import FOOTPRINT, SELECTION, TRUTH, noisy_rows
 
 FOLDS = Folds(3, 7)
 N = 900
@@ -202,6 +203,34 @@ def test_left_out_rows_are_scored_with_background_and_selection() -> None:
     assert abs(scores.totals[0] - expected.sum()) < 4 * error + 1e-3
     assert scores.differences[0, 1] == 0
     assert scores.class_weights.sum() == 400
+
+
+@pytest.mark.parametrize("before_noise", [False, True])
+@pytest.mark.parametrize(
+    "behind", [(), (dgmmis.Background(FOOTPRINT, amplitude=0.1),)], ids=["plain", "background"]
+)
+def test_scores_of_rows_that_do_not_tell_what_the_selection_saw_add_up_to_the_likelihood(
+    behind: tuple, before_noise: bool
+) -> None:
+    rng = np.random.default_rng(8)
+    values, noise = TRUTH.draw(300, rng), rng.uniform(0.01, 0.4, (300, 3))
+    values[rng.random(values.shape) < 0.2] = np.nan
+    known = np.where(np.isnan(values[:, :2]), 0.0, values[:, :2])
+    kept = SELECTION.answer(known) > 0
+    values, noise = values[kept], noise[kept]
+    selecting = build_selecting(
+        SELECTION, ("a", "b", "c"), before_noise=before_noise, noise_model=None, projection=None,
+        oversampling=None, seed=0,
+    )  # fmt: skip
+    cut, population = selecting.cut, Population(TRUTH, behind)
+    chunks = ArrayChunks.from_arrays(values, noise).keeping_noise(cut.noise_columns)
+    samples = prepare(population, chunks.samples[0], cut)
+    surveyor = selecting.surveyor(samples)
+    found = predict(population, samples, Seeing(cut, surveyor.classes))
+    L = summarize_samples(population, samples, cut=cut).log_likelihood
+    expected = L + surveyor.survey(samples).log_selection
+    assert found.log_density.sum() == pytest.approx(expected, rel=1e-12)
+    assert (found.entropy >= 0).all()
 
 
 def test_a_slab_of_rows_is_scored_as_all_rows_are(

@@ -29,7 +29,16 @@ from dgmmis.seeding import seeded_mixture
 from dgmmis.selected_rows import Cut
 from dgmmis.survey import Survey, surveyor_of
 from dgmmis.task import information_sample, look, set_up
-from simulated import FOOTPRINT, SELECTION, TRUTH, noisy_rows, write_catalog, write_selected_catalog
+from simulated import (
+    FOOTPRINT,
+    SELECTION,
+    TRUTH,
+    noisy_rows,
+    whole_model,
+    write_catalog,
+    write_selected_catalog,
+)
+from test_comparison_folder import DiesAfter, all_bits
 
 FOLDS = Folds(3, 2)
 PARTS = (ALL_ROWS, *(Part(FOLDS, f, held) for f in range(3) for held in (False, True)))
@@ -128,6 +137,22 @@ def test_fits_that_impute_on_one_cluster_have_points_of_their_own(tmp_path: Path
     )
     for one, other in zip(here, there, strict=True):
         assert_same_bits(one, other)
+
+
+@pytest.mark.cluster
+def test_a_cluster_and_a_death_change_no_bit_under_the_whole_observation_model(
+    tmp_path: Path, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dgmmis.starts.SELECTED_PASSES", 4)
+    catalog = write_selected_catalog(tmp_path / "cut.zarr", n_rows=900, chunk_rows=150)
+    settings = {**whole_model(), "n_components": (1, 3), "folds": 2, "restarts": 2, "max_passes": 4}
+    here = all_bits(dgmmis.compare(catalog, **settings))
+    with pytest.raises(KeyboardInterrupt):
+        dgmmis.compare(catalog, client=client, output=tmp_path / "out", observer=DiesAfter(7), **settings)
+    there = dgmmis.compare(catalog, client=client, output=tmp_path / "out", **settings)
+    assert all_bits(there) == here
+    assert there.best.label == "K=3 full"
+    assert there.models[1].model.selection is not None
 
 
 def test_each_survey_is_that_of_its_rows(tmp_path: Path) -> None:
