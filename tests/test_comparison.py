@@ -20,6 +20,7 @@ from dgmmis.expectation import prepare, summarize_samples
 from dgmmis.folds import Folds
 from dgmmis.held_out import Chances, Seeing, completeness, predict
 from dgmmis.local_pass import LocalPasses
+from dgmmis.plots import as_png, draw_comparison
 from dgmmis.population import Population
 from dgmmis.row_hash import hash_integers
 from dgmmis.scoring import Candidate, Scores, Scoring
@@ -325,3 +326,22 @@ def test_a_model_that_cannot_be_fitted_is_told_of_and_leaves_the_others_alone() 
 def test_what_cannot_be_compared_is_refused(settings: dict[str, object], match: str) -> None:
     with pytest.raises(InvalidSetting, match=match):
         dgmmis.compare(np.zeros((20, 2)), **{"n_components": (1, 2), **settings})
+
+
+def test_the_figure_shows_every_model_and_hollow_what_did_not_converge(comparison: Comparison) -> None:
+    apart = [
+        replace(one, fitted=replace(one.fitted, converged=m == 0)) for m, one in enumerate(comparison.models)
+    ]
+    figure = draw_comparison(replace(comparison, models=tuple(apart)))
+    left_out, *others = figure.axes
+    assert left_out.get_title(loc="left") == "Left-out rows, 3 folds"
+    assert [panel.get_title(loc="left") for panel in others] == ["BIC", "AIC", "ICL"]
+    for panel in figure.axes:
+        markers = [line for line in panel.lines if line.get_marker() == "o"]
+        assert [float(line.get_xdata()[0]) for line in markers] == [1, 3]
+        assert [line.get_markerfacecolor() == "white" for line in markers] == [False, True]
+        assert min(float(line.get_ydata()[0]) for line in markers) == 0
+    heights = [float(line.get_ydata()[0]) for line in left_out.lines if line.get_marker() == "o"]
+    assert heights == [-one.difference for one in apart]
+    assert len(draw_comparison(replace(comparison, folds=0)).axes) == 3
+    assert as_png(figure).startswith(b"\x89PNG")

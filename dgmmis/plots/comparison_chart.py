@@ -20,6 +20,9 @@ LINEAR = 10.0
 MARKERS = ("o", "s", "D", "^")
 """One for each type of covariance, so that colours are not needed to tell them apart."""
 
+MOST_LABELS = 8
+"""Numbers of components that are written below an axis."""
+
 PANELS = (("BIC", "bic"), ("AIC", "aic"), ("ICL", "icl"))
 
 
@@ -90,7 +93,9 @@ def _scale(axes: Axes, comparison: Comparison, heights: Sequence[float]) -> None
     if len(numbers) > 1 and numbers[-1] > 4 * numbers[0]:
         axes.set_xscale("log")
     axes.xaxis.set_major_locator(FixedLocator(numbers))
-    axes.xaxis.set_major_formatter(FixedFormatter([str(number) for number in numbers]))
+    every = math.ceil(len(numbers) / MOST_LABELS)
+    labels = [str(number) if place % every == 0 else "" for place, number in enumerate(numbers)]
+    axes.xaxis.set_major_formatter(FixedFormatter(labels))
     axes.xaxis.set_minor_locator(FixedLocator([]))
     axes.set_xlabel("components K")
     highest = max((height for height in heights if math.isfinite(height)), default=1.0)
