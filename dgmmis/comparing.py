@@ -73,7 +73,7 @@ def compare(
         Map the passes over its workers.  The result has the same bits as without.
     output : path, optional
         Folder that keeps every pass of every fit of a catalogue: the same call goes on from any death, and one with
-        more models computes only what is new.
+        more models, or a larger budget, computes only what is new.
     observer : Watcher, optional
         Told of stages and passes.
     **settings
@@ -185,8 +185,6 @@ def _kept(
         "prior": prior.describe() if isinstance(prior, Prior) else prior,
         "folds": int(folds),
         "restarts": int(restarts),
-        "tolerance": prepared.limits.tolerance,
-        "max_passes": prepared.limits.max_passes,
         "method": settings.get("method", "auto"),
     }
     data = {"path": str(catalog.path.resolve()), "fingerprint": catalog.fingerprint, "rows": catalog.n_rows}

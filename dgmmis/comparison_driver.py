@@ -12,7 +12,7 @@ import numpy as np
 from dgmmis.cluster import ClusterPasses
 from dgmmis.compared_model import Fitted, label_of
 from dgmmis.comparison import STACKING_ROWS, Comparison, compared
-from dgmmis.contest import Beginning, Contest, Watcher, beginnings
+from dgmmis.contest import Beginning, Contest, Watcher, beginnings, fingerprint
 from dgmmis.driver import model_of
 from dgmmis.errors import DgmmisError
 from dgmmis.fit_result import reason_in_words
@@ -25,7 +25,6 @@ from dgmmis.packed import Array
 from dgmmis.population import Population
 from dgmmis.preparation import Prepared
 from dgmmis.runs.comparison_folder import ComparisonFolder
-from dgmmis.runs.parameters import arrays_of
 from dgmmis.scoring import Candidate, Scores
 from dgmmis.starts import PILOT_ROWS
 from dgmmis.task import Passes, information_sample, look
@@ -85,7 +84,7 @@ class ComparisonDriver:
             raise next(iter(failures.values()))
         if self.folds is not None:
             self.watcher.on_stage(f"fitting them without each of {self.folds.count} folds")
-        optima = {name: _population(outcome) for name, outcome in whole.items()}
+        optima = {name: outcome.population for name, outcome in whole.items()}
         without = contest.fit_folds(optima)
         candidates, fitted, scored = [], [], []
         for name, outcome in whole.items():
@@ -175,7 +174,7 @@ class ComparisonDriver:
     ) -> tuple[Candidate, bool]:
         """Make what is scored of a model; where the fit without some fold failed, scores of it mean nothing."""
         complete = all(outcome.scan is not None and outcome.error is None for outcome in without)
-        populations = tuple(_population(outcome) if complete else whole for outcome in without)
+        populations = tuple(outcome.population if complete else whole for outcome in without)
         chances = contest.chances(self.grid[name].task, populations)
         return Candidate(whole, populations, chances), complete
 
@@ -218,11 +217,6 @@ class ComparisonDriver:
         return scores
 
 
-def _population(outcome: Outcome) -> Population:
-    assert outcome.scan is not None
-    return outcome.scan.population
-
-
 def _squared_error(chances: Chances, weights: Array) -> float:
     """Square of what the Monte-Carlo errors of Z make of sum s ln Z, over rows of these weights by class."""
     return float(np.sum((weights * chances.errors / chances.values) ** 2))
@@ -230,9 +224,5 @@ def _squared_error(chances: Chances, weights: Array) -> float:
 
 def _digest(candidates: Sequence[Candidate]) -> str:
     """Tell one set of fitted models from any other."""
-    digest = hashlib.sha256()
-    for candidate in candidates:
-        for population in (candidate.whole, *candidate.without):
-            for array in arrays_of(population).values():
-                digest.update(repr(array.shape).encode() + np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()[:32]
+    every = [population for one in candidates for population in (one.whole, *one.without)]
+    return hashlib.sha256("".join(map(fingerprint, every)).encode()).hexdigest()[:32]

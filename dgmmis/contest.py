@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -24,7 +25,16 @@ from dgmmis.scoring import Candidate, Scores, Scoring
 from dgmmis.starts import PILOT_CHUNK, PILOT_LIMITS, chunks_of, pilot_rows, short_fits
 from dgmmis.task import Passes, Seen, Task, information_sample, look, set_up
 
-__all__ = ["Beginning", "Contest", "SilentWatcher", "Watcher", "beginnings", "evaluator", "seen_by"]
+__all__ = [
+    "Beginning",
+    "Contest",
+    "SilentWatcher",
+    "Watcher",
+    "beginnings",
+    "evaluator",
+    "fingerprint",
+    "seen_by",
+]
 
 CARRIED = 2
 """Starts of a model that are fitted to all rows, until one is left behind."""
@@ -137,7 +147,7 @@ def _polished(pilot: Rows, task: Task, populations: Sequence[Population]) -> lis
     ]
     outcomes = deque(advance(trials, evaluator(passes, task), PILOT_LIMITS), maxlen=1).pop()
     best = [
-        (outcome.scan.objectives[-1], outcome.scan.population)
+        (outcome.objective, outcome.population)
         for outcome in outcomes.values()
         if outcome.scan is not None and outcome.error is None and not outcome.given_up
     ]
@@ -202,7 +212,10 @@ class Contest:
         ]
         outcomes = self._advance(trials)
         return {
-            name: max((outcomes[trial.key] for trial in trials if trial.group == name), key=_rank)
+            name: max(
+                (outcomes[trial.key] for trial in trials if trial.group == name),
+                key=lambda one: one.objective,
+            )
             for name in begun
         }
 
@@ -214,7 +227,7 @@ class Contest:
         seen = seen_by(self.passes, self.seen, parts)
         trials = {
             (name, fold): Trial(
-                f"{name}/without-{fold}",
+                f"{name}/without-{fold}-{fingerprint(population)}",
                 population,
                 self._set_up(name, population, seen[fold]),
                 part,
@@ -261,7 +274,9 @@ class Contest:
         return outcomes
 
 
-def _rank(outcome: Outcome) -> float:
-    if outcome.scan is None or outcome.error is not None:
-        return float("-inf")
-    return outcome.scan.objectives[-1]
+def fingerprint(population: Population) -> str:
+    """Tell a population from any other with the same backgrounds: 16 hexadecimal digits."""
+    digest, mixture = hashlib.sha256(), population.mixture
+    for array in (mixture.amplitudes, mixture.means, mixture.covariances, population.background_amplitudes):
+        digest.update(repr(array.shape).encode() + np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()[:16]

@@ -71,6 +71,20 @@ class Outcome:
     given_up: bool = False
 
     @property
+    def objective(self) -> float:
+        """Log-likelihood plus logarithm of the prior [total nats]; minus infinity for a fit that failed."""
+        if self.scan is None or self.error is not None:
+            return float("-inf")
+        return self.scan.objectives[-1]
+
+    @property
+    def population(self) -> Population:
+        """The population of the last pass; raises `AttributeError` for a fit that made none."""
+        if self.scan is None:
+            raise AttributeError("the fit made no pass")
+        return self.scan.population
+
+    @property
     def is_over(self) -> bool:
         """Whether it makes no further pass."""
         return self.error is not None or self.given_up or (self.scan is not None and bool(self.scan.reason))
@@ -176,15 +190,13 @@ def _without_hope(
     """Give up the fits that a rival has left behind further than they are likely to come."""
     best: dict[str, float] = {}
     for trial in trials:
-        scan = outcomes[trial.key].scan
-        if trial.group and scan is not None and outcomes[trial.key].error is None:
-            best[trial.group] = max(best.get(trial.group, float("-inf")), scan.objectives[-1])
+        best[trial.group] = max(best.get(trial.group, float("-inf")), outcomes[trial.key].objective)
     lost = {}
     for trial in going:
         outcome = outcomes[trial.key]
         if outcome.is_over or outcome.scan is None or outcome.scan.number < TRUSTED_AFTER:
             continue
-        reach = outcome.scan.objectives[-1] + CAUTION * outcome.scan.predicted_gain
+        reach = outcome.objective + CAUTION * outcome.scan.predicted_gain
         if trial.group and reach < best[trial.group]:
             lost[trial.key] = replace(outcome, given_up=True)
     return lost

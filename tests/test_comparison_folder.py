@@ -111,6 +111,15 @@ def test_more_models_join_and_those_that_are_there_stay(
     assert all_bits(found) == expected
 
 
+@pytest.mark.parametrize("budget", [{"max_passes": 3}, {"tolerance": 50.0}])
+def test_a_comparison_with_a_larger_budget_equals_one_that_had_it_at_once(
+    catalog: dgmmis.Catalog, expected: str, tmp_path: Path, budget: dict[str, object]
+) -> None:
+    short = dgmmis.compare(catalog, output=tmp_path / "out", **(SETTINGS | budget))
+    assert all_bits(short) != expected
+    assert all_bits(dgmmis.compare(catalog, output=tmp_path / "out", **SETTINGS)) == expected
+
+
 def damage(content: bytes) -> bytes:
     return content[:100] + bytes([content[100] ^ 1]) + content[101:]
 
@@ -120,13 +129,14 @@ def test_a_damaged_object_is_set_aside_and_made_again(
 ) -> None:
     dgmmis.compare(catalog, output=tmp_path / "out", **SETTINGS)
     damaged = [
-        tmp_path / "out" / "passes" / "K4-full" / "without-1" / "000002.ckpt",
+        *(tmp_path / "out" / "passes" / "K4-full").glob("without-1-*/000002.ckpt"),
         tmp_path / "out" / "starts" / "K2-full.ckpt",
         *(tmp_path / "out" / "scores").iterdir(),
     ]
     for path in damaged:
         path.write_bytes(damage(path.read_bytes()))
     assert all_bits(dgmmis.compare(catalog, output=tmp_path / "out", **SETTINGS)) == expected
+    assert len(damaged) == 3
     assert all(path.with_suffix(".damaged-0").exists() and path.exists() for path in damaged)
 
 
@@ -135,7 +145,6 @@ def test_a_damaged_object_is_set_aside_and_made_again(
     [
         ({"folds": 4}, "folds: there 3, asked 4"),
         ({"restarts": 3}, "restarts"),
-        ({"tolerance": 1.0}, "tolerance"),
         ({"floor": 0.1}, "floor"),
         ({"seed": 1}, "seed"),
         ({"prior": None}, "prior"),

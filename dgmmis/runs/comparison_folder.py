@@ -1,13 +1,13 @@
 """A comparison on disk: immutable objects, so that what was computed is never computed again.
 
-settings.json               what shapes every fit: observation model, folds, limits, data fingerprint, numerics
-starts/K8-full.ckpt         where the fits of a model begin
-passes/K8-full/all-0/000012.ckpt       one object per pass of each fit
-passes/K8-full/without-3/000004.ckpt
-scores/0f3a....ckpt         sums of held-out scores of one set of models
-lock                        held by whoever drives the comparison
+settings.json         what shapes every fit: observation model, folds, restarts, data fingerprint, numerics
+starts/K8-full.ckpt   where the fits of a model begin
+passes/K8-full/all-0/000012.ckpt   one object per pass of each fit to all rows
+passes/K8-full/without-3-0c1e.../000004.ckpt   ... and of each fit without a fold, named after its start
+scores/0f3a....ckpt   sums of held-out scores of one set of fitted models
+lock                  held by whoever drives the comparison
 
-More models may join later: what a model's fits are does not depend on the others.
+More models may join later, and fits may be given more passes: what a pass is depends on neither.
 """
 
 from __future__ import annotations
