@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -120,10 +121,10 @@ def _check(
                 f"{name} belongs to `fit`, one model at a time; compare takes n_components=(...), "
                 "covariance_types=(...), and looks for its starts itself."
             )
-    for name, number, least in (("folds", folds, 0), ("restarts", restarts, 1)):
-        if not isinstance(number, int) or isinstance(number, bool) or number < least or number == folds == 1:
-            expected = "0 (no cross-validation) or at least 2" if name == "folds" else "at least 1"
-            raise InvalidSetting(f"{name} is {number!r}; expected {expected}, a whole number.")
+    if not _is_whole(folds) or folds < 0 or folds == 1:
+        raise InvalidSetting(f"folds is {folds!r}; expected 0 (no cross-validation) or at least 2.")
+    if not _is_whole(restarts) or restarts < 1:
+        raise InvalidSetting(f"restarts is {restarts!r}; expected a whole number of at least 1.")
     for name, many in (("n_components", n_components), ("covariance_types", covariance_types)):
         if isinstance(many, str) or not isinstance(many, Sequence) or not len(many):
             raise InvalidSetting(
@@ -131,6 +132,10 @@ def _check(
             )
         if len(set(many)) < len(many):
             raise InvalidSetting(f"{name} is {tuple(many)!r}; each may be named once.")
+
+
+def _is_whole(number: object) -> bool:
+    return isinstance(number, Integral) and not isinstance(number, bool)
 
 
 def _grid(

@@ -291,6 +291,25 @@ def test_the_best_and_the_simplest_are_told_from_the_table(comparison: Compariso
     assert comparison.stacking.gap < 1e-6
 
 
+def test_a_model_without_a_score_is_neither_best_nor_in_the_stack(
+    rows: tuple[np.ndarray, np.ndarray, np.ndarray],
+) -> None:
+    """As when the fit without some fold failed."""
+    scores, some = (
+        scored(rows, candidates(rows[0])),
+        Fitted(1, "full", 9, dgmmis.Model(TRUTH), -1.0, True, "", 1, ()),
+    )
+    every = compared([some] * 3, scores, scored=[True] * 3, folds=3, seed=0)
+    lost = every.models.index(every.best)
+    without = compared([some] * 3, scores, scored=[m != lost for m in range(3)], folds=3, seed=0)
+    assert math.isnan(without.models[lost].cross_validated)
+    assert without.models.index(without.best) != lost
+    assert without.best.difference == 0
+    assert sum(one.stacking_weight for m, one in enumerate(without.models) if m != lost) == pytest.approx(1)
+    assert without.table()[lost]["CV - best"] == "unknown"
+    assert without.stack().mixture.amplitudes.sum() == pytest.approx(1)
+
+
 def test_without_folds_bic_decides_and_there_is_no_stack(
     rows: tuple[np.ndarray, np.ndarray, np.ndarray], comparison: Comparison
 ) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -86,6 +88,7 @@ def compare_verb(
     observation = fit_arguments(options, opened)
     del observation["covariance_type"]
     with (
+        _telling_how_to_go_on(output),
         using_cluster(cluster, workers, threads, memory_limit) as client,
         comparison_display(quiet=as_json) as display,
     ):
@@ -109,6 +112,17 @@ def compare_verb(
         print_json({**comparison.describe(), **written})
     else:
         _show(comparison, written)
+
+
+@contextmanager
+def _telling_how_to_go_on(output: Path | None) -> Iterator[None]:
+    """Say what was kept when the user interrupts."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        kept = "the same command goes on" if output else "nothing was kept; --output DIR keeps every pass"
+        typer.echo(f"interrupted; {kept}", err=True)
+        raise
 
 
 def _whole_numbers(text: str) -> list[int]:
