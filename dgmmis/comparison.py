@@ -16,7 +16,7 @@ from dgmmis.packed import Array
 from dgmmis.scoring import Scores
 from dgmmis.stacking import Stacking, stack_scores
 
-__all__ = ["STACKING_ROWS", "Comparison", "compared"]
+__all__ = ["STACKING_ROWS", "Comparison", "compared", "difference_errors"]
 
 STACKING_ROWS = 50_000
 """Held-out scores of about so many random rows, or of all, are kept to find the weights of the stack."""
@@ -134,7 +134,7 @@ class Comparison:
         remarks = [
             *(["best"] if one is self.best else []),
             *(["simplest within 1 s.e."] if one is self.simplest and one is not self.best else []),
-            *([] if one.converged else ["not converged"]),
+            *([] if one.converged or one.fitted.note else ["not converged"]),
             *([one.fitted.note] if one.fitted.note else []),
         ]
         return ", ".join(remarks)
@@ -169,7 +169,7 @@ def compared(
     which = np.flatnonzero(scored)
     if not folds or not len(which):
         return whole
-    errors = _difference_errors(scores, np.array([one.chance_error for one in fitted]))
+    errors = difference_errors(scores, np.array([one.chance_error for one in fitted]))
     order = np.argsort(scores.sampled, kind="stable")
     stacking = stack_scores(scores.sampled_scores[which][:, order], scores.sampled_weights[order])
     own = _total_errors(scores.totals, scores.squares, scores.weight)
@@ -198,7 +198,7 @@ def _total_errors(totals: Array, squares: Array, weight: float) -> Array:
     return np.asarray(np.sqrt(scatter * weight / max(weight - 1, 1.0)))
 
 
-def _difference_errors(scores: Scores, chance_errors: Array) -> Array:
+def difference_errors(scores: Scores, chance_errors: Array) -> Array:
     """Give standard errors (M, M) of the differences between the sums of each two models."""
     totals = scores.totals[:, None] - scores.totals[None]
     errors = _total_errors(totals, scores.differences, scores.weight)

@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-import numpy as np
-
+from dgmmis.beginnings import Beginning, beginnings
 from dgmmis.cluster import ClusterPasses
 from dgmmis.compared_model import Fitted, label_of
 from dgmmis.comparison import STACKING_ROWS, Comparison, compared
-from dgmmis.contest import Beginning, Contest, Watcher, beginnings, fingerprint
+from dgmmis.contest import Contest, NoArchive, Watcher, chance_error, is_complete
 from dgmmis.driver import model_of
 from dgmmis.errors import DgmmisError
 from dgmmis.fit_result import reason_in_words
 from dgmmis.folds import Folds
-from dgmmis.held_out import Chances
 from dgmmis.iterate import Limits
 from dgmmis.local_pass import LocalPasses
-from dgmmis.lockstep import GOES_ON, Forgetful, Outcome
-from dgmmis.packed import Array
-from dgmmis.population import Population
+from dgmmis.lockstep import GOES_ON, Outcome
 from dgmmis.preparation import Prepared
 from dgmmis.runs.comparison_folder import ComparisonFolder
-from dgmmis.scoring import Candidate, Scores
 from dgmmis.starts import PILOT_ROWS
 from dgmmis.task import Passes, information_sample, look
 
@@ -86,24 +80,20 @@ class ComparisonDriver:
             self.watcher.on_stage(f"fitting them without each of {self.folds.count} folds")
         optima = {name: outcome.population for name, outcome in whole.items()}
         without = contest.fit_folds(optima)
-        candidates, fitted, scored = [], [], []
-        for name, outcome in whole.items():
-            candidate, complete = self._candidate(contest, name, optima[name], without.get(name, ()))
-            candidates.append(candidate)
-            scored.append(complete)
-            fitted.append(self._fitted(name, outcome, without.get(name, ()), candidate, begun[name]))
+        candidates = [contest.candidate(name, optima[name], without.get(name, ())) for name in whole]
         self.watcher.on_stage("scoring the models on the rows they have not seen")
-        scores = self._scores(contest, candidates)
-        errors = [
-            float(
-                np.sqrt(sum(_squared_error(one, scores.class_weights[f]) for f, one in enumerate(c.chances)))
+        scores = contest.score(candidates)
+        fitted = [
+            replace(
+                self._fitted(name, whole[name], without.get(name, ()), begun[name]),
+                chance_error=chance_error(candidate, scores),
             )
-            for c in candidates
+            for name, candidate in zip(whole, candidates, strict=True)
         ]
         return compared(
-            [replace(one, chance_error=error) for one, error in zip(fitted, errors, strict=True)],
+            fitted,
             scores,
-            scored=scored,
+            scored=[is_complete(without.get(name, ())) for name in whole],
             folds=0 if self.folds is None else self.folds.count,
             seed=self._any.task.seed,
             failures=[
@@ -122,8 +112,9 @@ class ComparisonDriver:
             look(passes, sample, prepared.task),
             self.folds,
             self.limits,
-            self.folder or Forgetful(),
+            self.folder or NoArchive(),
             self.watcher,
+            STACKING_ROWS / prepared.chunks.n_rows,
         )
 
     def _passes(self) -> Passes:
@@ -169,33 +160,20 @@ class ComparisonDriver:
         task = self.grid[name].task
         return label_of(task.n_components, task.constraints.covariance_type)
 
-    def _candidate(
-        self, contest: Contest, name: str, whole: Population, without: Sequence[Outcome]
-    ) -> tuple[Candidate, bool]:
-        """Make what is scored of a model; where the fit without some fold failed, scores of it mean nothing."""
-        complete = all(outcome.scan is not None and outcome.error is None for outcome in without)
-        populations = tuple(outcome.population if complete else whole for outcome in without)
-        chances = contest.chances(self.grid[name].task, populations)
-        return Candidate(whole, populations, chances), complete
-
     def _fitted(
         self,
         name: str,
         outcome: Outcome,
         without: Sequence[Outcome],
-        candidate: Candidate,
         beginning: Beginning,
     ) -> Fitted:
         task, chunks, scan = self.grid[name].task, self._any.chunks, outcome.scan
         assert scan is not None
-        errors = [
-            f"the fit without fold {f} failed: {one.error}" for f, one in enumerate(without) if one.error
-        ]
         return Fitted(
             task.n_components,
             task.constraints.covariance_type,
             task.constraints.n_parameters(task.n_components, chunks.latent_features, task.backgrounds),
-            model_of(candidate.whole, task, chunks),
+            model_of(scan.population, task, chunks),
             scan.statistics.log_likelihood,
             outcome.converged,
             reason_in_words(scan, self.limits.tolerance),
@@ -203,26 +181,15 @@ class ComparisonDriver:
             beginning.scores,
             tuple(one.scan.number + 1 for one in without if one.scan is not None),
             all(one.converged for one in without),
-            note="; ".join(errors[:1]),
+            note=_note(without),
         )
 
-    def _scores(self, contest: Contest, candidates: Sequence[Candidate]) -> Scores:
-        digest = _digest(candidates)
-        kept = None if self.folder is None else self.folder.find_scores(digest)
-        if kept is not None:
-            return kept
-        scores = contest.score(candidates, STACKING_ROWS / self._any.chunks.n_rows)
-        if self.folder is not None:
-            self.folder.keep_scores(digest, scores)
-        return scores
 
-
-def _squared_error(chances: Chances, weights: Array) -> float:
-    """Square of what the Monte-Carlo errors of Z make of sum s ln Z, over rows of these weights by class."""
-    return float(np.sum((weights * chances.errors / chances.values) ** 2))
-
-
-def _digest(candidates: Sequence[Candidate]) -> str:
-    """Tell one set of fitted models from any other."""
-    every = [population for one in candidates for population in (one.whole, *one.without)]
-    return hashlib.sha256("".join(map(fingerprint, every)).encode()).hexdigest()[:32]
+def _note(without: Sequence[Outcome]) -> str:
+    """Say what a person should know of the fits without each fold."""
+    for fold, outcome in enumerate(without):
+        if outcome.error is not None:
+            return f"the fit without fold {fold} failed: {outcome.error}"
+    if any(outcome.given_up for outcome in without):
+        return "far behind, left early"
+    return ""

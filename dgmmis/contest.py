@@ -3,47 +3,42 @@
 from __future__ import annotations
 
 import hashlib
-from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
 
-from dgmmis.errors import DgmmisError
+from dgmmis.beginnings import Beginning, evaluator
+from dgmmis.comparison import difference_errors
 from dgmmis.folds import Folds, Part
 from dgmmis.held_out import ALL_SEEN, BLOCK, Chances, Seeing, completeness
 from dgmmis.iterate import Limits, Problem
-from dgmmis.local_pass import LocalPasses
-from dgmmis.lockstep import Evaluate, Keeper, Outcome, Trial, advance
-from dgmmis.many_statistics import ManyStatistics, ManySurveys, surveys_of
+from dgmmis.lockstep import CAUTION, Forgetful, Keeper, Outcome, Trial, advance
+from dgmmis.many_statistics import ManySurveys, surveys_of
 from dgmmis.observation import REPLICATES
 from dgmmis.population import Population
-from dgmmis.rows import Rows
 from dgmmis.samples import Samples
 from dgmmis.scoring import Candidate, Scores, Scoring
-from dgmmis.starts import PILOT_CHUNK, PILOT_LIMITS, chunks_of, pilot_rows, short_fits
-from dgmmis.task import Passes, Seen, Task, information_sample, look, set_up
+from dgmmis.task import Passes, Seen, Task, set_up
 
 __all__ = [
-    "Beginning",
+    "Archive",
     "Contest",
+    "NoArchive",
     "SilentWatcher",
     "Watcher",
-    "beginnings",
-    "evaluator",
+    "chance_error",
     "fingerprint",
+    "is_complete",
     "seen_by",
 ]
 
-CARRIED = 2
-"""Starts of a model that are fitted to all rows, until one is left behind."""
+FIRST_LOOK = 5
+"""Updates of the fits without a fold after which models that are far behind are left as they are."""
 
-POLISHED = 3
-"""Starts of a model that are fitted to the whole random sample."""
-
-SAME = 0.5
-"""Objectives [total nats] that differ by less are those of one optimum, most likely."""
+HOPELESS = 10.0
+"""Standard errors of the difference that count as far behind."""
 
 CHANCE_ERROR = 0.02
 """Wanted Monte-Carlo error of a model's cross-validated log-likelihood, in nats per root of the rows' weight."""
@@ -65,6 +60,26 @@ class Watcher(Protocol):
         """Hear that `going` of the fits go on after their pass `number`."""
 
 
+class Archive(Keeper, Protocol):
+    """Remembers passes and scores, so that nothing is computed twice."""
+
+    def find_scores(self, digest: str) -> Scores | None:
+        """Return the scores of a set of fitted models, or None."""
+
+    def keep_scores(self, digest: str, scores: Scores) -> None:
+        """Remember scores."""
+
+
+class NoArchive(Forgetful):
+    """Remembers nothing."""
+
+    def find_scores(self, digest: str) -> None:
+        """Find nothing."""
+
+    def keep_scores(self, digest: str, scores: Scores) -> None:
+        """Forget them."""
+
+
 class SilentWatcher:
     """Watches and says nothing."""
 
@@ -76,89 +91,6 @@ class SilentWatcher:
 
     def on_round(self, number: int, going: int, of: int) -> None:
         """Do nothing."""
-
-
-@dataclass(frozen=True)
-class Beginning:
-    """Where the fits of one model begin.
-
-    Attributes
-    ----------
-    populations : tuple of Population
-        The best first.
-    scores : tuple of float
-        Mean log-likelihoods of all starts on the random sample after their short fits; NaN for those that failed.
-    """
-
-    populations: tuple[Population, ...]
-    scores: tuple[float, ...]
-
-
-def beginnings(pilot: Rows, task: Task, *, whole: bool, restarts: int) -> Beginning:
-    """Find where fits of a model begin: many short fits of a random sample, the best of them fitted further there.
-
-    Parameters
-    ----------
-    pilot : Rows
-        A random sample in random order.
-    task : Task
-    whole : bool
-        The sample is all the data: then no start is fitted further here.
-    restarts : int
-
-    Raises
-    ------
-    DgmmisError
-        If no start survived.
-    """
-    rows = pilot.take(slice(0, pilot_rows(task.n_components, pilot.latent_features)))
-    fits = short_fits(rows, task, restarts)
-    scores = tuple(
-        float("nan") if isinstance(fit, DgmmisError) else fit.statistics.mean_log_likelihood for fit in fits
-    )
-    good = [fit for fit in fits if not isinstance(fit, DgmmisError)]
-    if not good:
-        raise next(fit for fit in fits if isinstance(fit, DgmmisError))
-    ordered = _distinct([(fit.objectives[-1], fit.population) for fit in good])
-    if whole:
-        return Beginning(tuple(population for _, population in ordered[:CARRIED]), scores)
-    polished = _polished(pilot, task, [population for _, population in ordered[:POLISHED]])
-    return Beginning(tuple(population for _, population in _distinct(polished)[:CARRIED]), scores)
-
-
-def _distinct(found: Sequence[tuple[float, Population]]) -> list[tuple[float, Population]]:
-    """Order by objective, the highest first, and leave out what is the same optimum as one before."""
-    kept: list[tuple[float, Population]] = []
-    for objective, population in sorted(found, key=lambda one: -one[0]):
-        if not kept or kept[-1][0] - objective > SAME:
-            kept.append((objective, population))
-    return kept
-
-
-def _polished(pilot: Rows, task: Task, populations: Sequence[Population]) -> list[tuple[float, Population]]:
-    """Fit populations to the whole sample, all in the same passes, giving up those that are left behind."""
-    chunks = chunks_of(pilot, chunk_rows=PILOT_CHUNK)
-    passes = LocalPasses(chunks, cut=task.cut, negligible=task.pruning)
-    sample = information_sample(chunks, task)
-    seen = look(passes, sample, task)
-    trials = [
-        Trial(str(i), population, set_up(passes, sample, task, population, seen), group="rivals")
-        for i, population in enumerate(populations)
-    ]
-    outcomes = deque(advance(trials, evaluator(passes, task), PILOT_LIMITS), maxlen=1).pop()
-    best = [
-        (outcome.objective, outcome.population)
-        for outcome in outcomes.values()
-        if outcome.scan is not None and outcome.error is None and not outcome.given_up
-    ]
-    if not best:
-        raise next(outcome.error for outcome in outcomes.values() if outcome.error is not None)
-    return best
-
-
-def evaluator(passes: Passes, task: Task) -> Evaluate:
-    """Make what evaluates several populations by one pass; the task tells of selection and pruning."""
-    return lambda jobs: passes.gather(ManyStatistics(tuple(jobs), task.cut, task.pruning)).members
 
 
 def seen_by(passes: Passes, seen: Seen | None, parts: Sequence[Part]) -> list[Seen | None]:
@@ -185,8 +117,10 @@ class Contest:
     folds : Folds or None
     limits : Limits
         Of each fit.
-    keeper : Keeper
+    archive : Archive
     watcher : Watcher
+    share : float
+        Of the rows, whose held-out scores are kept one by one.
     """
 
     tasks: Mapping[str, Task]
@@ -195,8 +129,9 @@ class Contest:
     seen: Seen | None
     folds: Folds | None
     limits: Limits
-    keeper: Keeper
+    archive: Archive
     watcher: Watcher
+    share: float
 
     @property
     def _any_task(self) -> Task:
@@ -210,7 +145,7 @@ class Contest:
             for name, beginning in begun.items()
             for i, population in enumerate(beginning.populations)
         ]
-        outcomes = self._advance(trials)
+        outcomes = self._advance(trials, self.limits)
         return {
             name: max(
                 (outcomes[trial.key] for trial in trials if trial.group == name),
@@ -235,15 +170,55 @@ class Contest:
             for name, population in whole.items()
             for fold, part in enumerate(parts)
         }
-        outcomes = self._advance(list(trials.values()))
-        return {name: tuple(outcomes[trials[name, fold].key] for fold in range(len(parts))) for name in whole}
+        first = replace(self.limits, max_passes=min(FIRST_LOOK, self.limits.max_passes))
+        outcomes = self._advance(list(trials.values()), first)
 
-    def score(self, candidates: Sequence[Candidate], share: float) -> Scores:
-        """Score the models by one pass; `share` of the rows have their scores kept."""
-        seeing = ALL_SEEN if self.seen is None else Seeing(self._any_task.cut, self.seen.surveyor.classes)
-        return self.passes.gather(Scoring(tuple(candidates), self.folds, seeing, share))
+        def by_model() -> dict[str, tuple[Outcome, ...]]:
+            return {
+                name: tuple(outcomes[trials[name, fold].key] for fold in range(len(parts))) for name in whole
+            }
 
-    def chances(self, task: Task, without: Sequence[Population]) -> tuple[Chances, ...]:
+        lost = self._far_behind(whole, by_model())
+        going = [trial for (name, _), trial in trials.items() if name not in lost]
+        for key in [trial.key for (name, _), trial in trials.items() if name in lost]:
+            outcomes[key] = replace(outcomes[key], given_up=not outcomes[key].converged)
+        outcomes |= self._advance(going, self.limits, outcomes)
+        return by_model()
+
+    def _far_behind(
+        self, whole: Mapping[str, Population], without: Mapping[str, tuple[Outcome, ...]]
+    ) -> set[str]:
+        """Name the models that go on and whose left-out rows already say that they cannot win."""
+        complete = [name for name in whole if is_complete(without[name])]
+        going = {name for name in complete if not all(outcome.converged for outcome in without[name])}
+        if self.limits.max_passes <= FIRST_LOOK or len(complete) < 2 or not going:
+            return set()
+        candidates = [self.candidate(name, whole[name], without[name]) for name in complete]
+        scores = self.score(candidates)
+        errors = difference_errors(scores, np.array([chance_error(one, scores) for one in candidates]))
+        best = int(np.argmax(scores.totals))
+        gains = [sum(one.scan.predicted_gain for one in without[name] if one.scan) for name in complete]
+        behind = scores.totals[best] - scores.totals
+        far = behind > HOPELESS * errors[:, best] + CAUTION * np.array(gains)
+        return {name for name, is_far in zip(complete, far.tolist(), strict=True) if is_far and name in going}
+
+    def candidate(self, name: str, whole: Population, without: Sequence[Outcome]) -> Candidate:
+        """Make what is scored of a model; where the fit without some fold failed, scores of it mean nothing."""
+        complete = is_complete(without)
+        populations = tuple(outcome.population if complete else whole for outcome in without)
+        return Candidate(whole, populations, self._all_chances(self.tasks[name], populations))
+
+    def score(self, candidates: Sequence[Candidate]) -> Scores:
+        """Score the models by one pass, unless their scores are known."""
+        digest = _digest(candidates)
+        found = self.archive.find_scores(digest)
+        if found is None:
+            seeing = ALL_SEEN if self.seen is None else Seeing(self._any_task.cut, self.seen.surveyor.classes)
+            found = self.passes.gather(Scoring(tuple(candidates), self.folds, seeing, self.share))
+            self.archive.keep_scores(digest, found)
+        return found
+
+    def _all_chances(self, task: Task, without: Sequence[Population]) -> tuple[Chances, ...]:
         """Evaluate the chances of being observed under the fit without each fold; none without a selection."""
         if task.selecting is None or self.seen is None:
             return ()
@@ -265,13 +240,30 @@ class Contest:
     def _set_up(self, name: str, population: Population, seen: Seen | None) -> Problem:
         return set_up(self.passes, self.sample, self.tasks[name], population, seen)
 
-    def _advance(self, trials: Sequence[Trial]) -> dict[str, Outcome]:
+    def _advance(
+        self, trials: Sequence[Trial], limits: Limits, begun: Mapping[str, Outcome] | None = None
+    ) -> dict[str, Outcome]:
         outcomes: dict[str, Outcome] = {}
         evaluate = evaluator(self.passes, self._any_task)
-        for number, outcomes in enumerate(advance(trials, evaluate, self.limits, self.keeper)):
+        for outcomes in advance(trials, evaluate, limits, self.archive, begun):
+            number = max((one.scan.number for one in outcomes.values() if one.scan is not None), default=-1)
             going = sum(not outcome.is_over for outcome in outcomes.values())
-            self.watcher.on_round(number - 1, going, len(trials))
+            self.watcher.on_round(number, going, len(trials))
         return outcomes
+
+
+def is_complete(outcomes: Sequence[Outcome]) -> bool:
+    """Tell whether none of the fits failed."""
+    return all(outcome.scan is not None and outcome.error is None for outcome in outcomes)
+
+
+def chance_error(candidate: Candidate, scores: Scores) -> float:
+    """Give what the Monte-Carlo errors of ln Z make of a model's cross-validated log-likelihood [total nats]."""
+    each = [
+        np.sum((weights * one.errors / one.values) ** 2)
+        for one, weights in zip(candidate.chances, scores.class_weights, strict=False)
+    ]
+    return float(np.sqrt(np.sum(each)))
 
 
 def fingerprint(population: Population) -> str:
@@ -280,3 +272,9 @@ def fingerprint(population: Population) -> str:
     for array in (mixture.amplitudes, mixture.means, mixture.covariances, population.background_amplitudes):
         digest.update(repr(array.shape).encode() + np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()[:16]
+
+
+def _digest(candidates: Sequence[Candidate]) -> str:
+    """Tell one set of fitted models from any other."""
+    every = [population for one in candidates for population in (one.whole, *one.without)]
+    return hashlib.sha256("".join(map(fingerprint, every)).encode()).hexdigest()[:32]

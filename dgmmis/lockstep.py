@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -13,7 +13,7 @@ from dgmmis.many_statistics import Job, Spoiled
 from dgmmis.population import Population
 from dgmmis.score_statistics import Statistics
 
-__all__ = ["Forgetful", "Keeper", "Outcome", "Trial", "advance"]
+__all__ = ["CAUTION", "GOES_ON", "Evaluate", "Forgetful", "Keeper", "Outcome", "Trial", "advance"]
 
 GOES_ON = (CollapsedComponent, ImputationLimit, InvalidData)
 """What may end one fit while the others go on."""
@@ -116,7 +116,11 @@ class Forgetful:
 
 
 def advance(
-    trials: Sequence[Trial], evaluate: Evaluate, limits: Limits, keeper: Keeper | None = None
+    trials: Sequence[Trial],
+    evaluate: Evaluate,
+    limits: Limits,
+    keeper: Keeper | None = None,
+    begun: Mapping[str, Outcome] | None = None,
 ) -> Iterator[dict[str, Outcome]]:
     """Yield the outcomes by key after each round, until all fits are over.
 
@@ -130,14 +134,22 @@ def advance(
     limits : Limits
         Of each fit.
     keeper : Keeper, optional
+    begun : dict of Outcome, optional
+        By key, where fits go on from; these limits decide anew whether one is over.
     """
-    keeper = keeper or Forgetful()
-    outcomes = {trial.key: Outcome() for trial in trials}
+    keeper, begun = keeper or Forgetful(), begun or {}
+    outcomes = {trial.key: _reopened(begun.get(trial.key, Outcome()), limits) for trial in trials}
     yield dict(outcomes)
     while going := [trial for trial in trials if not outcomes[trial.key].is_over]:
         outcomes |= _round(going, outcomes, evaluate, limits, keeper)
         outcomes |= _without_hope(going, outcomes, trials)
         yield dict(outcomes)
+
+
+def _reopened(outcome: Outcome, limits: Limits) -> Outcome:
+    if outcome.scan is None or outcome.error is not None:
+        return outcome
+    return replace(outcome, scan=replace(outcome.scan, reason=stopping_reason(outcome.scan, limits)))
 
 
 def _round(

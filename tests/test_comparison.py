@@ -321,6 +321,28 @@ def test_without_folds_bic_decides_and_there_is_no_stack(
         plain.stack()
 
 
+def test_a_model_that_is_far_behind_is_left_early_and_changes_no_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Where one standard error counts as far, and what is predicted to be gained does not count."""
+    values, noise = noisy_rows(N)
+    settings = {"n_components": (3, 6), "folds": 3, "restarts": 2, "max_passes": 40}
+    patient = dgmmis.compare(values, noise=noise, **settings)
+    monkeypatch.setattr("dgmmis.contest.HOPELESS", 1.0)
+    monkeypatch.setattr("dgmmis.contest.CAUTION", 0.0)
+    monkeypatch.setattr("dgmmis.contest.FIRST_LOOK", 15)
+    hasty = dgmmis.compare(values, noise=noise, **settings)
+    best, left = hasty.models
+    assert left.fitted.note == "far behind, left early"
+    assert max(left.fitted.fold_passes) == 16 < max(patient.models[1].fitted.fold_passes)
+    assert "far behind" in hasty.table()[1][""]
+    assert not left.converged
+    assert (best.cross_validated, best.fitted) == (
+        patient.models[0].cross_validated,
+        replace(patient.models[0].fitted, model=best.model),
+    )
+
+
 def test_a_model_that_cannot_be_fitted_is_told_of_and_leaves_the_others_alone() -> None:
     values = np.concatenate([np.random.default_rng(0).normal(size=(60, 2)), np.full((40, 2), 9.0)])
     found = dgmmis.compare(values, n_components=(1, 2), folds=0, restarts=2)

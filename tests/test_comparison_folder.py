@@ -136,7 +136,7 @@ def test_a_damaged_object_is_set_aside_and_made_again(
     for path in damaged:
         path.write_bytes(damage(path.read_bytes()))
     assert all_bits(dgmmis.compare(catalog, output=tmp_path / "out", **SETTINGS)) == expected
-    assert len(damaged) == 3
+    assert len(damaged) >= 3
     assert all(path.with_suffix(".damaged-0").exists() and path.exists() for path in damaged)
 
 

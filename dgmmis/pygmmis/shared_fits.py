@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from dgmmis.beginnings import evaluator
 from dgmmis.chunk import ArrayChunks
-from dgmmis.contest import evaluator, seen_by
+from dgmmis.contest import seen_by
 from dgmmis.folds import Part, Turns
 from dgmmis.iterate import Limits
 from dgmmis.local_pass import LocalPasses

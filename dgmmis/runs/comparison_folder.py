@@ -23,7 +23,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from dgmmis.background import BackgroundLike
-from dgmmis.contest import Beginning
+from dgmmis.beginnings import Beginning
 from dgmmis.errors import AlreadyExists, CorruptCheckpoint, InvalidData, InvalidSetting, RunConflict
 from dgmmis.iterate import Pass
 from dgmmis.runs.checkpoint import DIGEST_BYTES, decode, digest_of, encode, is_whole
