@@ -31,7 +31,7 @@ __all__ = ["compare", "file_name"]
 
 TOLERANCE = 0.1
 MAX_PASSES = 1000
-NOT_OURS = ("initial", "frozen", "n_components", "covariance_type", "run")
+NOT_OURS = ("initial", "frozen", "n_components", "covariance_type", "run", "split_merge")
 """Settings of `fit` that make no sense for several models."""
 
 
@@ -116,7 +116,7 @@ def _check(
     settings: Mapping[str, Any],
 ) -> None:
     for name in NOT_OURS:
-        if settings.get(name) is not None:
+        if settings.get(name) is not None and not (name == "split_merge" and settings[name] == 0):
             raise InvalidSetting(
                 f"{name} belongs to `fit`, one model at a time; compare takes n_components=(...), "
                 "covariance_types=(...), and looks for its starts itself."

@@ -15,6 +15,7 @@ from dgmmis.expectation import NEGLIGIBLE, summarize_samples
 from dgmmis.imputation import Imputed, combine, impute_leaf, leaves
 from dgmmis.imputation_points import Points, draw_points
 from dgmmis.many_statistics import ChunkWork
+from dgmmis.misfit import Examiner, Misfit
 from dgmmis.observation import Observation, Reference
 from dgmmis.packed import Array
 from dgmmis.population import Population
@@ -132,6 +133,15 @@ class LocalPasses:
             return of_chunk(samples, self._chunks.row_range(chunk)[0])
 
         return self._sum(leaf)
+
+    def examine(self, examiner: Examiner) -> Misfit:
+        """Examine all rows."""
+
+        def examine(chunk: int, samples: Samples) -> Misfit:
+            samples = self._with_densities(examiner.population.backgrounds, chunk, samples)
+            return examiner.examine(samples, cut=self._cut, first_row=self._chunks.row_range(chunk)[0])
+
+        return self._sum(examine)
 
     def impute(self, observation: Observation) -> Callable[[Population, Reference], Imputed]:
         """Make the `impute` that draws its points here, once per reference."""

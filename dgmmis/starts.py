@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
@@ -21,7 +21,7 @@ from dgmmis.rows import Rows
 from dgmmis.seeding import seeded_mixture
 from dgmmis.task import Task, information_sample, look, set_up
 
-__all__ = ["PILOT_ROWS", "Start", "choose_start", "n_parameters", "pilot_rows"]
+__all__ = ["PILOT_ROWS", "Start", "choose_start", "fit_briefly", "n_parameters", "pilot_rows", "short_fits"]
 
 ROUNDING = 1e-10
 """Objectives of short fits that differ by less, relatively, may be those of one optimum, components permuted."""
@@ -134,17 +134,24 @@ def _best_first(objectives: Array) -> list[int]:
 
 def short_fits(rows: Rows, task: Task, n_starts: int = N_STARTS) -> list[Pass | DgmmisError]:
     """Fit rows briefly from several seedings; the last pass of each, or what ended it."""
-    chunks = chunks_of(rows, chunk_rows=len(rows))
     latent = rows.values if rows.projection is None else latent_values(rows)
     streams = np.random.SeedSequence(task.seed).spawn(n_starts)
     populations = []
     for stream in streams:
         mixture = seeded_mixture(latent, task.n_components, np.random.default_rng(stream), rows.weights)
         populations.append(conform(Population(mixture, task.backgrounds), task.constraints))
+    return fit_briefly(rows, task, populations, SHORT_PASSES if task.selecting is None else SELECTED_PASSES)
+
+
+def fit_briefly(
+    rows: Rows, task: Task, populations: Sequence[Population], n_passes: int
+) -> list[Pass | DgmmisError]:
+    """Fit rows by so many passes from each of several populations; the last pass of each, or what ended it."""
+    chunks = chunks_of(rows, chunk_rows=len(rows))
     local = LocalPasses(chunks, threads=1, cut=task.cut, negligible=task.pruning)
     sample = information_sample(chunks, task)
     shared = set_up(local, sample, task, populations[0], look(local, sample, task))
-    limits = Limits(0, SHORT_PASSES if task.selecting is None else SELECTED_PASSES)
+    limits = Limits(0, n_passes)
 
     def fit(population: Population) -> Pass | DgmmisError:
         try:

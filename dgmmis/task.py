@@ -12,6 +12,7 @@ from dgmmis.expectation import NEGLIGIBLE, prepare
 from dgmmis.imputed_passes import Impute
 from dgmmis.iterate import Problem
 from dgmmis.many_statistics import ChunkWork
+from dgmmis.misfit import Examiner, Misfit
 from dgmmis.observation import Observation
 from dgmmis.population import Population
 from dgmmis.rows import Rows
@@ -42,6 +43,8 @@ class Task:
         Of the starts.
     pruning : float
         Share of a row's density that components left out may hold; 0 leaves none out.
+    split_merge : int
+        Rounds of split and merge at most, after the fit has converged.
     """
 
     n_components: int
@@ -50,6 +53,7 @@ class Task:
     selecting: Selecting | None = None
     seed: int = 0
     pruning: float = NEGLIGIBLE
+    split_merge: int = 0
 
     @property
     def cut(self) -> Cut | None:
@@ -68,6 +72,9 @@ class Passes(Protocol):
 
     def gather(self, work: ChunkWork[Sum]) -> Sum:
         """Sum what `work` makes of each chunk, which is loaded once for all of it."""
+
+    def examine(self, examiner: Examiner) -> Misfit:
+        """Examine how all rows depart from a population."""
 
     def impute(self, observation: Observation) -> Impute:
         """Make what evaluates the unobserved rows."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from numbers import Real
+from numbers import Integral, Real
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -41,6 +41,7 @@ def build_task(
     selecting: Selecting | None,
     seed: int,
     pruning: float,
+    split_merge: int = 0,
 ) -> Task:
     """Check the parts of an observation model; D are the mixture's features.
 
@@ -61,7 +62,10 @@ def build_task(
     )
     backgrounds = as_backgrounds(background, n_features)
     _require_share(pruning)
-    return Task(int(n_components), constraints, backgrounds, selecting, int(seed), float(pruning))
+    _require_rounds(split_merge)
+    return Task(
+        int(n_components), constraints, backgrounds, selecting, int(seed), float(pruning), int(split_merge)
+    )
 
 
 def _require_share(pruning: object) -> None:
@@ -70,6 +74,13 @@ def _require_share(pruning: object) -> None:
         raise InvalidSetting(
             f"pruning is {pruning!r}; expected the share of a row's density that components left out may hold, from 0 "
             f"(none is left out) to {LARGEST_SHARE:g}."
+        )
+
+
+def _require_rounds(split_merge: object) -> None:
+    if not isinstance(split_merge, Integral) or isinstance(split_merge, bool) or split_merge < 0:
+        raise InvalidSetting(
+            f"split_merge is {split_merge!r}; expected a whole number of rounds, 0 for none."
         )
 
 

@@ -15,6 +15,8 @@ from dgmmis.cluster.segments import segment_bounds
 from dgmmis.cluster.supervisor import PROGRESS_DEADLINE, Supervisor
 from dgmmis.cluster.warming import warm_workers
 from dgmmis.cluster.worker_side import (
+    examine_scattered,
+    examine_segment,
     gather_scattered,
     gather_segment,
     impute_points,
@@ -28,6 +30,7 @@ from dgmmis.errors import SelectionError
 from dgmmis.expectation import NEGLIGIBLE
 from dgmmis.imputation import ClassSums, Imputed, combine, leaves
 from dgmmis.many_statistics import ChunkWork, ManyStatistics
+from dgmmis.misfit import Examiner, Misfit
 from dgmmis.observation import Observation, Reference
 from dgmmis.population import Population
 from dgmmis.score_statistics import Statistics
@@ -59,6 +62,7 @@ class Work:
 SUMMARIZE = Work(summarize_segment, summarize_scattered)
 SURVEY = Work(survey_segment, survey_scattered)
 GATHER = Work(gather_segment, gather_scattered)
+EXAMINE = Work(examine_segment, examine_scattered)
 
 
 class ClusterPasses:
@@ -131,6 +135,11 @@ class ClusterPasses:
             warm_workers(self._client, self._chunks, population, self._cut)
             self._warm = True
 
+    def examine(self, examiner: Examiner) -> Misfit:
+        """Examine all rows."""
+        total: Misfit = self._sum(EXAMINE, examiner, self._cut)
+        return total
+
     def impute(self, observation: Observation) -> Callable[[Population, Reference], Imputed]:
         """Make the `impute` whose points the workers draw; its points are its own, whoever else imputes."""
         token = uuid.uuid4().hex
@@ -167,7 +176,10 @@ class ClusterPasses:
                 )
 
     def _sum(
-        self, work: Work, parameters: Population | Surveyor | ChunkWork[Any], *settings: Cut | float | None
+        self,
+        work: Work,
+        parameters: Population | Surveyor | Examiner | ChunkWork[Any],
+        *settings: Cut | float | None,
     ) -> Any:
         tree: Tree[Any] = Tree()
 
