@@ -69,6 +69,19 @@ def test_folds_do_not_depend_on_chunks_or_on_the_order_of_rows(tmp_path: Path, i
     assert len(found[0]) == 700
 
 
+def test_rows_stay_in_their_folds_when_others_are_appended(tmp_path: Path) -> None:
+    values, _ = noisy_rows(300)
+    columns = {**dict(zip("abc", values.T, strict=True)), "id": np.arange(300) * 3}
+    first, later = (
+        {name: column[part] for name, column in columns.items()} for part in (slice(200), slice(200, None))
+    )
+    catalog = dgmmis.ingest(first, tmp_path / "x.zarr", features=("a", "b", "c"), id="id", chunk_rows=70)
+    grown = dgmmis.append(catalog, later)
+    before, after = folds_by_id(catalog, Folds(4)), folds_by_id(grown, Folds(4))
+    assert len(after) == 300
+    assert before.items() <= after.items()
+
+
 def test_the_rows_of_an_array_are_named_by_their_numbers() -> None:
     values, noise = noisy_rows(250)
     folds = Folds(3, 1)

@@ -267,7 +267,7 @@ def _replaced(found: str, wanted: str, n_rows: int) -> CorruptCatalog:
 
 
 @lru_cache(maxsize=16)
-def _reopen(path: str, fingerprint: str, kept_noise: tuple[int, ...], hash_key: int | None) -> Catalog:
+def _reopen(path: str, fingerprint: str, kept_noise: tuple[int, ...], hash_key: int | None = None) -> Catalog:
     """Open a catalogue that travelled to this process, once, as it was then."""
     catalog = open_catalog(path)
     if fingerprint not in catalog.fingerprints:
