@@ -81,4 +81,3 @@ class AmplitudeChart:
         normal[-1] -= 1.0
         length = float(np.sqrt(np.einsum("n,n->", normal, normal)))
         return normal / length if length > 0 else normal
-

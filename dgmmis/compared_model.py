@@ -71,6 +71,9 @@ class Fitted:
         All of these fits reached their tolerance.
     chance_error : float
         Standard error of the cross-validated log-likelihood from the Monte-Carlo errors of ln Z [total nats].
+    leak : float
+        Estimate of what its cross-validated log-likelihood owes to its fits having begun at the optimum of all rows
+        [total nats]: at most half a nat if they converged, infinity if it cannot be told.
     note : str
         What else a person should know: the fit without some fold failed, the comparison ended early.
     """
@@ -87,6 +90,7 @@ class Fitted:
     fold_passes: tuple[int, ...] = ()
     folds_converged: bool = True
     chance_error: float = 0.0
+    leak: float = 0.0
     note: str = ""
 
     @property
@@ -168,6 +172,7 @@ class Compared:
             "fold_passes": list(fitted.fold_passes),
             "folds_converged": fitted.folds_converged,
             "chance_error": fitted.chance_error,
+            "leak": fitted.leak,
             "starts": list(fitted.starts),
             "note": fitted.note,
         }

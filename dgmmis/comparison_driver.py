@@ -87,6 +87,7 @@ class ComparisonDriver:
             replace(
                 self._fitted(name, whole[name], without.get(name, ()), begun[name]),
                 chance_error=chance_error(candidate, scores),
+                leak=contest.leak(name, without.get(name, ())),
             )
             for name, candidate in zip(whole, candidates, strict=True)
         ]

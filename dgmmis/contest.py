@@ -40,6 +40,9 @@ FIRST_LOOK = 5
 HOPELESS = 10.0
 """Standard errors of the difference that count as far behind."""
 
+LEAK = 0.5
+"""Nats that a model's cross-validated log-likelihood may owe to its fits having begun at the optimum of all rows."""
+
 CHANCE_ERROR = 0.02
 """Wanted Monte-Carlo error of a model's cross-validated log-likelihood, in nats per root of the rows' weight."""
 
@@ -166,6 +169,7 @@ class Contest:
                 population,
                 self._set_up(name, population, seen[fold]),
                 part,
+                tolerance=self._fold_tolerance(name, population),
             )
             for name, population in whole.items()
             for fold, part in enumerate(parts)
@@ -198,9 +202,31 @@ class Contest:
         errors = difference_errors(scores, np.array([chance_error(one, scores) for one in candidates]))
         best = int(np.argmax(scores.totals))
         gains = [sum(one.scan.predicted_gain for one in without[name] if one.scan) for name in complete]
-        behind = scores.totals[best] - scores.totals
+        behind = scores.totals[best] - scores.totals - self.leak(complete[best], without[complete[best]])
         far = behind > HOPELESS * errors[:, best] + CAUTION * np.array(gains)
         return {name for name, is_far in zip(complete, far.tolist(), strict=True) if is_far and name in going}
+
+    def leak(self, name: str, without: Sequence[Outcome]) -> float:
+        """Estimate what a model's cross-validated log-likelihood owes to where its fits began [total nats].
+
+        At the optimum of all rows the gradient of those left out is about sqrt(p / (F - 1)) in units of the standard
+        errors of the p parameters; a fit with g nats left to gain is sqrt(2 g) of these away from its own optimum.
+        """
+        if self.folds is None or not is_complete(without):
+            return 0.0
+        p = self._n_parameters(name, without[0].population)
+        gains = [max(0.0, one.scan.predicted_gain) for one in without if one.scan is not None]
+        return float(sum(np.sqrt(2 * gain * p / (self.folds.count - 1)) for gain in gains))
+
+    def _fold_tolerance(self, name: str, population: Population) -> float:
+        """Tolerance of the fits without a fold with which all of them together leak no more than `LEAK`."""
+        assert self.folds is not None
+        folds, p = self.folds.count, max(1, self._n_parameters(name, population))
+        return min(self.limits.tolerance, LEAK**2 * (folds - 1) / (2 * p * folds**2))
+
+    def _n_parameters(self, name: str, population: Population) -> int:
+        task = self.tasks[name]
+        return task.constraints.n_parameters(task.n_components, population.n_features, task.backgrounds)
 
     def candidate(self, name: str, whole: Population, without: Sequence[Outcome]) -> Candidate:
         """Make what is scored of a model; where the fit without some fold failed, scores of it mean nothing."""

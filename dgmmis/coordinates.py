@@ -228,7 +228,9 @@ class Chart:
         parts = [of_amplitudes, of_means.reshape(*of_means.shape[:-2], -1)]
         for (owners, _), chart in zip(self.freedom.covariances, self._covariances, strict=True):
             slope = chart.slope(population.mixture.covariances[owners[0]])
-            joint = second[..., owners[0], :] if len(owners) == 1 else second[..., list(owners), :].sum(axis=-2)
+            joint = (
+                second[..., owners[0], :] if len(owners) == 1 else second[..., list(owners), :].sum(axis=-2)
+            )
             parts.append(np.einsum("...p,qp->...q", joint, slope))
         return np.concatenate(parts, axis=-1)
 
@@ -261,7 +263,10 @@ class Chart:
     def _amplitudes(self) -> AmplitudeChart:
         lowest, highest = _limits(self.origin)
         return AmplitudeChart(
-            self._held(self._whole(self.origin)), self._amplitude_rows, self._held(lowest), self._held(highest)
+            self._held(self._whole(self.origin)),
+            self._amplitude_rows,
+            self._held(lowest),
+            self._held(highest),
         )
 
     @cached_property
@@ -284,9 +289,7 @@ class Chart:
             for owners, directions in self.freedom.covariances
         )
 
-    def _covariance_chart(
-        self, k: int, directions: int | tuple[bool, ...], rows: float
-    ) -> CovarianceChart:
+    def _covariance_chart(self, k: int, directions: int | tuple[bool, ...], rows: float) -> CovarianceChart:
         covariance = self.origin.mixture.covariances[k]
         if isinstance(directions, tuple):
             common = self.constraints.covariance_type == "spherical"
@@ -306,9 +309,7 @@ class Chart:
         return raised
 
     def _split(self, x: Array) -> tuple[Array, Array, list[Array]]:
-        ends = np.cumsum(
-            [self._amplitudes.size, self._n_means, *(chart.size for chart in self._covariances)]
-        )
+        ends = np.cumsum([self._amplitudes.size, self._n_means, *(chart.size for chart in self._covariances)])
         amplitudes, means, *covariances = np.split(x, ends[:-1])
         return amplitudes, means.reshape(-1, self.origin.n_features), covariances
 
@@ -360,4 +361,3 @@ def _directions(covariance: Array, constraints: Constraints) -> int | tuple[bool
     least = np.full(n_features, floor.max()) if constraints.covariance_type == "spherical" else floor
     above = np.diagonal(covariance) > (1 + ON_FLOOR) * least**2
     return tuple(above.tolist())
-

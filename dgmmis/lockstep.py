@@ -43,6 +43,8 @@ class Trial:
         The rows it is fitted to.
     group : str
         Fits of the same group are rivals: all but the best are given up once they cannot win; "" has no rivals.
+    tolerance : float, optional
+        Its own, instead of that of all.
     """
 
     key: str
@@ -50,6 +52,11 @@ class Trial:
     problem: Problem
     part: Part = ALL_ROWS
     group: str = ""
+    tolerance: float | None = None
+
+    def within(self, limits: Limits) -> Limits:
+        """Return the limits of all with its own tolerance."""
+        return limits if self.tolerance is None else replace(limits, tolerance=self.tolerance)
 
 
 @dataclass(frozen=True)
@@ -138,7 +145,9 @@ def advance(
         By key, where fits go on from; these limits decide anew whether one is over.
     """
     keeper, begun = keeper or Forgetful(), begun or {}
-    outcomes = {trial.key: _reopened(begun.get(trial.key, Outcome()), limits) for trial in trials}
+    outcomes = {
+        trial.key: _reopened(begun.get(trial.key, Outcome()), trial.within(limits)) for trial in trials
+    }
     yield dict(outcomes)
     while going := [trial for trial in trials if not outcomes[trial.key].is_over]:
         outcomes |= _round(going, outcomes, evaluate, limits, keeper)
@@ -166,7 +175,7 @@ def _round(
         before = outcomes[trial.key].scan
         found = keeper.find(trial.key, 0 if before is None else before.number + 1)
         if found is not None:
-            after[trial.key] = Outcome(replace(found, reason=stopping_reason(found, limits)))
+            after[trial.key] = Outcome(replace(found, reason=stopping_reason(found, trial.within(limits))))
             continue
         try:
             asked.append((trial, _next(trial, before)))
@@ -174,7 +183,7 @@ def _round(
             after[trial.key] = replace(outcomes[trial.key], error=error)
     found_all = evaluate([(population, trial.part) for trial, population in asked]) if asked else ()
     for (trial, population), statistics in zip(asked, found_all, strict=True):
-        after[trial.key] = _absorbed(trial, population, statistics, limits, outcomes[trial.key])
+        after[trial.key] = _absorbed(trial, population, statistics, trial.within(limits), outcomes[trial.key])
         scan = after[trial.key].scan
         if scan is not None and after[trial.key].error is None:
             keeper.keep(trial.key, scan)

@@ -169,6 +169,17 @@ def test_the_fit_without_a_fold_is_the_fit_of_the_other_rows(
     assert found.models[0].cross_validated == pytest.approx(total, abs=0.05)
 
 
+def test_where_the_fits_begin_leaks_no_more_than_is_said() -> None:
+    """Against fits that were converged four orders of magnitude further."""
+    values, noise = noisy_rows(1_500, seed=50)
+    settings = {"n_components": (3,), "folds": 5, "restarts": 2}
+    usual, far = (dgmmis.compare(values, noise=noise, tolerance=t, **settings) for t in (0.1, 1e-7))
+    for one, other in zip(usual.models, far.models, strict=True):
+        assert one.converged
+        assert one.fitted.leak <= 0.5
+        assert -1e-6 < one.cross_validated - other.cross_validated < one.fitted.leak
+
+
 def test_left_out_rows_are_scored_with_background_and_selection() -> None:
     """Against formulas: one feature, two noises, kept below 8, a tenth of the rows uniform."""
     rng = np.random.default_rng(3)
@@ -322,24 +333,20 @@ def test_without_folds_bic_decides_and_there_is_no_stack(
 
 
 def test_a_model_that_is_far_behind_is_left_early_and_changes_no_other(
-    monkeypatch: pytest.MonkeyPatch,
+    comparison: Comparison, rows: tuple[np.ndarray, np.ndarray, np.ndarray], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where one standard error counts as far, and what is predicted to be gained does not count."""
-    values, noise = noisy_rows(N)
-    settings = {"n_components": (3, 6), "folds": 3, "restarts": 2, "max_passes": 40}
-    patient = dgmmis.compare(values, noise=noise, **settings)
-    monkeypatch.setattr("dgmmis.contest.HOPELESS", 1.0)
-    monkeypatch.setattr("dgmmis.contest.CAUTION", 0.0)
-    monkeypatch.setattr("dgmmis.contest.FIRST_LOOK", 15)
-    hasty = dgmmis.compare(values, noise=noise, **settings)
-    best, left = hasty.models
+    """One component for three blobs: against a comparison in which nothing is far."""
+    monkeypatch.setattr("dgmmis.contest.HOPELESS", 1e9)
+    patient = dgmmis.compare(rows[0], noise=rows[1], weights=rows[2], **SMALL)
+    left, best = comparison.models
     assert left.fitted.note == "far behind, left early"
-    assert max(left.fitted.fold_passes) == 16 < max(patient.models[1].fitted.fold_passes)
-    assert "far behind" in hasty.table()[1][""]
+    assert max(left.fitted.fold_passes) == 6 < max(patient.models[0].fitted.fold_passes)
+    assert "far behind" in comparison.table()[0][""]
     assert not left.converged
+    assert left.difference < -10 * left.difference_error
     assert (best.cross_validated, best.fitted) == (
-        patient.models[0].cross_validated,
-        replace(patient.models[0].fitted, model=best.model),
+        patient.models[1].cross_validated,
+        replace(patient.models[1].fitted, model=best.model),
     )
 
 
@@ -371,7 +378,8 @@ def test_what_cannot_be_compared_is_refused(settings: dict[str, object], match: 
 
 def test_the_figure_shows_every_model_and_hollow_what_did_not_converge(comparison: Comparison) -> None:
     apart = [
-        replace(one, fitted=replace(one.fitted, converged=m == 0)) for m, one in enumerate(comparison.models)
+        replace(one, fitted=replace(one.fitted, converged=m == 0, folds_converged=True))
+        for m, one in enumerate(comparison.models)
     ]
     figure = draw_comparison(replace(comparison, models=tuple(apart)))
     left_out, *others = figure.axes
