@@ -73,7 +73,7 @@ class Fitted:
         Standard error of the cross-validated log-likelihood from the Monte-Carlo errors of ln Z [total nats].
     leak : float
         Estimate of what its cross-validated log-likelihood owes to its fits having begun at the optimum of all rows
-        [total nats]: at most half a nat if they converged, infinity if it cannot be told.
+        [total nats]: at most half a nat if they converged.
     note : str
         What else a person should know: the fit without some fold failed, the comparison ended early.
     """
@@ -115,7 +115,8 @@ class Compared:
     cross_validated_error : float
         Its standard error over rows.
     difference : float
-        `cross_validated` less that of the best model, so at most 0.
+        `cross_validated` less that of the best model: at most 0, but for models whose fits did not converge and
+        are flattered by where they began.
     difference_error : float
         Standard error of the difference, taken row by row: the rows' common scatter drops out.
     stacking_weight : float

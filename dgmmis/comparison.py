@@ -59,13 +59,16 @@ class Comparison:
 
     @property
     def best(self) -> Compared:
-        """The model with the largest cross-validated log-likelihood; without folds that with the lowest BIC."""
-        scores = [-one.bic for one in self.models]
-        if self.folds:
-            scores = [
-                -math.inf if math.isnan(one.cross_validated) else one.cross_validated for one in self.models
-            ]
-        return self.models[int(np.argmax(scores))]
+        """The model with the largest cross-validated log-likelihood; without folds that with the lowest BIC.
+
+        What a model may owe to where its fits began counts against it: one whose fits did not converge is the best
+        only if it would be without that.
+        """
+        if not self.folds:
+            return min(self.models, key=lambda one: one.bic)
+        return self.models[
+            _best([one.cross_validated for one in self.models], [one.fitted.leak for one in self.models])
+        ]
 
     @property
     def simplest(self) -> Compared:
@@ -173,7 +176,7 @@ def compared(
     order = np.argsort(scores.sampled, kind="stable")
     stacking = stack_scores(scores.sampled_scores[which][:, order], scores.sampled_weights[order])
     own = _total_errors(scores.totals, scores.squares, scores.weight)
-    best = int(which[np.argmax(scores.totals[which])])
+    best = int(which[_best(scores.totals[which].tolist(), [fitted[m].leak for m in which.tolist()])])
     for place, m in enumerate(which.tolist()):
         rows[m] = replace(
             rows[m],
@@ -190,6 +193,13 @@ def compared(
         stacking_rows=len(scores.sampled),
         difference_errors=errors,
     )
+
+
+def _best(totals: Sequence[float], leaks: Sequence[float]) -> int:
+    """Which model predicts left-out rows best, its leak taken off; NaN is the worst of all."""
+    known = np.where(np.isnan(totals), -np.inf, totals)
+    honest = known - np.array(leaks)
+    return int(np.argmax(honest if np.isfinite(honest).any() else known))
 
 
 def _total_errors(totals: Array, squares: Array, weight: float) -> Array:

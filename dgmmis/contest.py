@@ -13,7 +13,7 @@ from dgmmis.beginnings import Beginning, evaluator
 from dgmmis.comparison import difference_errors
 from dgmmis.folds import Folds, Part
 from dgmmis.held_out import ALL_SEEN, BLOCK, Chances, Seeing, completeness
-from dgmmis.iterate import Limits, Problem
+from dgmmis.iterate import Limits, Pass, Problem
 from dgmmis.lockstep import CAUTION, Forgetful, Keeper, Outcome, Trial, advance
 from dgmmis.many_statistics import ManySurveys, surveys_of
 from dgmmis.observation import REPLICATES
@@ -215,7 +215,7 @@ class Contest:
         if self.folds is None or not is_complete(without):
             return 0.0
         p = self._n_parameters(name, without[0].population)
-        gains = [max(0.0, one.scan.predicted_gain) for one in without if one.scan is not None]
+        gains = [_left_to_gain(one.scan) for one in without if one.scan is not None]
         return float(sum(np.sqrt(2 * gain * p / (self.folds.count - 1)) for gain in gains))
 
     def _fold_tolerance(self, name: str, population: Population) -> float:
@@ -276,6 +276,13 @@ class Contest:
             going = sum(not outcome.is_over for outcome in outcomes.values())
             self.watcher.on_round(number, going, len(trials))
         return outcomes
+
+
+def _left_to_gain(scan: Pass) -> float:
+    """Estimate what a fit has still to gain [total nats]; where passes predict nothing, as if gains fell by 1/n^2."""
+    if np.isfinite(scan.predicted_gain):
+        return max(0.0, scan.predicted_gain)
+    return max(0.0, scan.objectives[-1] - scan.objectives[-2]) * scan.number if scan.number else float("inf")
 
 
 def is_complete(outcomes: Sequence[Outcome]) -> bool:

@@ -27,7 +27,7 @@ def test_the_right_number_of_components_wins_by_cross_validation_and_loses_on_th
             values, noise=noise, n_components=(1, 2, 3, 4, 5), folds=5, restarts=4, seed=seed, max_passes=150
         )
         numbers = np.array([one.fitted.n_components for one in found.models])
-        left_out.append(numbers[np.argmax([one.cross_validated for one in found.models])])
+        left_out.append(found.best.fitted.n_components)
         fitted.append(numbers[np.argmax([one.fitted.log_likelihood for one in found.models])])
     share = float(np.mean(np.array(left_out) == 3))
     error = math.sqrt(share * (1 - share) / SIMULATIONS)
