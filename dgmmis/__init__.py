@@ -4,6 +4,9 @@ from dgmmis import compiler_cache as compiler_cache  # first: it finds the kerne
 from dgmmis.api import fit, fit_restarts, resume
 from dgmmis.assessment import uncertainty
 from dgmmis.background import Background
+from dgmmis.compared_model import Compared
+from dgmmis.comparing import compare
+from dgmmis.comparison import Comparison
 from dgmmis.density_background import DensityBackground
 from dgmmis.errors import (
     CollapsedComponent,
@@ -35,6 +38,8 @@ __all__ = [
     "Background",
     "Catalog",
     "CollapsedComponent",
+    "Compared",
+    "Comparison",
     "DensityBackground",
     "DgmmisError",
     "Dirichlet",
@@ -59,6 +64,7 @@ __all__ = [
     "Uncertainty",
     "append",
     "apply",
+    "compare",
     "fit",
     "fit_restarts",
     "ingest",

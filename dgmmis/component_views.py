@@ -25,10 +25,13 @@ class ComponentViews:
     Parameters
     ----------
     population : Population
+    most_kept : int, optional
+        Bytes of prepared components that are kept at most; default `MOST_KEPT`.
     """
 
-    def __init__(self, population: Population) -> None:
+    def __init__(self, population: Population, most_kept: int | None = None) -> None:
         self.population = population
+        self._most_kept = MOST_KEPT if most_kept is None else most_kept
         self._fixed: dict[Key, FixedComponents] = {}
         self._noisy: dict[Key, NoisyComponents] = {}
         self._nbytes = 0
@@ -58,7 +61,7 @@ class ComponentViews:
     def _has_room(self, components: FixedComponents | NoisyComponents) -> bool:
         """Count what is to be kept, if it may be; threads that count at once may be off by one of them."""
         nbytes = sum(array.nbytes for array in vars(components).values() if isinstance(array, np.ndarray))
-        if self._nbytes + nbytes > MOST_KEPT:
+        if self._nbytes + nbytes > self._most_kept:
             return False
         self._nbytes += nbytes
         return True

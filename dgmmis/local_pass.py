@@ -9,11 +9,13 @@ from concurrent.futures import ThreadPoolExecutor
 from copy import copy
 from typing import Protocol, TypeVar
 
+from dgmmis.background import BackgroundLike
 from dgmmis.chunk import ArrayChunks
 from dgmmis.component_views import ComponentViews
 from dgmmis.expectation import NEGLIGIBLE, summarize_samples
 from dgmmis.imputation import Imputed, combine, impute_leaf, leaves
 from dgmmis.imputation_points import Points, draw_points
+from dgmmis.many_statistics import ChunkWork
 from dgmmis.misfit import Examiner, Misfit
 from dgmmis.observation import Observation, Reference
 from dgmmis.outer_products import OuterProducts, Scorer
@@ -27,14 +29,14 @@ from dgmmis.score_statistics import Statistics
 from dgmmis.selected_rows import Cut
 from dgmmis.survey import Survey, Surveyor
 from dgmmis.tilted_background import kept_background_densities
-from dgmmis.tree import Tree, sum_leaves
+from dgmmis.tree import Addable, Tree, sum_leaves
 
 __all__ = ["Chunks", "LocalPasses", "local_summarize", "processors"]
 
 MOST_KEPT = 2**30
 """Bytes of background densities that are kept between passes."""
 
-Sum = TypeVar("Sum", Statistics, Survey, Misfit, OuterProducts)
+Sum = TypeVar("Sum", bound=Addable)
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -65,6 +67,9 @@ class Chunks(Protocol):
     def keeping_noise(self, columns: Sequence[int]) -> Chunks:
         """Return the same chunks, their noise in `columns` kept where rows lack these features."""
 
+    def hashing_ids(self, key: int) -> Chunks:
+        """Return the same chunks, read with the hashes of their rows' ids under `key`."""
+
 
 class LocalPasses:
     """Passes over data that this process reads itself.
@@ -80,6 +85,8 @@ class LocalPasses:
         The selection that the rows passed.
     negligible : float
         As of `summarize_samples`.
+    hash_key : int, optional
+        Of the rows' ids, which are read if folds are to be told.
     """
 
     def __init__(
@@ -89,8 +96,10 @@ class LocalPasses:
         threads: int | None = None,
         cut: Cut | None = None,
         negligible: float = NEGLIGIBLE,
+        hash_key: int | None = None,
     ) -> None:
-        self._chunks = chunks if cut is None else chunks.keeping_noise(cut.noise_columns)
+        chunks = chunks if cut is None else chunks.keeping_noise(cut.noise_columns)
+        self._chunks = chunks if hash_key is None else chunks.hashing_ids(hash_key)
         self._threads, self._cut, self._negligible = threads or processors(), cut, negligible
         self._resample: Resample | None = None
         self._densities: dict[int, Array] = {}  # of the backgrounds, by chunk
@@ -102,7 +111,7 @@ class LocalPasses:
         views = ComponentViews(population)
 
         def summarize(chunk: int, samples: Samples) -> Statistics:
-            samples = self._with_densities(population, chunk, samples)
+            samples = self._with_densities(population.backgrounds, chunk, samples)
             first_row = self._chunks.row_range(chunk)[0]
             return summarize_samples(
                 population,
@@ -127,7 +136,7 @@ class LocalPasses:
         """Outer products of the scores of all rows."""
 
         def score(chunk: int, samples: Samples) -> OuterProducts:
-            return scorer.score(self._with_densities(scorer.chart.origin, chunk, samples))
+            return scorer.score(self._with_densities(scorer.chart.origin.backgrounds, chunk, samples))
 
         return self._sum(score)
 
@@ -137,11 +146,21 @@ class LocalPasses:
         passes._resample = resample
         return passes
 
+    def gather(self, work: ChunkWork[Sum]) -> Sum:
+        """Sum what `work` makes of each chunk, which is loaded once for all of it."""
+        of_chunk = work.begin()
+
+        def leaf(chunk: int, samples: Samples) -> Sum:
+            samples = self._with_densities(work.backgrounds, chunk, samples)
+            return of_chunk(samples, self._chunks.row_range(chunk)[0])
+
+        return self._sum(leaf)
+
     def examine(self, examiner: Examiner) -> Misfit:
         """Examine all rows."""
 
         def examine(chunk: int, samples: Samples) -> Misfit:
-            samples = self._with_densities(examiner.population, chunk, samples)
+            samples = self._with_densities(examiner.population.backgrounds, chunk, samples)
             return examiner.examine(samples, cut=self._cut, first_row=self._chunks.row_range(chunk)[0])
 
         return self._sum(examine)
@@ -176,13 +195,15 @@ class LocalPasses:
             return samples
         return self._resample.of(samples, self._chunks.row_hashes(chunk))
 
-    def _with_densities(self, population: Population, chunk: int, samples: Samples) -> Samples:
+    def _with_densities(
+        self, backgrounds: tuple[BackgroundLike, ...], chunk: int, samples: Samples
+    ) -> Samples:
         """One chunk with its background densities, which are kept while there is room."""
-        if not population.backgrounds:
+        if not backgrounds:
             return samples
         densities = self._densities.get(chunk)
         if densities is None:
-            densities = kept_background_densities(population.backgrounds, samples, self._cut)
+            densities = kept_background_densities(backgrounds, samples, self._cut)
             with self._lock:
                 if self._kept_bytes < MOST_KEPT and chunk not in self._densities:
                     self._densities[chunk] = densities

@@ -49,7 +49,7 @@ class Prepared:
 
 
 def prepare_fit(
-    values: ArrayLike | Catalog | str | Path,
+    values: ArrayLike | ArrayChunks | Catalog | str | Path,
     *,
     n_components: int,
     limits: Limits,
@@ -74,7 +74,7 @@ def prepare_fit(
     features: tuple[str, ...] = (),
     units: tuple[str, ...] = (),
 ) -> Prepared:
-    """Check the arguments of `fit`, which documents them.
+    """Check the arguments of `fit`, which documents them; rows that were prepared for another fit are taken as such.
 
     Raises
     ------
@@ -130,7 +130,7 @@ def _begun(initial: Initial | None, chunks: ArrayChunks | Catalog) -> Mixture | 
 
 
 def _as_chunks(
-    values: ArrayLike | Catalog | str | Path,
+    values: ArrayLike | ArrayChunks | Catalog | str | Path,
     noise: NoiseLike,
     weights: ArrayLike | None,
     projection: ArrayLike | None,
@@ -138,6 +138,8 @@ def _as_chunks(
     units: tuple[str, ...],
     covariates: Array | None,
 ) -> ArrayChunks | Catalog:
+    if isinstance(values, ArrayChunks):
+        return values
     if isinstance(values, str | Path):
         values = open_catalog(values)
     if not isinstance(values, Catalog):

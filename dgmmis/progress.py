@@ -21,7 +21,7 @@ from dgmmis.convergence import passes_left
 from dgmmis.fit_result import Scan
 from dgmmis.iterate import Pass
 
-__all__ = ["FitDisplay", "counting", "fit_display"]
+__all__ = ["ComparisonDisplay", "FitDisplay", "comparison_display", "counting", "fit_display"]
 
 
 class FitDisplay:
@@ -91,9 +91,48 @@ def _duration(seconds: float) -> str:
     return f"{minutes} min {rest:02d} s left" if minutes else f"{rest} s left"
 
 
+class ComparisonDisplay:
+    """A `Watcher` with a bar for the pass under way, and lines that tell how many fits still go on."""
+
+    def __init__(self, console: Console, progress: Progress) -> None:
+        self._console, self._progress = console, progress
+        self._pass = progress.add_task("starting", total=None, detail="")
+
+    def on_stage(self, what: str) -> None:
+        """Say what begins."""
+        self._progress.update(self._pass, description="", detail="", total=None)
+        self._console.print(what, style="bold", markup=False, soft_wrap=True)
+
+    def on_segment(self, done: int, of: int) -> None:
+        """Move the bar."""
+        self._progress.update(self._pass, completed=done, total=of)
+
+    def on_round(self, number: int, going: int, of: int) -> None:
+        """Show how many fits go on."""
+        if number < 0:
+            return
+        what, detail = f"pass {number}", f"{going} of {of} fits go on"
+        self._progress.update(self._pass, description=what, detail=detail, completed=0)
+        if not self._console.is_terminal and (_worth_a_line(number) or not going):
+            self._console.print(f"{what}: {detail}", soft_wrap=True)
+
+
+@contextmanager
+def comparison_display(*, quiet: bool = False) -> Iterator[ComparisonDisplay]:
+    """Show a comparison on standard error while the context lasts."""
+    with _progress(quiet=quiet) as (console, progress):
+        yield ComparisonDisplay(console, progress)
+
+
 @contextmanager
 def fit_display(tolerance: float, *, quiet: bool = False) -> Iterator[FitDisplay]:
     """Show a fit on standard error while the context lasts."""
+    with _progress(quiet=quiet) as (console, progress):
+        yield FitDisplay(console, progress, tolerance)
+
+
+@contextmanager
+def _progress(*, quiet: bool) -> Iterator[tuple[Console, Progress]]:
     console = Console(stderr=True, quiet=quiet, highlight=False)
     columns = (
         SpinnerColumn(),
@@ -103,7 +142,7 @@ def fit_display(tolerance: float, *, quiet: bool = False) -> Iterator[FitDisplay
         TimeElapsedColumn(),
     )
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        yield FitDisplay(console, progress, tolerance)
+        yield console, progress
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from dgmmis.numeric_input import as_numbers
 from dgmmis.packed import Array, pack, sub_positions
 from dgmmis.pattern_kernels import gather
 from dgmmis.projection import as_projection, latent_features, refuse_projection, seen_projection
+from dgmmis.row_hash import Hashes
 from dgmmis.row_order import RowOrder, rows_by_pattern
 
 __all__ = ["PatternGroup", "Samples", "as_values", "as_weights", "default_names"]
@@ -83,6 +84,8 @@ class Samples:
         order in which they were given, or in that of `kd_order`, as `from_arrays` was asked.
     covariates : (n_rows, C), optional
         What else a selection looked at, in the order of the rows.
+    hashes : (n_rows,), optional
+        Of the rows' ids, where folds are asked for.
     """
 
     n_rows: int
@@ -91,6 +94,7 @@ class Samples:
     noise_kind: NoiseKind
     groups: tuple[PatternGroup, ...]
     covariates: Array | None = None
+    hashes: Hashes | None = None
 
     @classmethod
     def from_arrays(
@@ -157,7 +161,8 @@ class Samples:
     @property
     def nbytes(self) -> int:
         """Memory held, in bytes."""
-        return sum(
+        hashes = 0 if self.hashes is None else self.hashes.nbytes
+        return hashes + sum(
             group.rows.nbytes
             + group.values.nbytes
             + group.weights.nbytes

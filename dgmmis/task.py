@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from dgmmis.background import BackgroundLike
 from dgmmis.constraints import Constraints
@@ -11,6 +11,7 @@ from dgmmis.errors import SelectionError
 from dgmmis.expectation import NEGLIGIBLE, prepare
 from dgmmis.imputed_passes import Impute
 from dgmmis.iterate import Problem
+from dgmmis.many_statistics import ChunkWork
 from dgmmis.misfit import Examiner, Misfit
 from dgmmis.observation import Observation
 from dgmmis.outer_products import OuterProducts, Scorer
@@ -23,8 +24,11 @@ from dgmmis.selected_rows import Cut
 from dgmmis.selecting import INFORMATION_ROWS, Selecting
 from dgmmis.selection import ChangingAnswers
 from dgmmis.survey import Survey, Surveyor
+from dgmmis.tree import Addable
 
-__all__ = ["Passes", "Task", "information_sample", "look", "set_up"]
+__all__ = ["Passes", "Seen", "Task", "information_sample", "look", "set_up"]
+
+Sum = TypeVar("Sum", bound=Addable)
 
 
 @dataclass(frozen=True)
@@ -76,6 +80,9 @@ class Passes(Protocol):
 
     def resampled(self, resample: Resample) -> Passes:
         """Make the same passes over the rows weighed as a replicate of them does."""
+
+    def gather(self, work: ChunkWork[Sum]) -> Sum:
+        """Sum what `work` makes of each chunk, which is loaded once for all of it."""
 
     def examine(self, examiner: Examiner) -> Misfit:
         """Examine how all rows depart from a population."""

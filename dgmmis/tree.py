@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Generic, Protocol, Self, TypeVar
 
-__all__ = ["Node", "Tree", "sum_leaves"]
+__all__ = ["Addable", "Node", "Tree", "sum_leaves"]
 
 
 class Addable(Protocol):

@@ -127,7 +127,7 @@ def test_the_command_line_page_tells_of_every_verb() -> None:
 
 def test_every_option_of_ingest_and_fit_is_documented() -> None:
     text = "".join(text_of(page) for page in PAGES)
-    for verb in ("ingest", "plan", "fit", "resume", "apply", "report"):
+    for verb in ("ingest", "plan", "fit", "resume", "compare", "apply", "report"):
         for option in options_of(verb) - {"--help"}:
             assert option in text, f"dgmmis {verb} {option} is told of nowhere"
 

@@ -9,6 +9,7 @@ from scipy.stats import norm
 
 from dgmmis import pygmmis
 from dgmmis.errors import InvalidSetting
+from dgmmis.pygmmis import cross_validation
 from pygmmis_models import blobs, gmm_of, line
 from references import load_reference
 
@@ -68,6 +69,29 @@ def test_no_row_is_judged_by_a_fit_that_saw_it():
     assert scores[part == 2] == pytest.approx(trial.logL(data[part == 2]), abs=EXACT)
     with pytest.raises(InvalidSetting, match="parts from 2"):
         pygmmis.cv_fit(gmm, data, L=1)
+
+
+@pytest.mark.parametrize("init_method", ["random", "kmeans", "none"])
+def test_fits_that_share_their_passes_are_those_made_one_after_the_other(init_method):
+    rng = RandomState(3)
+    noise = np.where(np.arange(200) % 3, 0.1, 0.6)[:, None, None] * np.eye(2)
+    data = blobs().draw(200, rng) + np.sqrt(noise[:, 0, :1]) * rng.standard_normal((200, 2))
+    data[::9, 1] = np.nan
+    settings = {"covar": noise, "w": 0.05, "init_method": init_method, "miniter": 3, "frozen": {"amp": [1]}}
+    settings["background"] = pygmmis.Background(([-9.0, -9.0], [9.0, 9.0]), amp=0.1)
+    together = cross_validation._fitted_together(blobs(), data, 3, 5, dict(settings))
+    apart = list(cross_validation._fitted_apart(blobs(), data, 3, 5, dict(settings)))
+    for one, other in zip(together, apart, strict=True):
+        assert one.mixture.means == pytest.approx(other.mixture.means, abs=1e-9)
+        assert one.mixture.covariances == pytest.approx(other.mixture.covariances, abs=1e-9)
+        assert one.background_amplitudes == pytest.approx(other.background_amplitudes, abs=1e-9)
+    assert not np.array_equal(together[0].mixture.means, together[1].mixture.means)
+    assert settings["background"].amp == 0.1
+
+
+def test_an_argument_that_fit_does_not_have_is_refused():
+    with pytest.raises(TypeError, match="maxitre"):
+        pygmmis.cv_fit(blobs(), blobs().draw(20, RandomState(0)), L=2, maxitre=3)
 
 
 def test_stacking_weighs_models_by_what_they_predict():

@@ -10,6 +10,7 @@ from collections.abc import Callable
 import typer
 
 from dgmmis.cli.catalog_verbs import append_verb, describe_verb, ingest_verb, verify_verb
+from dgmmis.cli.compare_verb import compare_verb
 from dgmmis.cli.fit_verbs import fit_verb, resume_verb
 from dgmmis.cli.plan_verb import plan_verb
 from dgmmis.cli.product_verbs import apply_verb, report_verb
@@ -35,6 +36,7 @@ VERBS: dict[str, Callable[..., None]] = {
     "plan": plan_verb,
     "fit": fit_verb,
     "resume": resume_verb,
+    "compare": compare_verb,
     "status": status_verb,
     "ls": list_verb,
     "apply": apply_verb,

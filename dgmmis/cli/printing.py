@@ -10,19 +10,20 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-__all__ = ["print_json", "print_pairs", "print_table"]
+__all__ = ["finite", "print_json", "print_pairs", "print_table"]
 
 
 def print_json(content: Mapping[str, Any]) -> None:
     """Print one JSON object on one line; numbers that JSON lacks become null."""
-    typer.echo(json.dumps(_finite(content), default=str))
+    typer.echo(json.dumps(finite(content), default=str))
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
+    """Return what JSON can hold, null where it has no number."""
     if isinstance(value, Mapping):
-        return {str(key): _finite(item) for key, item in value.items()}
+        return {str(key): finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
+        return [finite(item) for item in value]
     if isinstance(value, float) and value - value != 0:
         return None
     return value

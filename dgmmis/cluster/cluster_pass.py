@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Callable
 from copy import copy
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from distributed import Client, Future
 from distributed.protocol.pickle import dumps
@@ -22,6 +22,8 @@ from dgmmis.cluster.worker_scores import (
     score_segment,
 )
 from dgmmis.cluster.worker_side import (
+    gather_scattered,
+    gather_segment,
     impute_points,
     read_selection,
     summarize_scattered,
@@ -32,6 +34,7 @@ from dgmmis.cluster.worker_side import (
 from dgmmis.errors import SelectionError
 from dgmmis.expectation import NEGLIGIBLE
 from dgmmis.imputation import ClassSums, Imputed, combine, leaves
+from dgmmis.many_statistics import ChunkWork, ManyStatistics
 from dgmmis.misfit import Examiner, Misfit
 from dgmmis.observation import Observation, Reference
 from dgmmis.outer_products import OuterProducts, Scorer
@@ -42,11 +45,12 @@ from dgmmis.selected_rows import Cut
 from dgmmis.selection import BoundSelection
 from dgmmis.store import Catalog
 from dgmmis.survey import Survey, Surveyor
-from dgmmis.tree import Tree
+from dgmmis.tree import Addable, Tree
 
 __all__ = ["ClusterPasses", "cluster_summarize"]
 
 Bounds = tuple[int, int]
+Sum = TypeVar("Sum", bound=Addable)
 
 IMPORTABLE = (
     "Put its function in a module that is installed on every worker and name it 'module:function', or use the parts "
@@ -65,6 +69,7 @@ class Work:
 SUMMARIZE = Work(summarize_segment, summarize_scattered)
 SURVEY = Work(survey_segment, survey_scattered)
 SCORE = Work(score_segment, score_scattered)
+GATHER = Work(gather_segment, gather_scattered)
 EXAMINE = Work(examine_segment, examine_scattered)
 
 
@@ -84,6 +89,8 @@ class ClusterPasses:
         The selection that the rows passed.
     negligible : float
         As of `summarize_samples`.
+    hash_key : int, optional
+        Of the rows' ids, which workers read if folds are to be told.
 
     Raises
     ------
@@ -100,8 +107,10 @@ class ClusterPasses:
         on_segment: Callable[[int, int], None] | None = None,
         cut: Cut | None = None,
         negligible: float = NEGLIGIBLE,
+        hash_key: int | None = None,
     ) -> None:
         self._chunks = chunks if cut is None else chunks.keeping_noise(cut.noise_columns)
+        self._hash_key = hash_key
         self._client, self._cut, self._negligible = client, cut, negligible
         self._resample: Resample | None = None
         self._supervisor = Supervisor(client, progress_deadline, on_segment)
@@ -113,9 +122,7 @@ class ClusterPasses:
 
     def summarize(self, population: Population) -> Statistics:
         """Statistics of all rows under a population."""
-        if not self._warm:
-            warm_workers(self._client, self._chunks, population, self._cut)
-            self._warm = True
+        self._warm_up(population)
         total: Statistics = self._sum(SUMMARIZE, population, self._cut, self._negligible, self._resample)
         return total
 
@@ -136,16 +143,26 @@ class ClusterPasses:
         passes._resample = resample
         return passes
 
+    def gather(self, work: ChunkWork[Sum]) -> Sum:
+        """Sum what `work` makes of each chunk, which is loaded once for all of it."""
+        if isinstance(work, ManyStatistics):
+            self._warm_up(work.jobs[0][0])
+        total: Sum = self._sum(GATHER, work, self._hash_key)
+        return total
+
+    def _warm_up(self, population: Population) -> None:
+        if not self._warm:
+            warm_workers(self._client, self._chunks, population, self._cut)
+            self._warm = True
+
     def examine(self, examiner: Examiner) -> Misfit:
         """Examine all rows."""
         total: Misfit = self._sum(EXAMINE, examiner, self._cut, self._resample)
         return total
 
     def impute(self, observation: Observation) -> Callable[[Population, Reference], Imputed]:
-        """Make the `impute` whose points the workers draw."""
-        token = (
-            f"{self._token} {self._resample}"  # replicates have other weights, hence other classes and points
-        )
+        """Make the `impute` whose points the workers draw; its points are its own, whoever else imputes."""
+        token = uuid.uuid4().hex
 
         def impute(population: Population, reference: Reference) -> Imputed:
             work = leaves(observation, reference)
@@ -181,7 +198,7 @@ class ClusterPasses:
     def _sum(
         self,
         work: Work,
-        parameters: Population | Surveyor | Scorer | Examiner,
+        parameters: Population | Surveyor | Scorer | Examiner | ChunkWork[Any],
         *settings: Cut | float | Resample | None,
     ) -> Any:
         tree: Tree[Any] = Tree()

@@ -29,7 +29,7 @@ def score_segment(
     catalog = opened_catalog(path, fingerprint).keeping_noise(columns)
 
     def leaf(chunk: int, samples: Samples) -> OuterProducts:
-        samples = with_densities(scorer.chart.origin, samples, token, chunk, scorer.cut)
+        samples = with_densities(scorer.chart.origin.backgrounds, samples, token, chunk, scorer.cut)
         return scorer.score(weighed(catalog, chunk, samples, resample))
 
     return sum_chunks(catalog, start, stop, leaf)
@@ -46,7 +46,9 @@ def score_scattered(
     """Sum the outer products of the scores in chunks that were sent here."""
 
     def leaf(chunk: int) -> OuterProducts:
-        rows = with_densities(scorer.chart.origin, samples[chunk - start], token, chunk, scorer.cut)
+        rows = with_densities(
+            scorer.chart.origin.backgrounds, samples[chunk - start], token, chunk, scorer.cut
+        )
         return scorer.score(weighed_sent(chunk * chunk_rows, rows, resample))
 
     return sum_leaves(start, start + len(samples), leaf)
@@ -67,7 +69,10 @@ def examine_segment(
 
     def leaf(chunk: int, samples: Samples) -> Misfit:
         samples = weighed(
-            catalog, chunk, with_densities(examiner.population, samples, token, chunk, cut), resample
+            catalog,
+            chunk,
+            with_densities(examiner.population.backgrounds, samples, token, chunk, cut),
+            resample,
         )
         return examiner.examine(samples, cut=cut, first_row=catalog.row_range(chunk)[0])
 
@@ -86,7 +91,7 @@ def examine_scattered(
     """Examine chunks that were sent here."""
 
     def leaf(chunk: int) -> Misfit:
-        rows = with_densities(examiner.population, samples[chunk - start], token, chunk, cut)
+        rows = with_densities(examiner.population.backgrounds, samples[chunk - start], token, chunk, cut)
         rows = weighed_sent(chunk * chunk_rows, rows, resample)
         return examiner.examine(rows, cut=cut, first_row=chunk * chunk_rows)
 

@@ -11,14 +11,15 @@ import numpy as np
 from distributed import get_worker
 from distributed.protocol.pickle import loads
 
+from dgmmis.background import BackgroundLike
+from dgmmis.chunk import with_hashes
 from dgmmis.component_views import ComponentViews
 from dgmmis.errors import InvalidData
 from dgmmis.expectation import NEGLIGIBLE, summarize_samples
 from dgmmis.imputation import ClassSums, Leaf, impute_leaf
 from dgmmis.imputation_points import Points, draw_points
-from dgmmis.misfit import Misfit
+from dgmmis.many_statistics import ChunkWork
 from dgmmis.observation import Observation, Reference
-from dgmmis.outer_products import OuterProducts
 from dgmmis.packed import Array
 from dgmmis.population import Population
 from dgmmis.read_ahead import reading_ahead
@@ -30,10 +31,12 @@ from dgmmis.selected_rows import Cut
 from dgmmis.store import Catalog, open_catalog
 from dgmmis.survey import Survey, Surveyor
 from dgmmis.tilted_background import kept_background_densities
-from dgmmis.tree import Node, sum_leaves
+from dgmmis.tree import Addable, Node, sum_leaves
 
 __all__ = [
     "SampleCache",
+    "gather_scattered",
+    "gather_segment",
     "impute_points",
     "opened_catalog",
     "read_selection",
@@ -49,9 +52,9 @@ __all__ = [
 ]
 
 T = TypeVar("T")
-Sum = TypeVar("Sum", Statistics, Survey, Misfit, OuterProducts)
-Key = tuple[str, tuple[int, ...], int]
-"""Fingerprint of a catalogue, columns whose noise is kept, and chunk."""
+Sum = TypeVar("Sum", bound=Addable)
+Key = tuple[str, tuple[int, ...], int | None, int]
+"""Fingerprint of a catalogue, columns whose noise is kept, key of the hashes of ids, and chunk."""
 
 CACHE_SHARE = 0.4
 RESERVED = 160 * 2**20
@@ -115,14 +118,14 @@ def sum_chunks(
     catalog: Catalog, start: int, stop: int, leaf: Callable[[int, Samples], Sum]
 ) -> list[Node[Sum]]:
     """Sum over chunks `start` to `stop - 1`, from memory if they are there, else one being read ahead."""
-    kept = sample_cache()
+    kept, key = sample_cache(), (catalog.fingerprint, catalog.kept_noise, catalog.hash_key)
 
     def find(chunk: int) -> Samples | None:
-        return kept.get((catalog.fingerprint, catalog.kept_noise, chunk))
+        return kept.get((*key, chunk))
 
     def read(chunk: int) -> Samples:
         samples = catalog.read_samples(chunk)
-        kept.offer((catalog.fingerprint, catalog.kept_noise, chunk), samples)
+        kept.offer((*key, chunk), samples)
         return samples
 
     with reading_ahead(read, stop, at_hand=find) as take:
@@ -157,14 +160,12 @@ POINTS: LatestOnly[Points] = LatestOnly()
 
 
 def with_densities(
-    population: Population, samples: Samples, token: str, chunk: int, cut: Cut | None
+    backgrounds: tuple[BackgroundLike, ...], samples: Samples, token: str, chunk: int, cut: Cut | None
 ) -> Samples:
     """Rows with their background densities, computed once per fit."""
-    if not population.backgrounds:
+    if not backgrounds:
         return samples
-    densities = DENSITIES.get(
-        token, chunk, lambda: kept_background_densities(population.backgrounds, samples, cut)
-    )
+    densities = DENSITIES.get(token, chunk, lambda: kept_background_densities(backgrounds, samples, cut))
     return samples.with_densities(densities)
 
 
@@ -184,7 +185,7 @@ def summarize_segment(
     catalog = opened_catalog(path, fingerprint).keeping_noise(cut.noise_columns if cut else ())
 
     def leaf(chunk: int, samples: Samples) -> Statistics:
-        samples = with_densities(population, samples, token, chunk, cut)
+        samples = with_densities(population.backgrounds, samples, token, chunk, cut)
         samples = weighed(catalog, chunk, samples, resample)
         first_row = catalog.row_range(chunk)[0]
         return summarize_samples(
@@ -208,7 +209,7 @@ def summarize_scattered(
     views = ComponentViews(population)
 
     def leaf(chunk: int) -> Statistics:
-        rows = with_densities(population, samples[chunk - start], token, chunk, cut)
+        rows = with_densities(population.backgrounds, samples[chunk - start], token, chunk, cut)
         rows = weighed_sent(chunk * chunk_rows, rows, resample)
         return summarize_samples(
             population, rows, first_row=chunk * chunk_rows, cut=cut, negligible=negligible, views=views
@@ -261,6 +262,45 @@ def survey_scattered(
     def leaf(chunk: int) -> Survey:
         rows = weighed_sent(chunk * chunk_rows, samples[chunk - start], resample)
         return surveyor.survey(rows, first_row=chunk * chunk_rows)
+
+    return sum_leaves(start, start + len(samples), leaf)
+
+
+def gather_segment(
+    path: str,
+    fingerprint: str,
+    token: str,
+    start: int,
+    stop: int,
+    work: ChunkWork[Sum],
+    hash_key: int | None = None,
+) -> list[Node[Sum]]:
+    """Sum what `work` makes of chunks `start` to `stop - 1` of a catalogue, each loaded once for all of it."""
+    of_chunk, columns = work.begin(), work.cut.noise_columns if work.cut else ()
+    catalog = opened_catalog(path, fingerprint).keeping_noise(columns)
+    catalog = catalog if hash_key is None else catalog.hashing_ids(hash_key)
+
+    def leaf(chunk: int, samples: Samples) -> Sum:
+        samples = with_densities(work.backgrounds, samples, token, chunk, work.cut)
+        return of_chunk(samples, catalog.row_range(chunk)[0])
+
+    return sum_chunks(catalog, start, stop, leaf)
+
+
+def gather_scattered(
+    samples: Sequence[Samples],
+    token: str,
+    start: int,
+    chunk_rows: int,
+    work: ChunkWork[Sum],
+    hash_key: int | None = None,
+) -> list[Node[Sum]]:
+    """Sum what `work` makes of chunks that were sent here."""
+    of_chunk = work.begin()
+
+    def leaf(chunk: int) -> Sum:
+        rows = with_hashes(samples[chunk - start], chunk * chunk_rows, hash_key)
+        return of_chunk(with_densities(work.backgrounds, rows, token, chunk, work.cut), chunk * chunk_rows)
 
     return sum_leaves(start, start + len(samples), leaf)
 

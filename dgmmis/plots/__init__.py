@@ -1,5 +1,6 @@
 """Figures of a fit: matplotlib's object interface only, so that no window and no global state is touched."""
 
+from dgmmis.plots.comparison_chart import draw_comparison
 from dgmmis.plots.corner_plot import draw_corner
 from dgmmis.plots.drawing import as_png, as_svg
 from dgmmis.plots.observed_rows import Observing
@@ -13,6 +14,7 @@ __all__ = [
     "as_svg",
     "component_colors",
     "draw_amplitudes",
+    "draw_comparison",
     "draw_convergence",
     "draw_corner",
     "draw_missing_patterns",

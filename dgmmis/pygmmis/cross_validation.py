@@ -2,39 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
+from inspect import signature
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import logsumexp
 
 from dgmmis.errors import InvalidSetting
+from dgmmis.held_out import held_out_log_density
 from dgmmis.numeric_input import as_numbers
 from dgmmis.packed import Array
+from dgmmis.population import Population
 from dgmmis.projection import as_projection
 from dgmmis.pygmmis.fitting import fit
 from dgmmis.pygmmis.gmm import GMM, as_noise, as_population, copied
-from dgmmis.pygmmis.held_out import held_out_log_density
 from dgmmis.pygmmis.random_streams import as_generator
 from dgmmis.pygmmis.request import parent_noise
+from dgmmis.pygmmis.shared_fits import fit_without_each_part, rows_of
 from dgmmis.rows import Rows
 from dgmmis.samples import as_values, default_names
 from dgmmis.selecting import Selecting
+from dgmmis.stacking import stack_scores
 from dgmmis.task_settings import build_selecting
 
 __all__ = ["cv_fit", "stack", "stack_fit"]
-
-MOST_UPDATES = 10_000
-"""Of the stacking weights."""
 
 
 def cv_fit(gmm: GMM, data: ArrayLike, L: int = 10, **kwargs: Any) -> Array:
     """Predict every row by a fit to the other parts of the data.
 
     Row i is in part i modulo L.  Every fit starts from the same components and the same random numbers; `gmm` and
-    the background stay as they are.
+    the background stay as they are.  The fits share their passes over the rows, unless they split and merge.
 
     Parameters
     ----------
@@ -55,16 +55,42 @@ def cv_fit(gmm: GMM, data: ArrayLike, L: int = 10, **kwargs: Any) -> Array:
     if not 2 <= L <= len(values):
         raise InvalidSetting(f"L is {L!r}; expected a number of parts from 2 to the {len(values)} rows.")
     key = int(as_generator(kwargs.pop("rng", np.random)).integers(2**63))
-    part = np.arange(len(values)) % L
+    part, settings = np.arange(len(values)) % L, dict(kwargs)
+    fitted = _fitted_apart if settings.get("split_n_merge") else _fitted_together
     scores = np.empty(len(values))
-    for number in range(L):
-        held = part == number
-        trial, background = copied(gmm), copy(kwargs.get("background"))
-        settings = kwargs | {"background": background}
-        fit(trial, values[~held], rng=np.random.default_rng(key), **_rows_of(settings, ~held))
-        rows, selecting = _observed(values[held], _rows_of(settings, held))
-        scores[held] = held_out_log_density(as_population(trial, background), rows, selecting)
+    for number, population in enumerate(fitted(gmm, values, L, key, settings)):
+        rows, selecting = _observed(values[part == number], rows_of(settings, part == number))
+        scores[part == number] = held_out_log_density(population, rows, selecting)
     return scores
+
+
+def _fitted_together(
+    gmm: GMM, values: Array, n_parts: int, key: int, settings: dict[str, Any]
+) -> list[Population]:
+    """Fit to the rows without each part, all fits sharing the passes."""
+    settings.pop("split_n_merge", None)
+    settings.pop("cutoff", None)  # of the neighbourhoods that `fit` returns
+    _require_known(settings)
+    return fit_without_each_part(gmm, values, n_parts, key, settings)
+
+
+def _fitted_apart(
+    gmm: GMM, values: Array, n_parts: int, key: int, settings: dict[str, Any]
+) -> Iterator[Population]:
+    """Fit to the rows without each part, one after the other: each splits and merges components of its own."""
+    part = np.arange(len(values)) % n_parts
+    for number in range(n_parts):
+        trial, background = copied(gmm), copy(settings.get("background"))
+        own = rows_of(settings | {"background": background}, part != number)
+        fit(trial, values[part != number], rng=np.random.default_rng(key), **own)
+        yield as_population(trial, background)
+
+
+def _require_known(settings: Mapping[str, Any]) -> None:
+    """Refuse what `fit` has no argument for."""
+    unknown = set(settings) - set(signature(fit).parameters)
+    if unknown:
+        raise TypeError(f"fit() got an unexpected keyword argument {sorted(unknown)[0]!r}")
 
 
 def stack(gmms: Sequence[GMM], weights: ArrayLike) -> GMM:
@@ -106,7 +132,7 @@ def stack_fit(
     L : int
         Parts of the cross-validation.
     tol : float
-        Stop when the mean log-likelihood of the left-out rows grows by less.
+        Stop when no weights can add more than this to the mean log-likelihood of the left-out rows.
     rng
         For those that bring none of their own.
     """
@@ -120,39 +146,7 @@ def stack_fit(
         settings = {"rng": generator} | dict(given)
         scores.append(cv_fit(gmm, data, L=L, **settings))
         fit(gmm, data, **settings)
-    return stack(gmms, stacking_weights(np.array(scores), tol))
-
-
-def stacking_weights(scores: Array, tol: float) -> Array:
-    """Find the weights (M,) under which the mixture of models gives left-out rows the largest likelihood.
-
-    Parameters
-    ----------
-    scores : (M, N)
-        ln p of each row by each model [nats].
-    tol : float
-        Stop when the mean log-likelihood grows by less.
-    """
-    weights = np.full(len(scores), 1 / len(scores))
-    before = -np.inf
-    for _ in range(MOST_UPDATES):
-        with np.errstate(divide="ignore"):
-            terms = scores + np.log(weights)[:, None]
-        log_density = logsumexp(terms, axis=0)
-        if log_density.mean() - before < tol:
-            break
-        before = log_density.mean()
-        weights = np.exp(terms - log_density).mean(axis=1)
-    return weights
-
-
-def _rows_of(settings: Mapping[str, Any], which: Array) -> dict[str, Any]:
-    """Arguments of `fit` for some of the rows."""
-    own = dict(settings)
-    for name in ("covar", "R"):
-        if own.get(name) is not None and np.ndim(own[name]) == 3:
-            own[name] = np.asarray(own[name])[which]
-    return own
+    return stack(gmms, stack_scores(np.array(scores), gap=tol).weights)
 
 
 def _observed(values: Array, settings: Mapping[str, Any]) -> tuple[Rows, Selecting | None]:

@@ -15,16 +15,12 @@ from dgmmis.driver import SilentObserver
 from dgmmis.fit_result import FitResult, Scan
 from dgmmis.packed import Array
 from dgmmis.population import Population
-from dgmmis.projection import as_projection
-from dgmmis.pygmmis.gmm import GMM, as_mixture, as_noise
+from dgmmis.pygmmis.gmm import GMM
 from dgmmis.pygmmis.neighborhoods import neighborhoods
-from dgmmis.pygmmis.random_streams import as_generator
-from dgmmis.pygmmis.request import covariance_prior, frozen_masks, initialize, parent_noise
+from dgmmis.pygmmis.request import understand, write_back
 from dgmmis.pygmmis.uniform_background import Background
-from dgmmis.rows import Rows
-from dgmmis.samples import as_values
 
-__all__ = ["fit"]
+__all__ = ["FREE_UPDATES", "ROWS_OF_TOL", "fit"]
 
 ROWS_OF_TOL = 100
 """More rows than these do not loosen the tolerance: what is left to gain is judged in total nats."""
@@ -103,35 +99,26 @@ def fit(
     InvalidData, InvalidSetting, SelectionError, CollapsedComponent, ImputationLimit
         As `dgmmis.fit`.
     """
-    values, noise, generator = as_values(data), as_noise(covar), as_generator(rng)
-    rows = Rows(values, noise, None, as_projection(R, *values.shape))
-    masks = frozen_masks(frozen, gmm.K)
-    initialize(gmm, rows, init_method, masks, generator)
-    selected = (
-        {}
-        if sel_callback is None
-        else {
-            "selection": sel_callback,
-            "noise_model": parent_noise(values, noise, covar_callback),
-            "oversampling": oversampling,
-        }
+    asked = understand(
+        gmm,
+        data,
+        covar,
+        R,
+        init_method,
+        w,
+        sel_callback,
+        oversampling,
+        covar_callback,
+        background,
+        frozen,
+        rng,
     )
-    settings = {
-        "n_components": gmm.K,
-        "noise": noise,
-        "projection": R,
-        "background": None if background is None else background.adjustable(),
-        "prior": covariance_prior(w, len(values), gmm.K),
-        "frozen": masks.as_indices(),
-        "seed": int(generator.integers(2**32)),
-        **selected,
-    }
-    tolerance = tol * min(len(values), ROWS_OF_TOL)
-    run = _Run(values, settings, tolerance, miniter, maxiter, int(split_n_merge))
-    start = Population(as_mixture(gmm), () if background is None else (background.adjustable(),))
-    best = run.from_start(start)
-    _write(best, gmm, background)
-    return best.mean_log_likelihood, neighborhoods(best.mixture, rows.samples(checked=True), cutoff)
+    tolerance = tol * min(len(asked.rows), ROWS_OF_TOL)
+    run = _Run(asked.rows.values, asked.settings, tolerance, miniter, maxiter, int(split_n_merge))
+    best = run.from_start(asked.start)
+    write_back(best.population, gmm, background)
+    _log_outcome(best, background)
+    return best.mean_log_likelihood, neighborhoods(best.mixture, asked.rows.samples(checked=True), cutoff)
 
 
 @dataclass(frozen=True)
@@ -166,14 +153,10 @@ class _Run:
         )
 
 
-def _write(result: FitResult, gmm: GMM, background: Background | None) -> None:
-    """Bring the result home."""
-    population = result.population
-    gmm.amp[:], gmm.mean[:] = population.amplitudes, population.mixture.means
-    gmm.covar[:] = population.mixture.covariances
+def _log_outcome(result: FitResult, background: Background | None) -> None:
+    """Log how a fit ended."""
     logger.info(result.reason)
     if background is not None and result.background is not None:
-        background.amp = result.background.amplitude
         logger.info("background amplitude %.4f", background.amp)
     if result.completion is not None:
         logger.info(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,12 +15,25 @@ from dgmmis.frozen import Frozen
 from dgmmis.latent_start import latent_values
 from dgmmis.noise import Noise
 from dgmmis.packed import Array
+from dgmmis.population import Population
 from dgmmis.prior import InverseWishart, Prior
-from dgmmis.pygmmis.gmm import GMM, copied
+from dgmmis.projection import as_projection
+from dgmmis.pygmmis.gmm import GMM, as_mixture, as_noise, copied
+from dgmmis.pygmmis.random_streams import as_generator
 from dgmmis.pygmmis.starting_points import initFromDataAtRandom, initFromDataMinMax, initFromKMeans
+from dgmmis.pygmmis.uniform_background import Background
 from dgmmis.rows import Rows
+from dgmmis.samples import as_values
 
-__all__ = ["covariance_prior", "frozen_masks", "initialize", "parent_noise"]
+__all__ = [
+    "Request",
+    "covariance_prior",
+    "frozen_masks",
+    "initialize",
+    "parent_noise",
+    "understand",
+    "write_back",
+]
 
 KEYS = {"amp": "amplitudes", "mean": "means", "covar": "covariances"}
 STARTS: dict[str, Callable[..., None]] = {
@@ -151,3 +165,73 @@ def _restore(gmm: GMM, before: GMM, frozen: Frozen) -> None:
         return
     gmm.amp[~known] *= left / gmm.amp[~known].sum() if not known.all() else 1.0
     gmm.amp[known] = before.amp[known]
+
+
+@dataclass(frozen=True)
+class Request:
+    """A fit that was asked for, in this package's terms.
+
+    Attributes
+    ----------
+    rows : Rows
+    start : Population
+        The components and background to start from.
+    settings : dict
+        Arguments of `dgmmis.fit` beside the rows' values and the start.
+    frozen : Frozen
+    """
+
+    rows: Rows
+    start: Population
+    settings: Mapping[str, Any]
+    frozen: Frozen
+
+
+def understand(
+    gmm: GMM,
+    data: ArrayLike,
+    covar: ArrayLike | None,
+    R: ArrayLike | None,
+    init_method: str,
+    w: float,
+    sel_callback: Callable[[Array], Any] | None,
+    oversampling: float | None,
+    covar_callback: Callable[[Array], Any] | None,
+    background: Background | None,
+    frozen: Iterable[int] | Mapping[str, ArrayLike] | None,
+    rng: Any,
+) -> Request:
+    """Read the arguments of `fit`, and set the components of `gmm` to start from."""
+    values, noise, generator = as_values(data), as_noise(covar), as_generator(rng)
+    rows = Rows(values, noise, None, as_projection(R, *values.shape))
+    masks = frozen_masks(frozen, gmm.K)
+    initialize(gmm, rows, init_method, masks, generator)
+    selected = (
+        {}
+        if sel_callback is None
+        else {
+            "selection": sel_callback,
+            "noise_model": parent_noise(values, noise, covar_callback),
+            "oversampling": oversampling,
+        }
+    )
+    settings = {
+        "n_components": gmm.K,
+        "noise": noise,
+        "projection": R,
+        "background": None if background is None else background.adjustable(),
+        "prior": covariance_prior(w, len(values), gmm.K),
+        "frozen": masks.as_indices(),
+        "seed": int(generator.integers(2**32)),
+        **selected,
+    }
+    start = Population(as_mixture(gmm), () if background is None else (background.adjustable(),))
+    return Request(rows, start, settings, masks)
+
+
+def write_back(population: Population, gmm: GMM, background: Background | None) -> None:
+    """Bring a fitted population home into a caller's objects."""
+    gmm.amp[:], gmm.mean[:] = population.amplitudes, population.mixture.means
+    gmm.covar[:] = population.mixture.covariances
+    if background is not None and population.backgrounds:
+        background.amp = population.backgrounds[0].amplitude

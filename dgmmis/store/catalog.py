@@ -88,7 +88,7 @@ class Catalog(CatalogRecord):
     """
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _reopen, (str(self.path), self.fingerprint, self.kept_noise)
+        return _reopen, (str(self.path), self.fingerprint, self.kept_noise, self.hash_key)
 
     def as_of(self, fingerprint: str) -> Catalog:
         """Open the catalogue as it was before rows were appended.
@@ -111,7 +111,7 @@ class Catalog(CatalogRecord):
             raise InvalidSetting(
                 f"{self.path} never had the fingerprint {fingerprint[:16]}; it had {self._earlier()}."
             ) from error
-        return replace(_opened(self.path, manifest), kept_noise=self.kept_noise)
+        return replace(_opened(self.path, manifest), kept_noise=self.kept_noise, hash_key=self.hash_key)
 
     def _earlier(self) -> str:
         return ", ".join(fingerprint[:16] for fingerprint in self.fingerprints)
@@ -154,13 +154,24 @@ class Catalog(CatalogRecord):
         """Read the rows of a chunk as the kernels want them; raises as `read_rows` does."""
         rows = self.read_rows(chunk)
         first_row = self.row_range(chunk)[0]
-        return rows.samples(
+        samples = rows.samples(
             names=self.features, first_row=first_row, checked=True, keep_noise=self.kept_noise
         ).bounded()
+        return samples if self.hash_key is None else replace(samples, hashes=self._hashes(chunk))
 
     def keeping_noise(self, columns: Sequence[int]) -> Catalog:
         """Return this catalogue, its samples keeping their noise in `columns` where they lack these features."""
         return replace(self, kept_noise=tuple(columns))
+
+    def hashing_ids(self, key: int) -> Catalog:
+        """Return this catalogue, its samples read with the hashes of their rows' ids under `key`."""
+        return replace(self, hash_key=key)
+
+    def _hashes(self, chunk: int) -> Hashes:
+        assert self.hash_key is not None
+        part, first, end = self._locate(chunk)
+        ids, _ = stored_ids(self._arrays, part.rows, first, end)
+        return (hash_texts if self.schema.id_kind == "text" else hash_integers)(ids, self.hash_key)
 
     def read_ids(self, chunk: int) -> tuple[NDArray[Any], NDArray[np.int64]]:
         """Read the ids of a chunk's rows, as int64 or str, and their numbers in the source."""
@@ -262,9 +273,9 @@ def _replaced(found: str, wanted: str, n_rows: int) -> CorruptCatalog:
 
 
 @lru_cache(maxsize=16)
-def _reopen(path: str, fingerprint: str, kept_noise: tuple[int, ...]) -> Catalog:
+def _reopen(path: str, fingerprint: str, kept_noise: tuple[int, ...], hash_key: int | None = None) -> Catalog:
     """Open a catalogue that travelled to this process, once, as it was then."""
     catalog = open_catalog(path)
     if fingerprint not in catalog.fingerprints:
         raise _replaced(catalog.fingerprint, fingerprint, catalog.n_rows)
-    return catalog.as_of(fingerprint).keeping_noise(kept_noise)
+    return replace(catalog.as_of(fingerprint), kept_noise=kept_noise, hash_key=hash_key)

@@ -34,6 +34,8 @@ class CatalogRecord:
         Rows of the source that could not be used.
     kept_noise : tuple of int
         Columns whose noise `read_samples` keeps even for rows that lack them.
+    hash_key : int or None
+        With which `read_samples` hashes the rows' ids.
     """
 
     path: Path
@@ -45,6 +47,7 @@ class CatalogRecord:
     n_quarantined: int = field(compare=False)
     _arrays: VerifiedArrays = field(compare=False, repr=False)
     kept_noise: tuple[int, ...] = field(default=(), compare=False, repr=False)
+    hash_key: int | None = field(default=None, compare=False, repr=False)
 
     @property
     def features(self) -> tuple[str, ...]:
