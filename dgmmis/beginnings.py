@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dgmmis.chunk import chunks_of
+from dgmmis.climbing import Pilot
 from dgmmis.errors import DgmmisError
 from dgmmis.local_pass import LocalPasses
 from dgmmis.lockstep import Evaluate, Trial, advance
@@ -91,8 +92,14 @@ def _polished(pilot: Rows, task: Task, populations: Sequence[Population]) -> lis
     passes = LocalPasses(chunks, cut=task.cut, negligible=task.pruning)
     sample = information_sample(chunks, task)
     seen = look(passes, sample, task)
+    source = Pilot.of(chunks, task)
     trials = [
-        Trial(str(i), population, set_up(passes, sample, task, population, seen), group="rivals")
+        Trial(
+            str(i),
+            population,
+            source.climbing(set_up(passes, sample, task, population, seen), task, population),
+            group="rivals",
+        )
         for i, population in enumerate(populations)
     ]
     outcomes = deque(advance(trials, evaluator(passes, task), PILOT_LIMITS), maxlen=1).pop()

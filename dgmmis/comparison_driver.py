@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from dgmmis.beginnings import Beginning, beginnings
+from dgmmis.climbing import Pilot
 from dgmmis.cluster import ClusterPasses
 from dgmmis.compared_model import Fitted, label_of
 from dgmmis.comparison import STACKING_ROWS, Comparison, compared
@@ -110,6 +111,7 @@ class ComparisonDriver:
             {name: one.task for name, one in self.grid.items()},
             passes,
             sample,
+            Pilot.of(prepared.chunks, prepared.task),
             look(passes, sample, prepared.task),
             self.folds,
             self.limits,

@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from dgmmis.beginnings import Beginning, evaluator
+from dgmmis.climbing import Pilot
 from dgmmis.comparison import difference_errors
 from dgmmis.folds import Folds, Part
 from dgmmis.held_out import ALL_SEEN, BLOCK, Chances, Seeing, completeness
@@ -115,6 +116,8 @@ class Contest:
     passes : Passes
     sample : Samples
         A random sample of the rows.
+    pilot : Pilot
+        A larger one, by which fits climb.
     seen : Seen or None
         What one look at all rows showed, under a selection.
     folds : Folds or None
@@ -129,6 +132,7 @@ class Contest:
     tasks: Mapping[str, Task]
     passes: Passes
     sample: Samples
+    pilot: Pilot
     seen: Seen | None
     folds: Folds | None
     limits: Limits
@@ -264,7 +268,9 @@ class Contest:
             block *= 4
 
     def _set_up(self, name: str, population: Population, seen: Seen | None) -> Problem:
-        return set_up(self.passes, self.sample, self.tasks[name], population, seen)
+        task = self.tasks[name]
+        problem = set_up(self.passes, self.sample, task, population, seen)
+        return self.pilot.climbing(problem, task, population)
 
     def _advance(
         self, trials: Sequence[Trial], limits: Limits, begun: Mapping[str, Outcome] | None = None

@@ -12,6 +12,7 @@ from dgmmis.iterate import Limits, Pass, Problem, following, judged, stopping_re
 from dgmmis.many_statistics import Job, Spoiled
 from dgmmis.population import Population
 from dgmmis.score_statistics import Statistics
+from dgmmis.stepping import step_from
 
 __all__ = ["CAUTION", "GOES_ON", "Evaluate", "Forgetful", "Keeper", "Outcome", "Trial", "advance"]
 
@@ -197,12 +198,19 @@ def _next(trial: Trial, before: Pass | None) -> Population:
 def _absorbed(
     trial: Trial, population: Population, statistics: Statistics | Spoiled, limits: Limits, before: Outcome
 ) -> Outcome:
-    if isinstance(statistics, Spoiled):
+    found = None if isinstance(statistics, Spoiled) else statistics
+    if isinstance(statistics, Spoiled) and not _is_wild_step(trial, statistics, before):
         return replace(before, error=statistics.error)
     try:
-        return Outcome(judged(population, statistics, trial.problem, limits, before.scan))
+        return Outcome(judged(population, found, trial.problem, limits, before.scan))
     except GOES_ON as error:
         return replace(before, error=error)
+
+
+def _is_wild_step(trial: Trial, spoiled: Spoiled, before: Outcome) -> bool:
+    """Tell whether a step led to where rows have no density: then a shorter one is made."""
+    stepped = before.scan is not None and step_from(before.scan, trial.problem.ascent) is not None
+    return stepped and isinstance(spoiled.error, InvalidData)
 
 
 def _without_hope(

@@ -76,7 +76,8 @@ def striding(scan: Pass, ascent: Ascent | None, before: Pass | None, step: Propo
     if step is None:  # after an update by expectation maximization all is new
         return _with_gain(replace(scan, stride=Stride(plain=stride.plain + 1)), ascent)
     memory = _memory_after(scan, ascent, before, stride, step)
-    return _with_gain(replace(scan, stride=Stride(memory=memory)), ascent)
+    length = 1.0 if memory is not None else min(1.0, 2 * stride.length)
+    return _with_gain(replace(scan, stride=Stride(length, memory=memory)), ascent)
 
 
 def _memory_after(scan: Pass, ascent: Ascent, before: Pass, stride: Stride, step: Proposal) -> Memory | None:
