@@ -38,7 +38,7 @@ class Recipe:
 
 
 SCENES = {
-    "overlap": Recipe(0, "overlapping, D = 3, K = 16", 3, 16, 10_000, 2.0),
+    "overlap": Recipe(0, "overlapping, D = 3, K = 16", 3, 16, 10_000, 2.5),
     "separated": Recipe(1, "separated, D = 2, K = 16", 2, 16, 10_000, 8.0),
     "noisy": Recipe(2, "noisy rows, D = 2, K = 8", 2, 8, 5_000, 4.0, errors=(0.5, 1.5)),
 }

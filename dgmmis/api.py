@@ -26,7 +26,8 @@ from dgmmis.prior import Prior
 from dgmmis.restarts import Restarts, distinct
 from dgmmis.runs import open_run
 from dgmmis.runs.task_record import stored_task
-from dgmmis.starts import GOES_ON, pilot_rows, short_fits
+from dgmmis.short_fits import GOES_ON, short_fits
+from dgmmis.starts import pilot_rows
 from dgmmis.store import Catalog, open_catalog
 from dgmmis.task_settings import NoiseModel
 from dgmmis.unkept_fit import fit_from, get_ready, passes_over

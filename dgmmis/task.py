@@ -38,6 +38,8 @@ class Task:
         Of the starts.
     pruning : float
         Share of a row's density that components left out may hold; 0 leaves none out.
+    carried : int
+        Distinct optima of the pilot that are compared on all rows, at most.
     """
 
     n_components: int
@@ -46,6 +48,7 @@ class Task:
     selecting: Selecting | None = None
     seed: int = 0
     pruning: float = NEGLIGIBLE
+    carried: int = 1
 
     @property
     def cut(self) -> Cut | None:
