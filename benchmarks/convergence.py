@@ -49,7 +49,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--problems", nargs="+", choices=PROBLEMS, default=list(PROBLEMS))
-    parser.add_argument("--rows", type=int, help="rows of every problem; default: 10,000, or 5,000 with noise")
+    parser.add_argument(
+        "--rows", type=int, help="rows of every problem; default: 10,000, or 5,000 with noise"
+    )
     parser.add_argument("--most", type=int, default=LEVELS[-1], help="passes of the longest fits")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument(

@@ -16,7 +16,12 @@ CURVES = {
     "squarem": ("SQUAREM", "#D55E00", (0, (5, 2))),
     "auto": ("dgmmis", "#0072B2", (0, ())),
 }
-MARKS = {"scikit-learn": ("s", "em"), "pyGMMis": ("^", "em"), "XD in C": ("D", "em"), "dgmmis, auto": ("o", "auto")}
+MARKS = {
+    "scikit-learn": ("s", "em"),
+    "pyGMMis": ("^", "em"),
+    "XD in C": ("D", "em"),
+    "dgmmis, auto": ("o", "auto"),
+}
 TOLERANCE = 0.1
 LOWEST, HIGHEST = 1e-3, 3e3
 """Nats between which the curves are drawn."""
@@ -27,7 +32,13 @@ def draw_convergence(records: list[Record], path: Path) -> None:
     columns = 3
     lines = -(-len(records) // columns)
     figure, axes = plt.subplots(
-        lines, columns, figsize=(11, 1.0 + 2.7 * lines), layout="constrained", sharex=True, sharey=True, squeeze=False
+        lines,
+        columns,
+        figsize=(11, 1.0 + 2.7 * lines),
+        layout="constrained",
+        sharex=True,
+        sharey=True,
+        squeeze=False,
     )
     for panel, record in zip(axes.flat, records, strict=False):
         _draw_panel(panel, record)
@@ -58,9 +69,13 @@ def _draw_panel(panel: plt.Axes, record: Record) -> None:
             stop["passes"], below, marker=marker, markersize=7, color=CURVES[method][1], markeredgecolor="white",
             markeredgewidth=1, linestyle="none", label=f"{rule.partition(',')[0]} stops", zorder=4,
         )  # fmt: skip
-    panel.axhline(TOLERANCE, color=INK, linewidth=0.8, linestyle=(0, (1, 2)), label="tolerance, 0.1 nats", zorder=1)
+    panel.axhline(
+        TOLERANCE, color=INK, linewidth=0.8, linestyle=(0, (1, 2)), label="tolerance, 0.1 nats", zorder=1
+    )
     _, d, k = record["shape"]
-    panel.set_title(f"{record['problem']}: {record['title']}  (D = {d}, K = {k})", fontsize=9.5, loc="left", color=INK)
+    panel.set_title(
+        f"{record['problem']}: {record['title']}  (D = {d}, K = {k})", fontsize=9.5, loc="left", color=INK
+    )
     panel.set(xscale="log", yscale="log", xlim=(1, 1100), ylim=(LOWEST, HIGHEST))
     panel.grid(color=GRID, linewidth=0.7)
     panel.set_axisbelow(True)

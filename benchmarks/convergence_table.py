@@ -69,7 +69,10 @@ def _passes_row(record: Record) -> list[str]:
         f"{n:,}",
         str(d),
         str(k),
-        *(" / ".join("-" if count is None else str(count) for count in counts[m]) for m in ("squarem", "auto")),
+        *(
+            " / ".join("-" if count is None else str(count) for count in counts[m])
+            for m in ("squarem", "auto")
+        ),
         " / ".join(times),
     ]
 

@@ -67,7 +67,10 @@ def count_passes(name: str, seed: int, rows: int | None = None, most: int = LEVE
     best_scanned = max(squared, key=lambda one: one.log_likelihood)
     ends = {"em": em[-1].population, "squarem": best_scanned.population, "auto": fine.population}
     optima = {method: _polished(population, scan) for method, population in ends.items()}
-    stops = {rule: _stop(em[number - 1], number, said, scan) for rule, (number, said) in _peers(em, len(problem.values)).items()}
+    stops = {
+        rule: _stop(em[number - 1], number, said, scan)
+        for rule, (number, said) in _peers(em, len(problem.values)).items()
+    }
     stops["dgmmis, em"] = _own_stop(exact, scan)
     stops["dgmmis, auto"] = _own_stop(ours, scan)
     best = max(*optima.values(), *(stop["level"] + stop["to_gain"] for stop in stops.values()))

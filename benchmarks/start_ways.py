@@ -125,9 +125,7 @@ def _of_clusters(values: Array, centers: Array, rounds: int) -> Mixture:
     for _ in range(rounds):
         labels = _distances(values, centers).argmin(axis=1)
         counts = np.bincount(labels, minlength=len(centers))
-        sums = np.stack(
-            [np.bincount(labels, column, minlength=len(centers)) for column in values.T], axis=1
-        )
+        sums = np.stack([np.bincount(labels, column, minlength=len(centers)) for column in values.T], axis=1)
         centers = np.where(counts[:, None] > 0, sums / np.maximum(counts, 1)[:, None], centers)
     labels = _distances(values, centers).argmin(axis=1)
     counts = np.bincount(labels, minlength=len(centers))

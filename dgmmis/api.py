@@ -64,6 +64,7 @@ def fit(
     tolerance: float = TOLERANCE,
     max_passes: int = MAX_PASSES,
     seed: int = 0,
+    carried: int = 1,
     client: Client | None = None,
     features: tuple[str, ...] = (),
     units: tuple[str, ...] = (),
@@ -123,6 +124,8 @@ def fit(
         Parameter updates at most.
     seed : int
         Of the starts; the same seed and data give the same bits.
+    carried : int
+        Distinct optima of the random sample that are compared on all rows, one scan each, before the best goes on.
     client : distributed.Client, optional
         Map the passes over its workers.  The result has the same bits as without.
     features, units : tuple of str, optional
@@ -177,6 +180,7 @@ def fit(
         pruning=pruning,
         limits=Limits(tolerance, max_passes),
         seed=seed,
+        carried=carried,
         features=features,
         units=units,
     )
@@ -317,6 +321,8 @@ def fit_restarts(
         raise InvalidSetting(
             "fit_restarts seeds its starts itself: initial and frozen belong to `fit`, one start at a time."
         )
+    if "carried" in settings:
+        raise InvalidSetting("fit_restarts fits every start to all rows: carried belongs to `fit`.")
     limits = Limits(tolerance, max_passes)
     prepared = prepare_fit(values, n_components=n_components, limits=limits, seed=seed, **settings)
     require_room(prepared, client)

@@ -19,6 +19,7 @@ from dgmmis.packed import Array
 
 __all__ = ["Restarts", "distinct"]
 
+
 @dataclass(frozen=True)
 class Restarts:
     """Fits of the same rows from many starts; what led to the same optimum is kept once.

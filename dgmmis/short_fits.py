@@ -214,7 +214,9 @@ def rearranged(fit: ShortFit, rows: Rows, task: Task) -> ShortFit:
     return fit
 
 
-def _conforming(population: Population, rows: Rows, movable: NDArray[np.bool_], task: Task) -> list[Population]:
+def _conforming(
+    population: Population, rows: Rows, movable: NDArray[np.bool_], task: Task
+) -> list[Population]:
     proposed = proposals(population, rows, movable, MOVES_AT_ONCE)
     return [conform(one, task.constraints) for one in proposed]
 

@@ -8,18 +8,20 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from dgmmis.errors import InvalidData
-from dgmmis.iterate import Limits, Pass, iterate
+from dgmmis.iterate import Limits, Pass, Problem, iterate
 from dgmmis.local_pass import LocalPasses
 from dgmmis.optima import same_optimum
 from dgmmis.packed import packed_size
 from dgmmis.population import Population
 from dgmmis.rows import Rows
 from dgmmis.short_fits import GOES_ON, ShortFit, best_first, chunks_of, halved, passes_of, rearranged, seeded
-from dgmmis.task import Task, information_sample, look, set_up
+from dgmmis.task import N_STARTS, Task, information_sample, look, set_up
 
-__all__ = ["N_STARTS", "PILOT_ROWS", "Start", "Trial", "choose_start", "n_parameters", "pilot_rows"]
+__all__ = [
+    "PILOT_ROWS", "Start", "Trial",
+    "choose_start", "n_parameters", "objective_on", "pilot_rows",
+]  # fmt: skip
 
-N_STARTS = 12
 FINALISTS = 3
 """Starts that go the whole way."""
 PILOT_LIMITS = Limits(tolerance=0.1, max_passes=500)
@@ -143,7 +145,9 @@ def choose_start(
     _require_enough(pilot, task.n_components)
     sample = pilot.take(slice(0, pilot_rows(task.n_components, pilot.latent_features)))
     fits, order = halved(seeded(sample, task, N_STARTS), task, max(FINALISTS, task.carried))
-    search = _Search(fits, sample, pilot, task, None if whole and task.carried == 1 else report or _say_nothing)
+    search = _Search(
+        fits, sample, pilot, task, None if whole and task.carried == 1 else report or _say_nothing
+    )
     for place in order:
         if len(search.optima) < task.carried:
             search.follow(place)
@@ -153,6 +157,14 @@ def choose_start(
     if not search.optima:
         raise next(fit.error for fit in search.fits if fit.error is not None)
     return search.start(on_all_rows)
+
+
+def objective_on(problem: Problem, population: Population) -> float:
+    """Objective of a population [total nats]: one scan of the rows; -inf if it cannot be fitted to them."""
+    try:
+        return next(iterate(population, problem, Limits(0, 0))).objectives[-1]
+    except GOES_ON:
+        return -np.inf
 
 
 class _Search:
@@ -216,7 +228,9 @@ class _Search:
         if len(self.optima) > 1 and on_all_rows is not None:
             objectives = [on_all_rows(optimum.population) for optimum in self.optima]
         best = self.optima[best_first(objectives)[0]]
-        trials = tuple(_trial(fit, self._led_to.get(place), self._task) for place, fit in enumerate(self.fits))
+        trials = tuple(
+            _trial(fit, self._led_to.get(place), self._task) for place, fit in enumerate(self.fits)
+        )
         return Start(
             best.population,
             len(self._pilot),

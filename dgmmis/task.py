@@ -21,7 +21,10 @@ from dgmmis.selecting import INFORMATION_ROWS, Selecting
 from dgmmis.selection import ChangingAnswers
 from dgmmis.survey import Survey, Surveyor
 
-__all__ = ["Passes", "Task", "information_sample", "look", "set_up"]
+__all__ = ["N_STARTS", "Passes", "Task", "information_sample", "look", "set_up"]
+
+N_STARTS = 12
+"""Seedings of the random sample that a fit chooses its start from."""
 
 
 @dataclass(frozen=True)

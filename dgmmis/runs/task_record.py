@@ -34,6 +34,7 @@ def describe_task(task: Task) -> dict[str, Any]:
         "n_components": task.n_components,
         "seed": task.seed,
         "pruning": task.pruning,
+        **({"carried": task.carried} if task.carried > 1 else {}),
         **task.constraints.describe(),
         "backgrounds": [background.describe() for background in task.backgrounds],
         "selection": None if task.selecting is None else _describe_selecting(task.selecting),
@@ -96,8 +97,15 @@ def stored_task(config: Mapping[str, Any], arrays: Mapping[str, Array], features
     selecting = None
     if selection is not None:
         selecting = _stored_selecting(config["selection"], selection, features, config["seed"])
-    backgrounds, pruning = stored_backgrounds(config), config.get("pruning", 0.0)
-    return Task(config["n_components"], constraints, backgrounds, selecting, config["seed"], pruning)
+    return Task(
+        config["n_components"],
+        constraints,
+        stored_backgrounds(config),
+        selecting,
+        config["seed"],
+        config.get("pruning", 0.0),
+        config.get("carried", 1),
+    )
 
 
 def _stored_selecting(
