@@ -1,6 +1,7 @@
 """How many passes a fit takes, and what is left to gain where programs stop.
 
 `python convergence.py` writes results_convergence.md, figures/convergence.png and the tables of docs/convergence.md.
+A few minutes on two processors.
 """
 
 from __future__ import annotations
@@ -23,7 +24,6 @@ __all__ = ["main"]
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results_convergence.md"
-PAGE = HERE.parent / "docs" / "convergence.md"
 REPEATED = ("P1", "P2")
 """Problems that are drawn twice."""
 
@@ -42,8 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     draw_convergence(records, figure)
     print(f"wrote {options.out} and {figure}")
     if options.out == RESULTS:
-        PAGE.write_text(fill_page.filled(PAGE.read_text(), HERE))
-        print(f"filled {PAGE.name}")
+        fill_page.main()
 
 
 def _parser() -> argparse.ArgumentParser:

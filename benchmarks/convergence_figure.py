@@ -20,7 +20,7 @@ MARKS = {
     "scikit-learn": ("s", "em"),
     "pyGMMis": ("^", "em"),
     "XD in C": ("D", "em"),
-    "dgmmis, auto": ("o", "auto"),
+    "dgmmis": ("o", "auto"),
 }
 TOLERANCE = 0.1
 LOWEST, HIGHEST = 1e-3, 3e3
@@ -67,7 +67,7 @@ def _draw_panel(panel: plt.Axes, record: Record) -> None:
         below = max(record["best"] - stop["level"], LOWEST)
         panel.plot(
             stop["passes"], below, marker=marker, markersize=7, color=CURVES[method][1], markeredgecolor="white",
-            markeredgewidth=1, linestyle="none", label=f"{rule.partition(',')[0]} stops", zorder=4,
+            markeredgewidth=1, linestyle="none", label=f"{rule} stops", zorder=4,
         )  # fmt: skip
     panel.axhline(
         TOLERANCE, color=INK, linewidth=0.8, linestyle=(0, (1, 2)), label="tolerance, 0.1 nats", zorder=1

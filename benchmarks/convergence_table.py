@@ -11,7 +11,7 @@ from results_table import Record, table_lines
 __all__ = ["write_convergence"]
 
 METHODS = {"em": "EM", "squarem": "SQUAREM", "auto": "dgmmis"}
-RULES = ("scikit-learn", "pyGMMis", "XD in C", "dgmmis, em", "dgmmis, auto")
+RULES = ("scikit-learn", "pyGMMis", "XD in C", "dgmmis EM", "dgmmis")
 PASSES_HEAD = "problem | rows | N | D | K | SQUAREM | dgmmis | EM / dgmmis"
 ENDS_HEAD = "problem | passes of EM | EM | passes of SQUAREM | SQUAREM | passes of dgmmis | dgmmis"
 
@@ -37,15 +37,15 @@ def write_convergence(path: Path, where: Record, load: float, records: list[Reco
         "",
         "## Stops",
         "",
-        "Passes until a program says that it is done, and what going on from there would gain [total nats]. In brackets: it stopped "
-        "without saying so, out of passes.",
+        "Passes until a program says that it is done, and what going on from there would gain [total nats]. In "
+        "brackets: it stopped without saying so, out of passes.",
         "",
         *table_lines("problem | " + " | ".join(RULES), map(_stops_row, records)),
         "",
         "## Ends",
         "",
-        "How far the longest fits end below the highest level known [total nats]; after a `+`, how far the optimum they are heading for "
-        "lies below it.",
+        "How far the longest fits end below the optimum that they head for [total nats]; after a `+`, how far that "
+        "optimum lies below the highest level known.",
         "",
         *table_lines(ENDS_HEAD, map(_ends_row, records)),
     ]

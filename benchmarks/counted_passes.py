@@ -71,8 +71,8 @@ def count_passes(name: str, seed: int, rows: int | None = None, most: int = LEVE
         rule: _stop(em[number - 1], number, said, scan)
         for rule, (number, said) in _peers(em, len(problem.values)).items()
     }
-    stops["dgmmis, em"] = _own_stop(exact, scan)
-    stops["dgmmis, auto"] = _own_stop(ours, scan)
+    stops["dgmmis EM"] = _own_stop(exact, scan)
+    stops["dgmmis"] = _own_stop(ours, scan)
     best = max(*optima.values(), *(stop["level"] + stop["to_gain"] for stop in stops.values()))
     shape = [*problem.values.shape, problem.start.n_components]
     return {
@@ -87,13 +87,13 @@ def count_passes(name: str, seed: int, rows: int | None = None, most: int = LEVE
 
 
 def first_reaching(path: Sequence[float], level: float) -> int | None:
-    """Passes until a path reaches a level; None if it never does."""
+    """Count the passes until a path reaches a level; None if it never does."""
     there = np.flatnonzero(np.asarray(path) >= level - REACHED)
     return int(there[0]) + 1 if len(there) else None
 
 
 def stop_of_change(means: Sequence[float], tolerance: float, most: int) -> tuple[int, bool]:
-    """Stop where a pass changes the mean log-likelihood by less than `tolerance`: scikit-learn's rule, and that of XD in C.
+    """Stop where a pass changes the mean log-likelihood by less than `tolerance`, as scikit-learn and XD in C do.
 
     Returns
     -------

@@ -1,7 +1,8 @@
 """Where ways to start a fit lead: `python starts.py` writes results_starts.md.
 
 The rows are those of the three scenes in start_scenes.py, 20 seeds each.  From every start 60 passes of expectation
-maximization over all rows are made; the score is the mean log-likelihood then, minus that of a fit which began at the truth.
+maximization over all rows are made; the score is the mean log-likelihood then, minus that of a fit which began at the
+truth.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from concurrent.futures import ProcessPoolExecutor
 from itertools import product
 from pathlib import Path
 
+import fill_page
 import numpy as np
 from results_table import Record, table_lines
 from start_scenes import SCENES, make_start_scene
@@ -36,6 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         records = list(pool.map(scores_of, *zip(*runs, strict=True)))
     _write(options, [{"scene": name, **record} for (name, _), record in zip(runs, records, strict=True)])
     print(f"wrote {options.out}")
+    if options.out == RESULTS:
+        fill_page.main()
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -81,7 +85,8 @@ def _write(options: argparse.Namespace, records: list[Record]) -> None:
         "",
         "## Starts",
         "",
-        "Mean log-likelihood then, minus that of a fit which began at the truth [nats per 1,000 rows]: median (best, worst).",
+        "Mean log-likelihood then, minus that of a fit which began at the truth [nats per 1,000 rows]: median (best, "
+        "worst).",
         "",
         *table_lines("start | " + " | ".join(SCENES), _score_rows(records)),
         "",
