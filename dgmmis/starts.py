@@ -245,7 +245,7 @@ class _Search:
 def _trial(fit: ShortFit, optimum: int | None, task: Task) -> Trial:
     if fit.error is not None:
         return Trial(fit.path, "failed", f"{type(fit.error).__name__}: {fit.error}", fit.moved_at)
-    whole_way = bool(fit.moved_at) or len(fit.path) > passes_of(task)
+    whole_way = bool(fit.moved_at) or (fit.last is not None and fit.last.number >= passes_of(task))
     return Trial(fit.path, "finished" if whole_way else "behind", "", fit.moved_at, optimum)
 
 

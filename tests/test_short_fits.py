@@ -5,24 +5,30 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 import dgmmis
 from dgmmis import starts
+from dgmmis.cli.application import application
 from dgmmis.constraints import Constraints
 from dgmmis.errors import CollapsedComponent, InvalidSetting
+from dgmmis.html_report.page import _carried
 from dgmmis.mixture import Mixture
 from dgmmis.optima import same_optimum
+from dgmmis.plots import as_svg, draw_start_paths
 from dgmmis.population import Population
 from dgmmis.rows import Rows
 from dgmmis.runs.checkpoint import DIGEST_BYTES
 from dgmmis.runs.parameters import npz_of
 from dgmmis.runs.start_object import decode_start, encode_start
 from dgmmis.short_fits import HALVED_AFTER, SHORT_PASSES, halved, rearranged, seeded
-from dgmmis.starts import FINALISTS, Start, choose_start
+from dgmmis.starts import FINALISTS, Start, Trial, choose_start
 from dgmmis.task import N_STARTS, Task
 from simulated import bits_of, write_catalog
 from strategies import random_scene
@@ -206,3 +212,59 @@ def test_with_a_start_given_nothing_is_carried() -> None:
         dgmmis.fit(np.zeros((9, 1)), n_components=1, initial=mixture, carried=2)
     with pytest.raises(InvalidSetting, match="carried"):
         dgmmis.fit_restarts(np.zeros((9, 1)), n_components=1, carried=2)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of one pass whose start was looked for."""
+    folder = tmp_path_factory.mktemp("shown")
+    catalog = write_catalog(folder / "stars.zarr", n_rows=400, chunk_rows=400)
+    asked = [
+        "fit",
+        str(catalog.path),
+        "-K",
+        "3",
+        "--run",
+        str(folder / "run"),
+        "--workers",
+        "0",
+        "--max-passes",
+        "1",
+    ]
+    done = CliRunner().invoke(application, [*asked, "--carried", "2", "--json"])
+    assert done.exit_code == 0, done.output
+    return folder / "run"
+
+
+def test_status_tells_how_the_start_was_found(run: Path) -> None:
+    told = json.loads(CliRunner().invoke(application, ["status", str(run), "--json"]).output)["start"]
+    start = dgmmis.open_run(run).read_start()
+    assert [tuple(trial["path"]) for trial in told["trials"]] == [trial.path for trial in start.trials]
+    assert told["trials"][told["chosen"]]["updates"] >= SHORT_PASSES
+    assert told["carried"] == list(start.carried)
+    text = CliRunner().invoke(application, ["status", str(run)]).output
+    assert f"number {start.chosen} of {N_STARTS}; {FINALISTS} went the whole way" in text
+
+
+def test_status_says_that_a_start_is_damaged_and_shows_the_rest(run: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "run"
+    shutil.copytree(run, copy)
+    (copy / "start.ckpt").write_bytes(b"nonsense")
+    told = json.loads(CliRunner().invoke(application, ["status", str(copy), "--json"]).output)
+    assert told["updates"] == 1
+    assert "start.ckpt" in told["start"]
+
+
+def test_paths_of_starts_are_drawn_one_for_each_that_made_a_pass(start: Start) -> None:
+    trials = [Trial((), "failed", "at once"), *start.trials[1:]]
+    figure = draw_start_paths(trials, start.chosen)
+    assert as_svg(figure)
+    drawn = [line for line in figure.axes[0].lines if len(line.get_xdata()) > 1]
+    assert len(drawn) >= len(trials) - 1
+    key = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+    assert {"chosen", "left behind", "failed"} <= set(key)
+
+
+def test_a_report_tells_of_optima_that_were_compared_on_all_rows() -> None:
+    assert "2 distinct optima" in _carried([-10.0, -12.5])
+    assert "2.50 nats in total below" in _carried([-10.0, -12.5])
