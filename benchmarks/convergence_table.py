@@ -30,8 +30,8 @@ def write_convergence(path: Path, where: Record, load: float, records: list[Reco
         "## Passes",
         "",
         f"Until the level that plain expectation maximization has after {levels} passes, from the same start; `-`: not "
-        "reached, because the method ended in another, lower optimum or with its last pass. The last column is by how "
-        "many times fewer passes that is.",
+        "reached, because the method ended in another, lower optimum, or with its last pass. The last column is by how "
+        "many times fewer passes dgmmis needs.",
         "",
         *table_lines(PASSES_HEAD, map(_passes_row, records)),
         "",

@@ -21,7 +21,7 @@ __all__ = ["LEVELS", "count_passes", "first_reaching", "pygmmis_stop", "stop_of_
 LEVELS = (100, 300, 1000)
 """Passes of plain expectation maximization whose level the others are to reach."""
 
-REACHED = 1e-3
+REACHED = 1e-2
 """A level counts as reached this near to it [total nats]."""
 
 TOLERANCE = 0.1

@@ -22,6 +22,8 @@ __all__ = [
     "choose_start", "n_parameters", "objective_on", "pilot_rows",
 ]  # fmt: skip
 
+SELECTED_STARTS = 8
+"""Under a selection, where all go the whole way."""
 FINALISTS = 3
 """Starts that go the whole way."""
 PILOT_LIMITS = Limits(tolerance=0.1, max_passes=500)
@@ -144,7 +146,8 @@ def choose_start(
     """
     _require_enough(pilot, task.n_components)
     sample = pilot.take(slice(0, pilot_rows(task.n_components, pilot.latent_features)))
-    fits, order = halved(seeded(sample, task, N_STARTS), task, max(FINALISTS, task.carried))
+    n_starts = N_STARTS if task.selecting is None else SELECTED_STARTS
+    fits, order = halved(seeded(sample, task, n_starts), task, max(FINALISTS, task.carried))
     search = _Search(
         fits, sample, pilot, task, None if whole and task.carried == 1 else report or _say_nothing
     )
