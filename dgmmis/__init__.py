@@ -15,7 +15,7 @@ from dgmmis.errors import (
 )
 from dgmmis.fit_plan import Plan
 from dgmmis.fit_result import FitResult, Scan
-from dgmmis.ingestion import ingest
+from dgmmis.ingestion import append, ingest
 from dgmmis.mixture import Mixture
 from dgmmis.model import Model
 from dgmmis.noise import Noise
@@ -54,6 +54,7 @@ __all__ = [
     "Scan",
     "SelectionError",
     "Statistics",
+    "append",
     "apply",
     "fit",
     "fit_restarts",

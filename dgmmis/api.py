@@ -17,16 +17,15 @@ from dgmmis.fit_result import FitResult
 from dgmmis.fit_settings import check_settings
 from dgmmis.iterate import Limits
 from dgmmis.local_pass import processors
-from dgmmis.mixture import Mixture
 from dgmmis.noise import NoiseLike
 from dgmmis.planning import require_room
-from dgmmis.population import Population
 from dgmmis.preparation import Prepared, prepare_fit
 from dgmmis.prior import Prior
 from dgmmis.restarts import Restarts, distinct
-from dgmmis.runs import open_run
+from dgmmis.runs import RunFolder, open_run
 from dgmmis.runs.task_record import stored_task
 from dgmmis.short_fits import GOES_ON, short_fits
+from dgmmis.starting_model import Initial
 from dgmmis.starts import pilot_rows
 from dgmmis.store import Catalog, open_catalog
 from dgmmis.task_settings import NoiseModel
@@ -57,10 +56,11 @@ def fit(
     prior: Prior | str | None = "auto",
     covariance_type: str = "full",
     oversampling: float | None = None,
-    initial: Mixture | Population | None = None,
+    initial: Initial | None = None,
     frozen: Mapping[str, ArrayLike] | None = None,
     method: str = "auto",
     pruning: float = NEGLIGIBLE,
+    split_merge: int = 0,
     tolerance: float = TOLERANCE,
     max_passes: int = MAX_PASSES,
     seed: int = 0,
@@ -107,8 +107,10 @@ def fit(
     oversampling : float, optional
         Impute by this many fresh random points per observed row in every pass instead of fixed Sobol points:
         noisy, for comparison.
-    initial : Mixture or Population, optional
-        Where to start.  Default: the best of several k-means++ starts on a random sample.
+    initial : Mixture, Population, Model, FitResult, RunFolder or path, optional
+        Where to start: also the path of a saved model, or of the run folder of an earlier fit, whose last pass
+        counts.  A model brings the amplitudes of its backgrounds along; the backgrounds themselves, and the selection,
+        are those given here.  Default: the best of several k-means++ starts on a random sample.
     frozen : dict, optional
         `{"amplitudes": [...], "means": [...], "covariances": [...]}`: components (indices, or K booleans)
         whose parameter stays as in `initial`.
@@ -117,6 +119,9 @@ def fit(
     pruning : float
         Components are left out where they are certain to hold, all together, less than this share of a row's
         density.  The default is below the last digit of a double; 0 evaluates every component at every row.
+    split_merge : int
+        After convergence, at most so many rounds that split one component and merge two others, each kept only if
+        the objective of all rows grows by more than the tolerance and its Monte-Carlo error.
     tolerance : float
         Stop when further passes are predicted to add less than this to the log-likelihood [total nats].
         0 never stops early: exactly `max_passes` updates are made.
@@ -156,6 +161,8 @@ def fit(
         If the cluster makes no progress any more.
     MemoryPlanExceeded
         Before the first pass: if it cannot fit into the memory of the workers or of this process.
+    FeatureMismatch, UnitMismatch, NotARun
+        If `initial` is a model of other features or units, or a folder that is no run.
     RunConflict, RunLocked
         If the run folder holds another run, or another process drives it.
     """
@@ -178,6 +185,7 @@ def fit(
         frozen=frozen,
         method=method,
         pruning=pruning,
+        split_merge=split_merge,
         limits=Limits(tolerance, max_passes),
         seed=seed,
         carried=carried,
@@ -230,19 +238,13 @@ def resume(
     NotARun, RunLocked, CorruptCheckpoint
         If the folder is none, is driven by another process, or was damaged.
     InvalidData
-        If the catalogue is not the one the run began on.
+        If the catalogue is not the one the run began on, or rows were appended to it since.
     MemoryPlanExceeded
         If it cannot fit into the memory there is; with more, it goes on.
     """
     folder = open_run(run)
     chunks = open_catalog(catalog or folder.data["path"])
-    if chunks.fingerprint != folder.data["fingerprint"]:
-        raise InvalidData(
-            f"{chunks.path} has fingerprint {chunks.fingerprint[:16]}, the run began on "
-            f"{folder.data['fingerprint'][:16]}. Name the original with --catalog, or start a new run.",
-            array=str(chunks.path),
-            value=chunks.fingerprint,
-        )
+    _require_same_rows(folder, chunks)
     before: dict[str, Any] = folder.last_budget()
     limits = Limits(
         before.get("tolerance", TOLERANCE) if tolerance is None else tolerance,
@@ -269,6 +271,28 @@ def resume(
         budget=_means(client),
         observer=watcher,
     )
+
+
+def _require_same_rows(run: RunFolder, catalog: Catalog) -> None:
+    """Refuse to go on with a run on other rows than those that it began on."""
+    began = run.data["fingerprint"]
+    if catalog.fingerprint == began:
+        return
+    if began in catalog.fingerprints:
+        grown = catalog.n_rows - int(run.data["rows"])
+        message = (
+            f"{catalog.path} grew since the run began: {grown} rows were appended (its fingerprint is "
+            f"{catalog.fingerprint[:16]}, was {began[:16]}). A run keeps to its rows. Fit all rows in a new run that "
+            f"starts from this one: dgmmis fit {catalog.path} -K {run.config['n_components']} --run NEW --initial "
+            f"{run.path}, with the other options of the first fit (in Python: initial={str(run.path)!r}); if this run "
+            "has no finished pass yet, without --initial."
+        )
+    else:
+        message = (
+            f"{catalog.path} has fingerprint {catalog.fingerprint[:16]}, the run began on {began[:16]}. Name the "
+            "original with --catalog, or start a new run."
+        )
+    raise InvalidData(message, array=str(catalog.path), value=catalog.fingerprint)
 
 
 def _means(client: Client | None) -> dict[str, int]:

@@ -9,7 +9,7 @@ from dgmmis.constraints import Constraints
 from dgmmis.errors import CollapsedComponent
 from dgmmis.packed import Array
 
-__all__ = ["constrain_covariances", "floor_eigenvalues", "require_definite"]
+__all__ = ["constrain_covariances", "floor_eigenvalues", "raise_to_floor", "require_definite"]
 
 CONSTANT = 1e-12
 """A variance that fell to this fraction in one step is rounding: the feature has no spread."""
@@ -69,10 +69,10 @@ def _one_by_one(wanted: Array, counts: Array, constraints: Constraints) -> Array
         wanted = variances[:, :, None] * identity
     elif constraints.covariance_type == "spherical":
         wanted = variances.mean(axis=1)[:, None, None] * identity
-    return wanted if constraints.floor is None else _raised(wanted, constraints)
+    return wanted if constraints.floor is None else raise_to_floor(wanted, constraints)
 
 
-def _raised(covariances: Array, constraints: Constraints) -> Array:
+def raise_to_floor(covariances: Array, constraints: Constraints) -> Array:
     """Raise what lies below the floor; what does not keeps its bits."""
     floor = np.asarray(constraints.floor)
     if constraints.covariance_type == "spherical":

@@ -14,8 +14,9 @@ from dgmmis.chunk import ArrayChunks
 from dgmmis.convergence import predicted_gain
 from dgmmis.errors import CollapsedComponent, CorruptCheckpoint, ImputationLimit, InvalidData
 from dgmmis.fit_result import FitResult, Scan
+from dgmmis.improvement import Search, improve
 from dgmmis.imputed_passes import Completion
-from dgmmis.iterate import Limits, Pass, Problem, iterate, stopping_reason
+from dgmmis.iterate import Limits, Pass, Problem, stopping_reason
 from dgmmis.model import Model
 from dgmmis.population import Population
 from dgmmis.runs import RunFolder, create_run, numerics_fingerprint
@@ -170,7 +171,8 @@ def drive(
             seen = look(ready, sample, task)
             start = _start(attempt, lambda some: objective_on(set_up(ready, sample, task, some, seen), some))
             problem = set_up(ready, sample, task, start.population, seen)
-            return _drive_passes(attempt, start, problem, limits)
+            search = Search(ready, catalog.read_pilot, task, observer.on_stage)
+            return _drive_passes(attempt, start, problem, limits, search)
         except (CollapsedComponent, ImputationLimit, InvalidData) as error:
             run.write_final({"state": "FAILED", "reason": f"{type(error).__name__}: {error}"})
             raise
@@ -237,7 +239,9 @@ def _start(attempt: _Attempt, on_all_rows: Callable[[Population], float]) -> Sta
     return start
 
 
-def _drive_passes(attempt: _Attempt, start: Start, problem: Problem, limits: Limits) -> FitResult:
+def _drive_passes(
+    attempt: _Attempt, start: Start, problem: Problem, limits: Limits, search: Search
+) -> FitResult:
     run, catalog = attempt.run, attempt.catalog
     latest = run.latest(at_most=limits.max_passes)
     parent = latest.digest if latest else run.digest_of_start()
@@ -245,7 +249,7 @@ def _drive_passes(attempt: _Attempt, start: Start, problem: Problem, limits: Lim
     history = history_of(run, latest)
     attempt.observer.on_stage(f"fitting {catalog.n_rows:,} rows")
     last, began = after, time.perf_counter()
-    for last in iterate(start.population, problem, limits, after=after):
+    for last in improve(start.population, problem, limits, search, after=after):
         seconds = time.perf_counter() - began
         if last.number >= len(history):
             parent = run.write_checkpoint(last, parent)

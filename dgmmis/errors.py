@@ -8,6 +8,7 @@ from __future__ import annotations
 
 __all__ = [
     "AlreadyExists",
+    "CatalogLocked",
     "ClusterLost",
     "CollapsedComponent",
     "CorruptCatalog",
@@ -150,6 +151,12 @@ class NotACatalog(DgmmisError):
     """The folder is no catalogue, or one of a format this version cannot read."""
 
     exit_code = 3
+
+
+class CatalogLocked(DgmmisError):
+    """Another process appends to this catalogue."""
+
+    exit_code = 75
 
 
 class NotARun(DgmmisError):

@@ -8,7 +8,7 @@ from math import isfinite
 
 from dgmmis.background import BackgroundLike
 from dgmmis.imputed_passes import Completion
-from dgmmis.iterate import Pass
+from dgmmis.iterate import Limits, Pass, stopping_reason
 from dgmmis.mixture import Mixture
 from dgmmis.model import Model
 from dgmmis.population import Population
@@ -177,6 +177,12 @@ def reason_in_words(last: Pass, tolerance: float) -> str:
     if last.reason == "converged":
         return (
             f"converged: predicted remaining gain {last.predicted_gain:.3g} nats <= tolerance {tolerance:g}"
+        )
+    unbound = Limits(tolerance, last.number + 1)
+    if last.reason == "max_passes" and stopping_reason(last, unbound) == "converged":
+        return (
+            "max_passes: used up before the rounds of split and merge were through; this fit has converged, and no "
+            "trial has beaten it so far. Raise max_passes to go on"
         )
     if last.reason == "max_passes":
         known = isfinite(last.predicted_gain)

@@ -47,8 +47,8 @@ def check_settings(
     _check_limits(limits)
     if initial is not None and not isinstance(initial, Mixture | Population):
         raise InvalidSetting(
-            f"initial is a {type(initial).__name__}; expected a Mixture or Population, for instance result.mixture, "
-            "model.mixture or result.population."
+            f"initial is a {type(initial).__name__}; expected a Mixture, Population or Model, the result of a fit, or "
+            "the path of a run folder or of a saved model."
         )
     if frozen and initial is None:
         raise InvalidSetting(
@@ -57,7 +57,8 @@ def check_settings(
     if initial is not None and (initial.n_components, initial.n_features) != (n_components, n_features):
         raise InvalidData(
             f"initial has {initial.n_components} components of {initial.n_features} features; the fit asks for "
-            f"{n_components} components, the data have {n_features} features.",
+            f"{n_components} components, the data have {n_features} features. Ask for as many components as initial "
+            "has, or leave it out.",
             array="initial",
         )
 

@@ -150,6 +150,8 @@ class Imputation:
         Per component, to begin with.
     most_points : int
         In all, at most.
+    succeeds : Reference, optional
+        Of an earlier fit of the same rows: the first points are then drawn after it, and as many.
     """
 
     observation: Observation
@@ -161,9 +163,12 @@ class Imputation:
     classes: RowClasses | None = None
     points: int = POINTS
     most_points: int = MOST_POINTS
+    succeeds: Reference | None = None
 
     def first_reference(self, population: Population) -> Reference:
         """Draw the first points around `population`."""
+        if self.succeeds is not None:
+            return self.succeeds.moved_to(population)
         each = self.points / (REPLICATES * self.observation.classes.n_classes)
         if self.observation.oversampling is not None:
             sources = population.n_components + len(population.backgrounds)

@@ -17,7 +17,7 @@ from dgmmis.observation import Reference
 from dgmmis.population import Population
 from dgmmis.score_statistics import Statistics
 
-__all__ = ["Limits", "Pass", "Problem", "Summarize", "iterate", "stopping_reason"]
+__all__ = ["Limits", "Pass", "Problem", "Round", "Summarize", "iterate", "stopping_reason"]
 
 JUDGED_AT = 0.1
 """Predicted gain [total nats] below which the imputed points are judged."""
@@ -64,6 +64,28 @@ class Problem:
 
 
 @dataclass(frozen=True)
+class Round:
+    """Where a fit stands that goes on by split and merge.
+
+    Attributes
+    ----------
+    number : int
+        Rounds begun so far.
+    began : int
+        Number of the scan with which the present series of passes began.
+    incumbent : Pass or None
+        What a trial under way has to beat; None where none is under way, or it has won.
+    lost : bool
+        A trial has lost: there will be no more.
+    """
+
+    number: int
+    began: int
+    incumbent: Pass | None = None
+    lost: bool = False
+
+
+@dataclass(frozen=True)
 class Pass:
     """One scan of the data: the population it evaluated and what came out.
 
@@ -85,6 +107,8 @@ class Pass:
         What a person should know of this pass.
     completion : Completion or None
         Of the unobserved rows, if rows were selected.
+    round : Round or None
+        Of split and merge, once the first has begun.
     """
 
     population: Population
@@ -95,6 +119,12 @@ class Pass:
     reason: str
     events: tuple[str, ...] = ()
     completion: Completion | None = None
+    round: Round | None = None
+
+    @property
+    def standing(self) -> Pass:
+        """The pass whose population is the best so far: this one, unless it belongs to a trial that has not won."""
+        return self if self.round is None or self.round.incumbent is None else self.round.incumbent
 
     @property
     def mixture(self) -> Mixture:

@@ -13,6 +13,7 @@ from dgmmis.component_views import ComponentViews
 from dgmmis.expectation import NEGLIGIBLE, summarize_samples
 from dgmmis.imputation import Imputed, combine, impute_leaf, leaves
 from dgmmis.imputation_points import Points, draw_points
+from dgmmis.misfit import Examiner, Misfit
 from dgmmis.observation import Observation, Reference
 from dgmmis.packed import Array
 from dgmmis.population import Population
@@ -29,7 +30,7 @@ __all__ = ["Chunks", "LocalPasses", "local_summarize", "processors"]
 MOST_KEPT = 2**30
 """Bytes of background densities that are kept between passes."""
 
-Sum = TypeVar("Sum", Statistics, Survey)
+Sum = TypeVar("Sum", Statistics, Survey, Misfit)
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -113,6 +114,15 @@ class LocalPasses:
             return surveyor.survey(samples, first_row=self._chunks.row_range(chunk)[0])
 
         return self._sum(survey)
+
+    def examine(self, examiner: Examiner) -> Misfit:
+        """Examine all rows."""
+
+        def examine(chunk: int, samples: Samples) -> Misfit:
+            samples = self._with_densities(examiner.population, chunk, samples)
+            return examiner.examine(samples, cut=self._cut, first_row=self._chunks.row_range(chunk)[0])
+
+        return self._sum(examine)
 
     def impute(self, observation: Observation) -> Callable[[Population, Reference], Imputed]:
         """Make the `impute` that draws its points here, once per reference."""

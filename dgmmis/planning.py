@@ -10,11 +10,10 @@ from dgmmis.cluster.worker_resources import resources_of, resources_on_this_mach
 from dgmmis.errors import InvalidSetting
 from dgmmis.fit_plan import Plan
 from dgmmis.iterate import Limits
-from dgmmis.mixture import Mixture
 from dgmmis.noise_classes import MOST_CLASSES
 from dgmmis.packed import packed_size
-from dgmmis.population import Population
 from dgmmis.preparation import Prepared, prepare_fit
+from dgmmis.starting_model import Initial
 from dgmmis.starts import pilot_rows
 from dgmmis.store import Catalog
 from dgmmis.task import Task
@@ -34,7 +33,7 @@ def plan(
     threads: int = 1,
     memory_limit: str | int = "auto",
     client: Client | None = None,
-    initial: Mixture | Population | None = None,
+    initial: Initial | None = None,
     calibrated: bool = True,
     **settings: Any,
 ) -> Plan:
@@ -50,7 +49,7 @@ def plan(
         this process.
     client : distributed.Client, optional
         A cluster that is there: its workers count, and the three settings before are not looked at.
-    initial : Mixture or Population, optional
+    initial : Mixture, Population, Model, FitResult, RunFolder or path, optional
         Where the fit will start; then no start is looked for.
     calibrated : bool
         Measure how fast this machine sums and reads rows: a few seconds.
@@ -132,6 +131,7 @@ def workload_of(catalog: Catalog, task: Task, *, seek_start: bool) -> Workload:
         n_backgrounds=len(task.backgrounds),
         start_rows=min(wanted, catalog.pilot_rows) if seek_start else 0,
         imputed=_imputed(catalog, task),
+        short_chunks=catalog.n_chunks - -(-catalog.n_rows // catalog.chunk_rows),
     )
 
 

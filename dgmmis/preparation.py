@@ -20,6 +20,8 @@ from dgmmis.noise import NoiseLike
 from dgmmis.packed import Array
 from dgmmis.population import Population
 from dgmmis.prior import Prior
+from dgmmis.samples import default_names
+from dgmmis.starting_model import Initial, starting_population
 from dgmmis.store import Catalog, open_catalog
 from dgmmis.task import Task
 from dgmmis.task_settings import NoiseModel, build_selecting, build_task, initial_population
@@ -63,10 +65,11 @@ def prepare_fit(
     prior: Prior | str | None = "auto",
     covariance_type: str = "full",
     oversampling: float | None = None,
-    initial: Mixture | Population | None = None,
+    initial: Initial | None = None,
     frozen: Mapping[str, ArrayLike] | None = None,
     method: str = "auto",
     pruning: float = NEGLIGIBLE,
+    split_merge: int = 0,
     seed: int = 0,
     carried: int = 1,
     features: tuple[str, ...] = (),
@@ -81,8 +84,9 @@ def prepare_fit(
     others = as_covariates(covariates)
     chunks = _as_chunks(values, noise, weights, projection, features, units, others)
     n_features = chunks.latent_features
+    begun = _begun(initial, chunks)
     check_settings(
-        n_components, n_features, initial=initial, frozen=frozen, method=method, limits=limits, seed=seed
+        n_components, n_features, initial=begun, frozen=frozen, method=method, limits=limits, seed=seed
     )
     selecting = build_selecting(
         selection,
@@ -105,6 +109,7 @@ def prepare_fit(
         selecting=selecting,
         seed=seed,
         pruning=pruning,
+        split_merge=split_merge,
         carried=carried,
     )
     if initial is not None and task.carried > 1:
@@ -119,7 +124,15 @@ def prepare_fit(
         )
     if prior == "auto":
         task = automatic_prior(task, chunks)
-    return Prepared(chunks, task, initial_population(initial, task), limits)
+    return Prepared(chunks, task, initial_population(begun, task), limits)
+
+
+def _begun(initial: Initial | None, chunks: ArrayChunks | Catalog) -> Mixture | Population | None:
+    """Find the start in a model, a result or a run of the same features; those of projected rows have no names."""
+    if chunks.projection is None:
+        return starting_population(initial, chunks.features, chunks.units)
+    n_features = chunks.latent_features
+    return starting_population(initial, default_names(n_features), ("",) * n_features)
 
 
 def _as_chunks(

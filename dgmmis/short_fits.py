@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from dgmmis.chunk import ArrayChunks
 from dgmmis.errors import CollapsedComponent, DgmmisError, ImputationLimit, InvalidData
@@ -16,13 +17,18 @@ from dgmmis.iterate import Limits, Pass, Problem, iterate
 from dgmmis.latent_start import latent_values
 from dgmmis.local_pass import LocalPasses
 from dgmmis.maximization import conform
+from dgmmis.misfit import Examiner
 from dgmmis.population import Population
 from dgmmis.rows import Rows
 from dgmmis.seeding import seeded_mixture
-from dgmmis.split_merge import proposals
+from dgmmis.split_merge import movable, moves
+from dgmmis.split_merge import rearranged as moved_population
 from dgmmis.task import Task, information_sample, look, set_up
 
-__all__ = ["GOES_ON", "ShortFit", "best_first", "chunks_of", "halved", "rearranged", "seeded", "short_fits"]
+__all__ = [
+    "GOES_ON", "ShortFit",
+    "best_first", "chunks_of", "fit_briefly", "halved", "rearranged", "seeded", "short_fits",
+]  # fmt: skip
 
 GOES_ON = (CollapsedComponent, ImputationLimit, InvalidData)
 """What may happen to one start while others serve."""
@@ -42,12 +48,10 @@ SHORT_POINTS = 2048
 """Imputed points per component of a short fit, to begin with."""
 MOST_SHORT_POINTS = 2**20
 
-MOVES, MOVES_AT_ONCE, MOVED_PASSES = 5, 2, 12
+MOVES, MOVES_AT_ONCE, MOVED_PASSES = 5, 4, 20
 """Moves at most, proposals tried for each, and updates that a proposal is given."""
 LEAST_GAIN = 0.5
 """Gain [total nats of the sample] for which a move is kept; less may be what further updates would give too."""
-MOST_MOVED = 256
-"""Components up to which moves are tried: ranking them costs rows x components^2."""
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -60,6 +64,8 @@ class ShortFit:
     Attributes
     ----------
     problem : Problem
+    passes : LocalPasses
+        Over the sample.
     population : Population
         Where the fit began, or its last move left it.
     last : Pass or None
@@ -73,6 +79,7 @@ class ShortFit:
     """
 
     problem: Problem
+    passes: LocalPasses
     population: Population
     last: Pass | None = None
     error: DgmmisError | None = None
@@ -107,8 +114,14 @@ class ShortFit:
 
 def short_fits(rows: Rows, task: Task, n_starts: int) -> list[Pass | DgmmisError]:
     """Fit rows briefly from several seedings; the last pass of each, or what ended it."""
-    ended = advanced(seeded(rows, task, n_starts), passes_of(task))
-    return [_outcome(fit) for fit in ended]
+    return [_outcome(fit) for fit in advanced(seeded(rows, task, n_starts), passes_of(task))]
+
+
+def fit_briefly(
+    rows: Rows, task: Task, populations: Sequence[Population], n_passes: int
+) -> list[Pass | DgmmisError]:
+    """Fit rows by so many passes from each of several populations; the last pass of each, or what ended it."""
+    return [_outcome(fit) for fit in advanced(begun(rows, task, populations), n_passes)]
 
 
 def _outcome(fit: ShortFit) -> Pass | DgmmisError:
@@ -125,17 +138,22 @@ def passes_of(task: Task) -> int:
 
 def seeded(rows: Rows, task: Task, n_starts: int) -> list[ShortFit]:
     """Seed starts on rows that are a random sample in random order, without a pass yet."""
-    chunks = chunks_of(rows, chunk_rows=len(rows))
     some = rows.take(slice(0, max(SEED_ROWS, SEED_ROWS_PER_COMPONENT * task.n_components)))
     latent = some.values if some.projection is None else latent_values(some)
     populations = []
     for stream in np.random.SeedSequence(task.seed).spawn(n_starts):
         mixture = seeded_mixture(latent, task.n_components, np.random.default_rng(stream), some.weights)
         populations.append(conform(Population(mixture, task.backgrounds), task.constraints))
+    return begun(rows, task, populations)
+
+
+def begun(rows: Rows, task: Task, populations: Sequence[Population]) -> list[ShortFit]:
+    """Begin a short fit of rows from each of several populations, without a pass yet."""
+    chunks = chunks_of(rows, chunk_rows=len(rows))
     local = LocalPasses(chunks, threads=1, cut=task.cut, negligible=task.pruning)
     sample = information_sample(chunks, task)
     shared = set_up(local, sample, task, populations[0], look(local, sample, task))
-    return [ShortFit(_with_own_points(shared, local), population) for population in populations]
+    return [ShortFit(_with_own_points(shared, local), local, population) for population in populations]
 
 
 def halved(fits: list[ShortFit], task: Task, keep: int) -> tuple[list[ShortFit], list[int]]:
@@ -189,36 +207,39 @@ def best_first(objectives: ArrayLike) -> list[int]:
     return order
 
 
-def rearranged(fit: ShortFit, rows: Rows, task: Task) -> ShortFit:
+def rearranged(fit: ShortFit, task: Task) -> ShortFit:
     """Split one component and merge two others while that raises the objective of the sample.
 
-    Each proposal is fitted briefly, and the best is kept only if it then beats what it came from.
+    Each move is fitted briefly, and the best is kept only if it then beats what it came from.
 
     Parameters
     ----------
     fit : ShortFit
-    rows : Rows
-        The sample.
+        One that has made a pass.
     task : Task
         Under a selection nothing is moved: imputed points of different populations differ by more than a move gains.
     """
-    movable = np.ones(task.n_components, dtype=bool)
-    if task.selecting is not None or task.n_components > MOST_MOVED:
+    if task.selecting is not None:
         return fit
     for _ in range(MOVES):
-        assert fit.last is not None
-        moved = _best_move(fit, _conforming(fit.last.population, rows, movable, task))
+        moved = _best_move(fit, _moved(fit, task))
         if moved is None:
             return fit
         fit = moved
     return fit
 
 
-def _conforming(
-    population: Population, rows: Rows, movable: NDArray[np.bool_], task: Task
-) -> list[Population]:
-    proposed = proposals(population, rows, movable, MOVES_AT_ONCE)
-    return [conform(one, task.constraints) for one in proposed]
+def _moved(fit: ShortFit, task: Task) -> list[Population]:
+    """Make the most promising moves; one that rounding leaves no covariance is left out."""
+    assert fit.last is not None
+    population = fit.last.population
+    examiner = Examiner.of(population)
+    misfit = fit.passes.examine(examiner)
+    made = []
+    for move in moves(population.mixture, misfit, movable(task.constraints))[:MOVES_AT_ONCE]:
+        with suppress(InvalidData):
+            made.append(moved_population(population, examiner.directions, move, task.constraints))
+    return made
 
 
 def _best_move(fit: ShortFit, proposed: list[Population]) -> ShortFit | None:

@@ -1,112 +1,168 @@
-"""Proposals to leave a local optimum: split one component, merge two others (Ueda et al. 2000).
+"""Moves that leave a local optimum: split one component, merge two others (Ueda et al. 2000).
 
-Both moves keep zeroth, first and second moments of what they replace.  The proposals are guesses: whoever asks for
-them fits each and keeps one only if the objective grew.
+Both keep zeroth, first and second moments of what they replace.  Which moves are worth a trial is read off one pass's
+`Misfit`; a move is a guess, and whoever asks for it keeps it only if the objective grows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dgmmis.constraints import Constraints
-from dgmmis.densities import log_densities
-from dgmmis.errors import CollapsedComponent, InvalidData
-from dgmmis.expectation import summarize_samples
-from dgmmis.maximization import maximize
+from dgmmis.maximization import conform
+from dgmmis.misfit import Misfit
 from dgmmis.mixture import Mixture
 from dgmmis.packed import Array
 from dgmmis.population import Population
-from dgmmis.row_hash import hash_integers
-from dgmmis.rows import Rows
 
-__all__ = ["halves", "merged", "proposals", "split_gain"]
+__all__ = ["Move", "halves", "merge_losses", "merged", "movable", "moves", "rearranged"]
 
-MOST_ROWS = 20_000
-"""Rows of the random sample on which the moves are ranked."""
+LEAST_COMPONENTS = 3
+"""A move takes one component to split and two others to merge."""
 
-UPDATES = 10
-"""Of the two halves, before their gain is compared."""
+TRIED_RANKS = ((0, 0), (1, 0), (2, 0), (0, 1), (1, 1), (3, 0), (0, 2), (4, 0))
+"""Ranks of the split and of the merger of each move, in the order of trial: criteria are weak, so several are tried."""
 
 HALF_MEAN = float(np.sqrt(2 / np.pi))
 """Mean of the upper half of a standard normal variate; its variance is 1 less the square of this."""
 
 
-def proposals(
-    population: Population, rows: Rows, movable: NDArray[np.bool_], most: int = 3
-) -> Iterator[Population]:
-    """Yield rearranged populations, the most promising first.
+@dataclass(frozen=True)
+class Move:
+    """One component to split, two others to merge.
+
+    Attributes
+    ----------
+    split : int
+    axis : int
+        Along which of its directions it is split.
+    kept, freed : int
+        The pair that becomes one: `kept` holds both, `freed` is one of the halves from then on.
+    """
+
+    split: int
+    axis: int
+    kept: int
+    freed: int
+
+    def __str__(self) -> str:
+        return f"component {self.split} split, {self.kept} and {self.freed} merged"
+
+
+def movable(constraints: Constraints) -> NDArray[np.bool_]:
+    """Components (K,) that may be split or merged: those none of whose parameters is frozen."""
+    frozen = constraints.frozen
+    return ~(frozen.amplitudes | frozen.means | frozen.covariances)
+
+
+def moves(mixture: Mixture, misfit: Misfit, may_move: NDArray[np.bool_]) -> list[Move]:
+    """Choose the moves to try, the most promising first; none with fewer than three movable components.
+
+    Components are ranked by the largest z3^2 + z4^2 over their directions, pairs by `merge_losses`.
+
+    Parameters
+    ----------
+    mixture : Mixture
+    misfit : Misfit
+        Of all rows under it.
+    may_move : (K,)
+    """
+    if may_move.sum() < LEAST_COMPONENTS:
+        return []
+    scores = np.where(may_move, misfit.scores.max(axis=1), -np.inf)
+    splits = np.argsort(-scores, kind="stable")[: int(may_move.sum())].tolist()
+    losses = merge_losses(mixture, misfit.cosines)
+    found = []
+    for rank_of_split, rank_of_pair in TRIED_RANKS:
+        if rank_of_split >= len(splits):
+            continue
+        split = splits[rank_of_split]
+        others = may_move.copy()
+        others[split] = False
+        pairs = _cheapest(losses, others, rank_of_pair + 1)
+        if len(pairs) > rank_of_pair:
+            found.append(Move(split, int(misfit.scores[split].argmax()), *pairs[rank_of_pair]))
+    return found
+
+
+def merge_losses(mixture: Mixture, cosines: Array) -> Array:
+    """Estimate what merging each pair costs (K, K) [nats per unit weight].
+
+    Runnalls' (2007) bound on the divergence, (a ln|V| - a_j ln|V_j| - a_k ln|V_k|) / 2 with a, V of the merged pair,
+    is what it costs if rows tell the two apart.  The cosine of their responsibilities is the part that rows do not.
+    """
+    amplitudes, means, covariances = mixture.amplitudes, mixture.means, mixture.covariances
+    log_determinants = np.linalg.slogdet(covariances)[1]
+    losses = np.full(cosines.shape, np.inf)
+    for j in range(len(amplitudes)):
+        rest = slice(j + 1, None)
+        total = amplitudes[j] + amplitudes[rest]
+        share = np.divide(amplitudes[j], total, out=np.full_like(total, 0.5), where=total > 0)
+        apart = means[j] - means[rest]
+        between = (share * (1 - share))[:, None, None] * apart[:, :, None] * apart[:, None, :]
+        within = share[:, None, None] * covariances[j] + (1 - share)[:, None, None] * covariances[rest]
+        whole = np.linalg.slogdet(within + between)[1]
+        with np.errstate(invalid="ignore"):  # singular components are no candidates
+            bound = (
+                total * whole - amplitudes[j] * log_determinants[j] - (amplitudes * log_determinants)[rest]
+            )
+            losses[j, rest] = 0.5 * bound * (1 - cosines[j, rest])
+    return np.where(np.isnan(losses), np.inf, losses)
+
+
+def _cheapest(losses: Array, others: NDArray[np.bool_], most: int) -> list[tuple[int, int]]:
+    """Name at most so many pairs of some components, the cheapest to merge first."""
+    allowed = np.where(np.outer(others, others), losses, np.inf)
+    order = np.argsort(allowed, axis=None, kind="stable")[:most]
+    pairs = [np.unravel_index(int(place), losses.shape) for place in order]
+    return [(int(j), int(k)) for j, k in pairs if np.isfinite(allowed[j, k])]
+
+
+def rearranged(population: Population, directions: Array, move: Move, constraints: Constraints) -> Population:
+    """Merge the pair of a move and split its component; backgrounds and all other components stay.
 
     Parameters
     ----------
     population : Population
-        A fitted one.
-    rows : Rows
-    movable : (K,)
-        Components that may be split or merged; there are no proposals with fewer than three.
-    most : int
-        Components that are split, each in one proposal; the pair merged is the one most alike among the others.
+    directions : (K, D, D)
+        As of `Examiner`.
+    move : Move
+    constraints : Constraints
+        The type and the floor that the new covariances are brought to.
     """
-    if movable.sum() < 3:
-        return
-    order = np.argsort(hash_integers(np.arange(len(rows))), kind="stable")[:MOST_ROWS]
-    sample = rows.take(order)
-    terms = population.component_log_densities(sample.samples(checked=True))
-    shares = np.exp(terms - log_densities(terms)[:, None])[:, : population.n_components]
-    alike = _likeness(shares, movable)
-    gains = {
-        k: split_gain(population.mixture, k, sample, shares[:, k]) for k in np.flatnonzero(movable).tolist()
-    }
-    for split in sorted(gains, key=gains.__getitem__, reverse=True)[:most]:
-        others = alike.copy()
-        others[split], others[:, split] = -1, -1
-        kept, freed = np.unravel_index(int(np.argmax(others)), others.shape)
-        yield replace(population, mixture=_rearranged(population.mixture, split, int(kept), int(freed)))
-
-
-def split_gain(mixture: Mixture, component: int, sample: Rows, shares: Array) -> float:
-    """Bound from below what splitting a component adds to the log-likelihood of a sample [nats].
-
-    Two halves are fitted to the rows, each weighing the component's share of it.  By Jensen's inequality the
-    weighted gain is a lower bound on that of the whole mixture; -inf if the halves collapse.
-    """
-    weighing = sample.samples(checked=True)
-    weighing = replace(
-        weighing,
-        groups=tuple(replace(group, weights=group.weights * shares[group.rows]) for group in weighing.groups),
+    mixture = population.mixture
+    amplitudes, means, covariances = (array.copy() for array in vars(mixture).values())
+    kept, freed, split = move.kept, move.freed, move.split
+    amplitudes[kept], means[kept], covariances[kept] = merged(mixture, (kept, freed))
+    places = [split, freed]
+    amplitudes[places] = mixture.amplitudes[split] / 2
+    means[places], covariances[places] = halves(
+        mixture.means[split], mixture.covariances[split], directions[split, :, move.axis]
     )
-    one = Population(Mixture(np.ones(1), mixture.means[[component]], mixture.covariances[[component]]))
-    two = Population(halves(mixture.means[component], mixture.covariances[component]))
-    free = Constraints.none(2, mixture.n_features)
-    try:
-        for _ in range(UPDATES):
-            two = maximize(two, summarize_samples(two, weighing), free)
-        after = summarize_samples(two, weighing).log_likelihood
-    except (CollapsedComponent, InvalidData):
-        return -np.inf
-    return after - summarize_samples(one, weighing).log_likelihood
+    return conform(replace(population, mixture=Mixture(amplitudes, means, covariances)), constraints)
 
 
-def halves(mean: Array, covariance: Array) -> Mixture:
-    """Cut a Gaussian in two across its longest axis, each half a Gaussian of the half's own moments.
+def halves(mean: Array, covariance: Array, direction: Array) -> tuple[Array, Array]:
+    """Cut a Gaussian in two, each half a Gaussian with the half's own moments.
 
     Parameters
     ----------
     mean, covariance : (D,), (D, D)
+    direction : (D,)
+        An eigenvector times the root of its eigenvalue: the cut is across it.
 
     Returns
     -------
-    Mixture
-        Of two equal components, with the moments of the whole.
+    means, covariances : (2, D), (2, D, D)
+        Of two equal halves, which together have the moments of the whole.
     """
-    values, vectors = np.linalg.eigh(covariance)
-    offset = HALF_MEAN * np.sqrt(max(values[-1], 0.0)) * vectors[:, -1]
+    offset = HALF_MEAN * direction
     own = covariance - np.outer(offset, offset)
     own = (own + own.T) / 2
-    return Mixture(np.array([0.5, 0.5]), np.stack((mean + offset, mean - offset)), np.stack((own, own)))
+    return np.stack((mean + offset, mean - offset)), np.stack((own, own))
 
 
 def merged(mixture: Mixture, pair: tuple[int, int]) -> tuple[float, Array, Array]:
@@ -119,24 +175,3 @@ def merged(mixture: Mixture, pair: tuple[int, int]) -> tuple[float, Array, Array
     offsets = mixture.means[which] - mean
     within = np.einsum("j,jde->de", parts, mixture.covariances[which])
     return total, mean, within + np.einsum("j,jd,je->de", parts, offsets, offsets)
-
-
-def _likeness(shares: Array, movable: NDArray[np.bool_]) -> Array:
-    """Cosines of the components' responsibilities (K, K), above the diagonal; -1 where none may move."""
-    products = np.einsum("nj,nk->jk", shares, shares)
-    lengths = np.sqrt(np.maximum(np.diagonal(products), np.finfo(np.float64).tiny))
-    cosines = products / np.outer(lengths, lengths)
-    allowed = np.triu(np.outer(movable, movable), 1)
-    return np.where(allowed, cosines, -1.0)
-
-
-def _rearranged(mixture: Mixture, split: int, kept: int, freed: int) -> Mixture:
-    """Merge `freed` into `kept` and give its place to one half of `split`."""
-    amplitudes, means = mixture.amplitudes.copy(), mixture.means.copy()
-    covariances = mixture.covariances.copy()
-    amplitudes[kept], means[kept], covariances[kept] = merged(mixture, (kept, freed))
-    two = halves(mixture.means[split], mixture.covariances[split])
-    places = [split, freed]
-    amplitudes[places] = mixture.amplitudes[split] / 2
-    means[places], covariances[places] = two.means, two.covariances
-    return Mixture(amplitudes, means, covariances)

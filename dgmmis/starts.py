@@ -148,9 +148,7 @@ def choose_start(
     sample = pilot.take(slice(0, pilot_rows(task.n_components, pilot.latent_features)))
     n_starts = N_STARTS if task.selecting is None else SELECTED_STARTS
     fits, order = halved(seeded(sample, task, n_starts), task, max(FINALISTS, task.carried))
-    search = _Search(
-        fits, sample, pilot, task, None if whole and task.carried == 1 else report or _say_nothing
-    )
+    search = _Search(fits, pilot, task, None if whole and task.carried == 1 else report or _say_nothing)
     for place in order:
         if len(search.optima) < task.carried:
             search.follow(place)
@@ -176,8 +174,6 @@ class _Search:
     Parameters
     ----------
     fits : list of ShortFit
-    sample : Rows
-        That the short fits were made on.
     pilot : Rows
     task : Task
     report : callable or None
@@ -187,20 +183,19 @@ class _Search:
     def __init__(
         self,
         fits: list[ShortFit],
-        sample: Rows,
         pilot: Rows,
         task: Task,
         report: Callable[[Pass], None] | None,
     ) -> None:
         self.fits, self.optima = fits, list[_Optimum]()
-        self._sample, self._pilot, self._task, self._report = sample, pilot, task, report
+        self._pilot, self._task, self._report = pilot, task, report
         self._led_to: dict[int, int] = {}
 
     def follow(self, place: int) -> None:
         """Follow one start to its end, and keep the optimum if it is another than those before."""
         fit = self.fits[place].advanced(passes_of(self._task))
         if fit.error is None:
-            fit = rearranged(fit, self._sample, self._task)
+            fit = rearranged(fit, self._task)
         self.fits[place] = fit
         if fit.last is None or fit.error is not None:
             return

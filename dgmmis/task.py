@@ -11,6 +11,7 @@ from dgmmis.errors import SelectionError
 from dgmmis.expectation import NEGLIGIBLE, prepare
 from dgmmis.imputed_passes import Impute
 from dgmmis.iterate import Problem
+from dgmmis.misfit import Examiner, Misfit
 from dgmmis.observation import Observation
 from dgmmis.population import Population
 from dgmmis.rows import Rows
@@ -41,6 +42,8 @@ class Task:
         Of the starts.
     pruning : float
         Share of a row's density that components left out may hold; 0 leaves none out.
+    split_merge : int
+        Rounds of split and merge at most, after the fit has converged.
     carried : int
         Distinct optima of the pilot that are compared on all rows, at most.
     """
@@ -51,6 +54,7 @@ class Task:
     selecting: Selecting | None = None
     seed: int = 0
     pruning: float = NEGLIGIBLE
+    split_merge: int = 0
     carried: int = 1
 
     @property
@@ -67,6 +71,9 @@ class Passes(Protocol):
 
     def survey(self, surveyor: Surveyor) -> Survey:
         """Survey all rows."""
+
+    def examine(self, examiner: Examiner) -> Misfit:
+        """Examine how all rows depart from a population."""
 
     def impute(self, observation: Observation) -> Impute:
         """Make what evaluates the unobserved rows."""

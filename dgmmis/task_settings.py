@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from numbers import Real
+from numbers import Integral, Real
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -41,6 +41,7 @@ def build_task(
     selecting: Selecting | None,
     seed: int,
     pruning: float,
+    split_merge: int = 0,
     carried: int = 1,
 ) -> Task:
     """Check the parts of an observation model; D are the mixture's features.
@@ -62,9 +63,17 @@ def build_task(
     )
     backgrounds = as_backgrounds(background, n_features)
     _require_share(pruning)
+    _require_rounds(split_merge)
     _require_carried(carried)
     return Task(
-        int(n_components), constraints, backgrounds, selecting, int(seed), float(pruning), int(carried)
+        int(n_components),
+        constraints,
+        backgrounds,
+        selecting,
+        int(seed),
+        float(pruning),
+        int(split_merge),
+        int(carried),
     )
 
 
@@ -83,6 +92,13 @@ def _require_carried(carried: object) -> None:
         raise InvalidSetting(
             f"carried is {carried!r}; expected how many distinct optima of the random sample are compared on all rows, "
             f"from 1 to {N_STARTS}."
+        )
+
+
+def _require_rounds(split_merge: object) -> None:
+    if not isinstance(split_merge, Integral) or isinstance(split_merge, bool) or split_merge < 0:
+        raise InvalidSetting(
+            f"split_merge is {split_merge!r}; expected a whole number of rounds, 0 for none."
         )
 
 

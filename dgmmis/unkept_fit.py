@@ -10,7 +10,8 @@ from dgmmis.chunk import ArrayChunks
 from dgmmis.cluster import ClusterPasses
 from dgmmis.driver import Observer, model_of
 from dgmmis.fit_result import FitResult, Scan
-from dgmmis.iterate import Pass, iterate
+from dgmmis.improvement import Search, improve
+from dgmmis.iterate import Pass
 from dgmmis.local_pass import LocalPasses
 from dgmmis.population import Population
 from dgmmis.preparation import Prepared
@@ -86,9 +87,11 @@ def fit_from(prepared: Prepared, ready: Ready, observer: Observer) -> FitResult:
     problem = set_up(ready.passes, ready.sample, task, initial, ready.seen)
     history: list[Scan] = []
     last: Pass | None = None
-    for last in iterate(initial, problem, prepared.limits):
-        history.append(Scan.of(last))
-        observer.on_pass(history[-1], last.log_likelihoods, last.statistics.rows)
+    search = Search(ready.passes, chunks.read_pilot, task, observer.on_stage)
+    for last in improve(initial, problem, prepared.limits, search):
+        if last.number >= len(history):
+            history.append(Scan.of(last))
+            observer.on_pass(history[-1], last.log_likelihoods, last.statistics.rows)
     assert last is not None
     model = model_of(last.population, task, chunks)
     return FitResult.of(last, history, model, prepared.limits.tolerance, start, task.constraints.prior)

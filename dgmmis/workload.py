@@ -113,6 +113,8 @@ class Workload:
         Rows of the short fits that look for a start; 0 if a start was given.
     imputed : ImputedShape, optional
         Under a selection.
+    short_chunks : int
+        Chunks beyond those that the rows would fill: each append begins a new one.
     """
 
     n_rows: int
@@ -129,11 +131,12 @@ class Workload:
     n_backgrounds: int = 0
     start_rows: int = 0
     imputed: ImputedShape | None = None
+    short_chunks: int = 0
 
     @property
     def n_chunks(self) -> int:
         """Chunks of rows."""
-        return -(-self.n_rows // self.chunk_rows)
+        return -(-self.n_rows // self.chunk_rows) + self.short_chunks
 
     def base_bytes(self, *, compiling: bool) -> int:
         """Bytes of a process before it holds a row; one that compiles its kernels holds the compiler's work too."""

@@ -183,3 +183,13 @@ def test_dasks_overhead_and_the_speedup_of_workers_are_measured_on_passes_that_a
     assert min(cost["cpu"] for cost in record["loop"] + record["cluster"]) > 0
     assert len(both["seconds"]) == 2
     assert both["speedup_cpu"] > 0
+
+
+def test_every_criterion_of_split_and_merge_is_judged_by_what_its_pick_is_worth(load, monkeypatch):
+    split_merge = load("split_merge")
+    for name, value in {"ROWS": 300, "SETTLED": 20, "JUDGED": 3}.items():
+        monkeypatch.setattr(split_merge, name, value)
+    lines = split_merge.criteria_table(2)
+    for name in (*split_merge.SPLITS, *split_merge.MERGERS):
+        (line,) = [line for line in lines if line.startswith(f"| {name} |")]
+        assert all(np.isfinite(float(cell)) for cell in line.strip("| ").split(" | ")[1:])

@@ -15,13 +15,17 @@ import pytest
 from distributed import Client, LocalCluster
 
 import dgmmis
-from dgmmis.cluster import cluster_summarize, connect, local_cluster
+from dgmmis.chunk import ArrayChunks
+from dgmmis.cluster import ClusterPasses, cluster_summarize, connect, local_cluster
 from dgmmis.cluster.segments import MOST_CHUNKS, segment_bounds
 from dgmmis.cluster.supervisor import Supervisor
 from dgmmis.cluster.worker_side import SampleCache
 from dgmmis.errors import ClusterLost, CorruptCatalog, InvalidData
-from dgmmis.local_pass import local_summarize
+from dgmmis.iterate import Limits
+from dgmmis.local_pass import LocalPasses, local_summarize
+from dgmmis.misfit import Examiner
 from dgmmis.population import Population
+from dgmmis.preparation import prepare_fit
 from simulated import TRUTH, bits_of, noisy_rows, whole_model, write_catalog, write_selected_catalog
 
 pytestmark = pytest.mark.cluster
@@ -97,6 +101,23 @@ def test_a_selection_and_a_background_give_the_same_bits_on_two_workers(
     assert bits_of(spread) == bits_of(alone)
     assert spread.history == alone.history
     assert spread.completeness == alone.completeness
+
+
+def test_two_workers_examine_rows_to_the_bits_of_none(
+    catalog: dgmmis.Catalog, client: Client, tmp_path: Path
+) -> None:
+    examiner = Examiner.of(Population(VAGUE))
+    values, noise = noisy_rows(2_500)
+    for chunks in (catalog, ArrayChunks.from_arrays(values, noise, chunk_rows=400)):
+        alone = LocalPasses(chunks, threads=1).examine(examiner)
+        spread = ClusterPasses(chunks, client).examine(examiner)
+        assert all(np.array_equal(array, getattr(spread, name)) for name, array in vars(alone).items())
+    cut = write_selected_catalog(tmp_path / "cut.zarr", n_rows=400, chunk_rows=100)
+    task = prepare_fit(cut, limits=Limits(0, 0), **whole_model()).task
+    examiner = Examiner.of(Population(VAGUE, task.backgrounds))
+    alone = LocalPasses(cut, threads=2, cut=task.cut).examine(examiner)
+    spread = ClusterPasses(cut, client, cut=task.cut).examine(examiner)
+    assert all(np.array_equal(array, getattr(spread, name)) for name, array in vars(alone).items())
 
 
 @contextmanager

@@ -37,11 +37,11 @@ def test_a_misspelt_array_of_an_npz_is_refused_by_name(tmp_path: Path) -> None:
         dgmmis.ingest(tmp_path / "t.npz", tmp_path / "x.zarr", features=["a", "b"])
 
 
-def test_a_model_is_no_initial_mixture_and_a_mixture_no_model(tmp_path: Path) -> None:
+def test_a_mixture_is_no_model_and_a_number_no_start(tmp_path: Path) -> None:
     values = np.random.default_rng(0).normal(size=(200, 2))
     result = dgmmis.fit(values, n_components=1)
-    with pytest.raises(InvalidSetting, match=r"result\.mixture"):
-        dgmmis.fit(values, n_components=1, initial=result.model)
+    with pytest.raises(InvalidSetting, match="initial is a int; expected a Mixture, Population or Model"):
+        dgmmis.fit(values, n_components=1, initial=1)
     dgmmis.ingest(values, tmp_path / "x.zarr", features=["x0", "x1"])
     with pytest.raises(InvalidSetting, match=r"result\.model"):
         dgmmis.apply(result.mixture, tmp_path / "x.zarr", tmp_path / "out.zarr")

@@ -17,6 +17,7 @@ import dgmmis
 from dgmmis.errors import InvalidSetting
 from dgmmis.row_order import chunks_near_together
 from dgmmis.store import Catalog, CatalogWriter, rearrangement
+from grown_catalogs import columns, source_rows_of
 from simulated import noisy_rows
 from stored_sources import FORMS, IDS, make_source, write
 
@@ -29,23 +30,6 @@ def small_memory(pool_bytes: int = 1, partitions: int = 3):
         stack.enter_context(patch.object(rearrangement, "MOST_PARTITIONS", partitions))
         stack.enter_context(patch.object(rearrangement, "SAMPLE_ROWS", 30))
         yield
-
-
-def source_rows_of(catalog: Catalog) -> np.ndarray:
-    return np.concatenate([catalog.read_ids(chunk)[1] for chunk in range(catalog.n_chunks)])
-
-
-def columns(catalog: Catalog) -> dict[str, np.ndarray]:
-    """All there is of the rows, in the order of the source."""
-    order = np.argsort(source_rows_of(catalog), kind="stable")
-    read = [catalog.read_rows(chunk) for chunk in range(catalog.n_chunks)]
-    found = {"id": np.concatenate([catalog.read_ids(chunk)[0] for chunk in range(catalog.n_chunks)])}
-    found["values"] = np.concatenate([rows.values for rows in read])
-    if read[0].noise.kind in ("diagonal", "full"):
-        found["noise"] = np.concatenate([rows.noise.array for rows in read])
-    if read[0].weights is not None:
-        found["weights"] = np.concatenate([rows.weights for rows in read])
-    return {name: column[order] for name, column in found.items()}
 
 
 @settings(max_examples=12)

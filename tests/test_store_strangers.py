@@ -112,7 +112,7 @@ def test_another_codec_is_refused_although_zarr_could_read_it(folder):
 
 
 NUMBERS = {
-    "another format": ("dgmmis_format", 2, "this version reads format 1"),
+    "another format": ("dgmmis_format", 3, "this version reads formats 1 and 2"),
     "no rows": ("n_rows", 0, "makes no sense"),
     "no schema": ("schema", {}, "makes no sense"),
     "counts in words": ("chunk_rows", "many", "makes no sense"),

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import typer
 
-from dgmmis.cli.catalog_verbs import describe_verb, ingest_verb, verify_verb
+from dgmmis.cli.catalog_verbs import append_verb, describe_verb, ingest_verb, verify_verb
 from dgmmis.cli.fit_verbs import fit_verb, resume_verb
 from dgmmis.cli.plan_verb import plan_verb
 from dgmmis.cli.product_verbs import apply_verb, report_verb
@@ -28,6 +28,7 @@ application = typer.Typer(
 WHERE = ("array", "chunk", "rows", "row", "column", "value")
 VERBS: dict[str, Callable[..., None]] = {
     "ingest": ingest_verb,
+    "append": append_verb,
     "describe": describe_verb,
     "verify": verify_verb,
     "plan": plan_verb,

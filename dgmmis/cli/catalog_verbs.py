@@ -1,4 +1,4 @@
-"""ingest, describe, verify."""
+"""ingest, append, describe, verify."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dgmmis.cli.description_text import print_description
 from dgmmis.cli.printing import print_json
 from dgmmis.errors import InvalidSetting
 
-__all__ = ["describe_verb", "ingest_verb", "verify_verb"]
+__all__ = ["append_verb", "describe_verb", "ingest_verb", "verify_verb"]
 
 CatalogPath = Annotated[Path, typer.Argument(metavar="CATALOG", help="Catalogue that `dgmmis ingest` wrote.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
@@ -92,6 +92,37 @@ def ingest_verb(
         f"{catalog.n_quarantined:,} rows quarantined"
     )
     for note in catalog.describe()["provenance"].get("notes", []):
+        typer.echo(f"note: {note}")
+
+
+def append_verb(
+    catalog: CatalogPath,
+    source: Annotated[Path, typer.Argument(help="FITS, Parquet (file or folder), CSV, .npy or .npz.")],
+    unit: Annotated[
+        list[str] | None, typer.Option(help="COLUMN=UNIT, where this source does not say.")
+    ] = None,
+    max_quarantined: Annotated[
+        int | None, typer.Option(help="Give up when more of these rows than this cannot be used.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Add the rows of another source to a catalogue, by the settings of its ingest."""
+    from dgmmis.ingestion import append
+    from dgmmis.progress import counting
+
+    with counting(f"appending {source.name}", quiet=as_json) as progress:
+        grown = append(
+            catalog, source, units=_pairs(unit, "--unit"), max_quarantined=max_quarantined, progress=progress
+        )
+    if as_json:
+        print_json(grown.describe())
+        return
+    before = grown.as_of(grown.fingerprints[-2])
+    typer.echo(
+        f"{grown.part_rows[-1]:,} rows appended to {catalog}, {grown.n_quarantined - before.n_quarantined:,} "
+        f"quarantined; now {grown.n_rows:,} rows in {grown.n_chunks} chunks"
+    )
+    for note in grown.describe()["provenance"]["appended"][-1]["notes"]:
         typer.echo(f"note: {note}")
 
 

@@ -15,25 +15,26 @@ MOST_PATTERNS = 12
 
 def print_description(description: dict[str, Any]) -> None:
     """Print what `Catalog.describe` returns."""
-    print_pairs(
-        {
-            "catalogue": description["path"],
-            "rows": f"{description['rows']:,}"
-            f" ({description['rows_with_nothing_observed']:,} with nothing observed)",
-            "chunks": f"{description['chunks']} of {description['chunk_rows']:,} rows, "
-            f"{description['bytes_on_disk'] / 1e6:.1f} MB on disk",
-            "noise": _noise(description["noise"]),
-            "fingerprint": description["fingerprint"],
-        }
-    )
+    appended = description["provenance"].get("appended", [])
+    most = "at most " if appended else ""
+    pairs = {
+        "catalogue": description["path"],
+        "rows": f"{description['rows']:,} ({description['rows_with_nothing_observed']:,} with nothing observed)",
+        "chunks": f"{description['chunks']} of {most}{description['chunk_rows']:,} rows, "
+        f"{description['bytes_on_disk'] / 1e6:.1f} MB on disk",
+    }
+    if appended:
+        pairs["parts"] = ", ".join(f"{n_rows:,}" for n_rows in description["part_rows"]) + " rows"
+    print_pairs(pairs | {"noise": _noise(description["noise"]), "fingerprint": description["fingerprint"]})
     typer.echo("")
     _print_features(description)
     typer.echo("")
     _print_patterns(description)
     typer.echo("")
     _print_quarantine(description["quarantined"])
-    for note in description["provenance"].get("notes", []):
-        typer.echo(f"note: {note}")
+    for source in (description["provenance"], *appended):
+        for note in source.get("notes", []):
+            typer.echo(f"note: {note}")
 
 
 def _noise(noise: dict[str, Any]) -> str:

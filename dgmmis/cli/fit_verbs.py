@@ -34,7 +34,9 @@ Threads = Annotated[int, typer.Option(help="Threads per worker.")]
 MemoryLimit = Annotated[str, typer.Option(help='Memory of a worker, e.g. "1 GiB".')]
 Catalog = Annotated[Path, typer.Argument(metavar="CATALOG", help="Catalogue that `dgmmis ingest` wrote.")]
 Components = Annotated[int, typer.Option("-K", "--components", help="Components of the mixture.")]
-Initial = Annotated[Path | None, typer.Option(help="Saved model (.npz) to start from.")]
+Initial = Annotated[
+    Path | None, typer.Option(help="Run folder of an earlier fit, or saved model (.npz), to start from.")
+]
 Selection = Annotated[
     str | None,
     typer.Option(
@@ -117,6 +119,9 @@ def fit_verb(
         float,
         typer.Option(help="Share of a row's density that components left out may hold; 0 leaves none out."),
     ] = 1e-15,
+    split_merge: Annotated[
+        int, typer.Option(help="Rounds of split and merge at most, once the fit has converged.")
+    ] = 0,
     cluster: Cluster = None,
     workers: Workers = None,
     threads: Threads = 1,
@@ -126,8 +131,8 @@ def fit_verb(
     """Fit a mixture to a catalogue; kill it at any moment and `resume`."""
     from dgmmis.api import fit
     from dgmmis.cli.observation_options import ObservationOptions, fit_arguments
-    from dgmmis.model import Model
     from dgmmis.progress import fit_display
+    from dgmmis.starting_model import starting_population
     from dgmmis.store import open_catalog
 
     opened = open_catalog(catalog)
@@ -144,11 +149,7 @@ def fit_verb(
         ),
         opened,
     )
-    start = None
-    if initial is not None:
-        model = Model.load(initial)
-        model.require_features(opened.features)
-        start = model.mixture
+    start = starting_population(initial, opened.features, opened.units)
     with (
         resumable(run),
         using_cluster(cluster, workers, threads, memory_limit) as client,
@@ -163,6 +164,7 @@ def fit_verb(
             max_passes=max_passes,
             seed=seed,
             pruning=pruning,
+            split_merge=split_merge,
             carried=carried,
             client=client,
             run=run,

@@ -46,19 +46,15 @@ def plan_verb(
 
     from dgmmis.cli.observation_options import ObservationOptions, fit_arguments
     from dgmmis.errors import MemoryPlanExceeded
-    from dgmmis.model import Model
     from dgmmis.planning import plan
+    from dgmmis.starting_model import starting_population
     from dgmmis.store import open_catalog
 
     opened = open_catalog(catalog)
     options = ObservationOptions(
         selection, keep or [], before_noise, background, footprint or [], [], "full", "auto"
     )
-    start = None
-    if initial is not None:
-        model = Model.load(initial)
-        model.require_features(opened.features)
-        start = model.mixture
+    start = starting_population(initial, opened.features, opened.units)
     there = nullcontext() if cluster is None else using_cluster(cluster, workers, threads, memory_limit)
     with there as client:
         planned = plan(

@@ -68,11 +68,13 @@ def _observation(run: RunFolder) -> dict[str, Any]:
     latest = run.latest()
     if latest is None:
         return {}
-    return observation_summary(latest.scan.population, latest.scan.completion, run.config.get("prior"))
+    standing = latest.scan.standing
+    return observation_summary(standing.population, standing.completion, run.config.get("prior"))
 
 
 def _summary(run: RunFolder) -> dict[str, Any]:
     latest, final = run.latest(), run.final()
+    standing = latest.scan.standing if latest else None
     trace = run.trace()
     reasons = [event["reason"] for event in trace[-1:] if "reason" in event]
     return {
@@ -83,9 +85,9 @@ def _summary(run: RunFolder) -> dict[str, Any]:
         "rows": run.data["rows"],
         "features": ",".join(run.data["features"]),
         "updates": latest.scan.number if latest else None,
-        "log_likelihood": latest.scan.statistics.log_likelihood if latest else None,
-        "mean_log_likelihood": latest.scan.statistics.mean_log_likelihood if latest else None,
-        "predicted_gain": latest.scan.predicted_gain if latest else None,
+        "log_likelihood": standing.statistics.log_likelihood if standing else None,
+        "mean_log_likelihood": standing.statistics.mean_log_likelihood if standing else None,
+        "predicted_gain": standing.predicted_gain if standing else None,
         "attempts": run.n_attempts(),
         "catalog": run.data["path"],
     }

@@ -15,6 +15,8 @@ from dgmmis.cluster.segments import segment_bounds
 from dgmmis.cluster.supervisor import PROGRESS_DEADLINE, Supervisor
 from dgmmis.cluster.warming import warm_workers
 from dgmmis.cluster.worker_side import (
+    examine_scattered,
+    examine_segment,
     impute_points,
     read_selection,
     summarize_scattered,
@@ -25,6 +27,7 @@ from dgmmis.cluster.worker_side import (
 from dgmmis.errors import SelectionError
 from dgmmis.expectation import NEGLIGIBLE
 from dgmmis.imputation import ClassSums, Imputed, combine, leaves
+from dgmmis.misfit import Examiner, Misfit
 from dgmmis.observation import Observation, Reference
 from dgmmis.population import Population
 from dgmmis.score_statistics import Statistics
@@ -54,6 +57,7 @@ class Work:
 
 SUMMARIZE = Work(summarize_segment, summarize_scattered)
 SURVEY = Work(survey_segment, survey_scattered)
+EXAMINE = Work(examine_segment, examine_scattered)
 
 
 class ClusterPasses:
@@ -112,6 +116,11 @@ class ClusterPasses:
         total: Survey = self._sum(SURVEY, surveyor)
         return total
 
+    def examine(self, examiner: Examiner) -> Misfit:
+        """Examine all rows."""
+        total: Misfit = self._sum(EXAMINE, examiner, self._cut)
+        return total
+
     def impute(self, observation: Observation) -> Callable[[Population, Reference], Imputed]:
         """Make the `impute` whose points the workers draw."""
 
@@ -146,7 +155,9 @@ class ClusterPasses:
                     f"worker {worker} cannot read the selection: {trouble}. {IMPORTABLE}", array="selection"
                 )
 
-    def _sum(self, work: Work, parameters: Population | Surveyor, *settings: Cut | float | None) -> Any:
+    def _sum(
+        self, work: Work, parameters: Population | Surveyor | Examiner, *settings: Cut | float | None
+    ) -> Any:
         tree: Tree[Any] = Tree()
 
         def submit(bounds: Bounds, what: Any, worker: str | None) -> Future[Any]:

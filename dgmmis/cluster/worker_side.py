@@ -15,6 +15,7 @@ from dgmmis.errors import InvalidData
 from dgmmis.expectation import NEGLIGIBLE, summarize_samples
 from dgmmis.imputation import ClassSums, Leaf, impute_leaf
 from dgmmis.imputation_points import Points, draw_points
+from dgmmis.misfit import Examiner, Misfit
 from dgmmis.observation import Observation, Reference
 from dgmmis.packed import Array
 from dgmmis.population import Population
@@ -29,6 +30,8 @@ from dgmmis.tree import Node, sum_leaves
 
 __all__ = [
     "SampleCache",
+    "examine_scattered",
+    "examine_segment",
     "impute_points",
     "opened_catalog",
     "read_selection",
@@ -40,7 +43,7 @@ __all__ = [
 ]
 
 T = TypeVar("T")
-Sum = TypeVar("Sum", Statistics, Survey)
+Sum = TypeVar("Sum", Statistics, Survey, Misfit)
 Key = tuple[str, tuple[int, ...], int]
 """Fingerprint of a catalogue, columns whose noise is kept, and chunk."""
 
@@ -84,16 +87,22 @@ def sample_cache() -> SampleCache:
 
 @cache
 def opened_catalog(path: str, fingerprint: str) -> Catalog:
-    """Open a catalogue once in this process; raises `InvalidData` if it is another than the driver's."""
+    """Open a catalogue once in this process, as it was for the driver: rows that were appended since do not count.
+
+    Raises
+    ------
+    InvalidData
+        If it is another than the driver's.
+    """
     catalog = open_catalog(path)
-    if catalog.fingerprint != fingerprint:
+    if fingerprint not in catalog.fingerprints:
         raise InvalidData(
             f"{path} on this worker has fingerprint {catalog.fingerprint[:16]}, the fit began on "
             f"{fingerprint[:16]}: the catalogue was replaced. Start a new run.",
             array=path,
             value=catalog.fingerprint,
         )
-    return catalog
+    return catalog.as_of(fingerprint)
 
 
 def sum_chunks(
@@ -217,6 +226,36 @@ def survey_scattered(
 
     def leaf(chunk: int) -> Survey:
         return surveyor.survey(samples[chunk - start], first_row=chunk * chunk_rows)
+
+    return sum_leaves(start, start + len(samples), leaf)
+
+
+def examine_segment(
+    path: str, fingerprint: str, token: str, start: int, stop: int, examiner: Examiner, cut: Cut | None = None
+) -> list[Node[Misfit]]:
+    """Examine chunks `start` to `stop - 1` of a catalogue."""
+    catalog = opened_catalog(path, fingerprint).keeping_noise(cut.noise_columns if cut else ())
+
+    def leaf(chunk: int, samples: Samples) -> Misfit:
+        samples = with_densities(examiner.population, samples, token, chunk, cut)
+        return examiner.examine(samples, cut=cut, first_row=catalog.row_range(chunk)[0])
+
+    return sum_chunks(catalog, start, stop, leaf)
+
+
+def examine_scattered(
+    samples: Sequence[Samples],
+    token: str,
+    start: int,
+    chunk_rows: int,
+    examiner: Examiner,
+    cut: Cut | None = None,
+) -> list[Node[Misfit]]:
+    """Examine chunks that were sent here."""
+
+    def leaf(chunk: int) -> Misfit:
+        rows = with_densities(examiner.population, samples[chunk - start], token, chunk, cut)
+        return examiner.examine(rows, cut=cut, first_row=chunk * chunk_rows)
 
     return sum_leaves(start, start + len(samples), leaf)
 

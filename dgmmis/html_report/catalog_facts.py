@@ -54,6 +54,24 @@ class CatalogFacts:
         return dict(self.description.get("provenance", {}))
 
     @property
+    def sources(self) -> list[dict[str, Any]]:
+        """Provenance of the rows that were ingested, and of those that each append added."""
+        first = self.provenance
+        return [first, *first.get("appended", ())] if first else []
+
+    @property
+    def notes(self) -> list[str]:
+        """What was assumed of any source, each once."""
+        return list(dict.fromkeys(str(note) for source in self.sources for note in source.get("notes", ())))
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Rows of all sources that were read, and that the condition excluded."""
+        counted = [dict(source.get("counts", {})) for source in self.sources]
+        names = ("read", "excluded_by_where")
+        return {name: sum(int(counts.get(name, 0)) for counts in counted) for name in names}
+
+    @property
     def size(self) -> str:
         """Bytes on disk and chunks."""
         if not self.description:
@@ -83,7 +101,7 @@ def _or_dash(number: float | None) -> str:
 
 
 def consult(run: RunFolder, catalog: Catalog | None) -> CatalogFacts:
-    """Read the catalogue of a run; one that is gone, damaged or another one is a problem, not an error.
+    """Read the catalogue of a run as it was then; one that is gone, damaged or another one is a problem, not an error.
 
     Parameters
     ----------
@@ -97,7 +115,7 @@ def consult(run: RunFolder, catalog: Catalog | None) -> CatalogFacts:
         If the given `catalog` is not the one that the run was made for.
     """
     wanted = str(run.data["fingerprint"])
-    if catalog is not None and catalog.fingerprint != wanted:
+    if catalog is not None and wanted not in catalog.fingerprints:
         raise RunConflict(
             f"{catalog.path} has fingerprint {catalog.fingerprint[:12]}; {run.path} was fitted to a "
             "catalogue "
@@ -110,9 +128,10 @@ def consult(run: RunFolder, catalog: Catalog | None) -> CatalogFacts:
 
 
 def _read(catalog: Catalog, wanted: str) -> CatalogFacts:
-    if catalog.fingerprint != wanted:
+    if wanted not in catalog.fingerprints:
         problem = f"{catalog.path} now holds another catalogue, with fingerprint {catalog.fingerprint[:12]}."
         return CatalogFacts({}, None, [], problem)
+    catalog = catalog.as_of(wanted)
     description, quarantined = catalog.describe(), catalog.quarantined(FIRST_QUARANTINED)
     try:
         return CatalogFacts(description, catalog.read_pilot(), quarantined, "")

@@ -45,7 +45,7 @@ def selection_text(facts: RunFacts) -> str:
 def observation_facts(facts: RunFacts) -> ObservationFacts | None:
     """Gather what the fit assumed of the observation; None for a plain fit of plain rows."""
     config = facts.run.config
-    population = None if facts.latest is None else facts.latest.scan.population
+    population = None if facts.standing is None else facts.standing.population
     backgrounds = facts.run.backgrounds if population is None else population.backgrounds
     lines = [*_selection(facts), *_backgrounds(backgrounds), *_restrictions(config, facts)]
     if not lines:
@@ -63,10 +63,10 @@ def _selection(facts: RunFacts) -> list[Line]:
     lines = [("Selection", selection_text(facts)), ("It looked at", where)]
     if said["noise_model"] is not None:
         lines.append(("Noise of the parent population", "given, instead of each row\u2019s own"))
-    completion = None if facts.latest is None else facts.latest.scan.completion
-    if facts.latest is None or completion is None:
+    completion = None if facts.standing is None else facts.standing.completion
+    if facts.standing is None or completion is None:
         return lines
-    return lines + _completion(completion, facts.latest.scan.statistics.weight, facts)
+    return lines + _completion(completion, facts.standing.statistics.weight, facts)
 
 
 def _completion(completion: Completion, weight: float, facts: RunFacts) -> list[Line]:

@@ -135,9 +135,9 @@ def _content(facts: RunFacts, catalog: CatalogFacts) -> dict[str, Any]:
 
 def _headline(facts: RunFacts) -> list[tuple[str, str, str]]:
     """Label, number and unit of what a reader looks for first."""
-    if facts.latest is None:
+    if facts.latest is None or facts.standing is None:
         return []
-    scan = facts.latest.scan
+    scan, updates = facts.standing, facts.latest.scan.number
     speed = facts.rows_per_second
     return [
         (
@@ -147,16 +147,16 @@ def _headline(facts: RunFacts) -> list[tuple[str, str, str]]:
         ),
         ("mean log-likelihood", significant(scan.statistics.mean_log_likelihood, 6), f"nats per {facts.per}"),
         ("predicted remaining gain", significant(scan.predicted_gain, 3), "nats in total"),
-        ("passes over all rows", count(scan.number + 1), f"{count(scan.number)} updates"),
+        ("passes over all rows", count(updates + 1), f"{count(updates)} updates"),
         ("time", duration(facts.seconds), "start and passes"),
         ("speed", significant(speed, 3), "rows per second"),
     ]
 
 
 def _components(facts: RunFacts) -> dict[str, Any] | None:
-    if facts.latest is None or facts.model is None:
+    if facts.standing is None or facts.model is None:
         return None
-    rows = component_rows(facts.model, facts.latest.scan.statistics.zeroth)
+    rows = component_rows(facts.model, facts.standing.statistics.zeroth)
     return {
         "rows": rows,
         "blocks": feature_blocks(facts.model, rows),
@@ -198,7 +198,7 @@ def _counts(catalog: CatalogFacts) -> list[tuple[str, str]]:
     """How rows became these rows."""
     if not catalog.description:
         return []
-    ingested = dict(catalog.provenance.get("counts", {}))
+    ingested = catalog.counts
     labels = {"read": "rows in the source", "excluded_by_where": "excluded by the condition"}
     counts = [(label, count(ingested[key])) for key, label in labels.items() if ingested.get(key)]
     counts.append(("set aside", count(catalog.description["quarantined"]["rows"])))
@@ -216,6 +216,7 @@ def _provenance(facts: RunFacts, catalog: CatalogFacts) -> list[tuple[str, str]]
     processor = numerics.pop("cpu", "unknown")
     entries = [
         ("Source of the rows", str(origin.get("source", "unknown: the catalogue could not be read"))),
+        *(("Rows appended from", str(added.get("source", ""))) for added in catalog.sources[1:]),
         ("Catalogue", str(run.data["path"])),
         ("Catalogue made", str(origin.get("created", ""))),
         ("Catalogue size", catalog.size),

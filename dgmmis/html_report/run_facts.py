@@ -13,6 +13,7 @@ import numpy as np
 from dgmmis.driver import history_of
 from dgmmis.errors import SelectionError
 from dgmmis.fit_result import Scan
+from dgmmis.iterate import Pass
 from dgmmis.model import Model
 from dgmmis.packed import Array
 from dgmmis.plots import Observing
@@ -49,11 +50,16 @@ class RunFacts:
     attempts: list[dict[str, Any]]
 
     @property
+    def standing(self) -> Pass | None:
+        """The pass whose population stands: the last one, unless it belongs to a trial that has not won."""
+        return None if self.latest is None else self.latest.scan.standing
+
+    @property
     def model(self) -> Model | None:
-        """The model of the last pass."""
-        if self.latest is None:
+        """The model that stands after the last pass."""
+        if self.standing is None:
             return None
-        population = self.latest.scan.population
+        population = self.standing.population
         names, units = tuple(self.features), tuple(self.units)
         return Model(population.mixture, names, units, population.backgrounds, self.selection[0])
 
@@ -68,7 +74,7 @@ class RunFacts:
     @property
     def observing(self) -> Observing | None:
         """How the rows of the last pass were selected, if they were."""
-        completion = None if self.latest is None else self.latest.scan.completion
+        completion = None if self.standing is None else self.standing.completion
         if completion is None:
             return None
         return Observing(completion.completeness, bool(self.run.config["selection"]["before_noise"]))

@@ -31,7 +31,7 @@ def outcome(facts: RunFacts) -> tuple[str, str]:
         return _before_the_first_pass(facts)
     scan = facts.latest.scan
     updates = "1 update" if scan.number == 1 else f"{count(scan.number)} updates"
-    remaining = _remaining(scan.predicted_gain)
+    remaining = _remaining(scan.standing.predicted_gain)
     reason = str((facts.run.final() or {}).get("reason", ""))
     known = {
         "SUCCEEDED": (
@@ -107,9 +107,8 @@ def caveats(facts: RunFacts, catalog: CatalogFacts) -> list[tuple[str, str]]:
             "number of components is a choice: a component need not be a population of its own.",
         ),
     ]
-    notes = [str(note) for note in catalog.provenance.get("notes", ())]
-    if notes:
-        items.append(("Assumed when the catalogue was made", "; ".join(notes) + "."))
+    if catalog.notes:
+        items.append(("Assumed when the catalogue was made", "; ".join(catalog.notes) + "."))
     return items
 
 

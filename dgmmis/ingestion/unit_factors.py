@@ -9,7 +9,7 @@ from dgmmis.errors import MissingLibrary, UnitMismatch
 from dgmmis.ingestion.derived_features import Feature
 from dgmmis.readers.libraries import load_library
 
-__all__ = ["Units"]
+__all__ = ["Units", "same_unit"]
 
 
 class Units:
@@ -110,6 +110,14 @@ class Units:
     def _note(self, text: str) -> None:
         if text not in self.notes:
             self.notes.append(text)
+
+
+def same_unit(unit: str, other: str) -> bool:
+    """Tell whether two units are the same, however they are written; ones that cannot be read are not."""
+    if unit == other:
+        return True
+    parsed, other_parsed = _parse(unit), _parse(other)
+    return parsed is not None and other_parsed is not None and bool(parsed == other_parsed)
 
 
 def _parse(unit: str) -> Any:

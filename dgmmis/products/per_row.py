@@ -50,11 +50,11 @@ def apply(
     catalog : Catalog or path
         Of the model's features, in their units.
     destination : path
-        `*.parquet` becomes a folder with one Parquet file per chunk, anything else a Zarr group.  Its
-        columns: `row_id`, `source_row`, `log_density` [nats], `component` and `responsibility` of the `top`
-        most responsible components, mean and covariance of the noise-free row (`posterior_mean`,
-        `posterior_covariance`, packed in Zarr; one column each in Parquet), and, if the model has
-        backgrounds, `background_probability`.
+        `*.parquet` becomes a folder with one Parquet file per chunk, anything else a Zarr group, with the rows
+        of each append in a group `appended/N`, as in the catalogue.  Its columns: `row_id`, `source_row`,
+        `log_density` [nats], `component` and `responsibility` of the `top` most responsible components, mean and
+        covariance of the noise-free row (`posterior_mean`, `posterior_covariance`, packed in Zarr; one column each
+        in Parquet), and, if the model has backgrounds, `background_probability`.
     top : int
         Components per row, at most K.
     order : {"storage", "source"}
@@ -177,4 +177,4 @@ def apply_chunk(job: Job, model: Model, chunk: int) -> None:
     if job.as_parquet:
         write_parquet(rows, model.features, Path(job.folder) / f"part-{chunk:06d}.parquet")
     else:
-        write_zarr(rows, job.folder, catalog.row_range(chunk))
+        write_zarr(rows, job.folder, catalog.part_range(chunk))

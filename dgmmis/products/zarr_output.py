@@ -14,6 +14,7 @@ from dgmmis.model import Model
 from dgmmis.packed import lower_indices, packed_size
 from dgmmis.products.chunk_rows import ChunkRows
 from dgmmis.store import Catalog
+from dgmmis.store.parts import prefix_of
 
 __all__ = ["create_arrays", "write_zarr"]
 
@@ -21,7 +22,7 @@ TEXT_BYTES = 64
 
 
 def create_arrays(folder: Path, model: Model, catalog: Catalog, top: int) -> None:
-    """Create the arrays that `write_zarr` fills, on the catalogue's chunk grid."""
+    """Create the arrays that `write_zarr` fills, on the catalogue's chunks: appended rows in their own groups."""
     d = model.mixture.n_features
     is_text = catalog.schema.id_kind == "text"
     layout: dict[str, tuple[tuple[int, ...], str]] = {
@@ -36,14 +37,15 @@ def create_arrays(folder: Path, model: Model, catalog: Catalog, top: int) -> Non
     if model.backgrounds:
         layout["background_probability"] = ((), "<f8")
     group = zarr.create_group(folder, zarr_format=3, overwrite=True)
-    for name, (columns, dtype) in layout.items():
-        group.create_array(
-            name,
-            shape=(catalog.n_rows, *columns),
-            chunks=(catalog.chunk_rows, *columns),
-            dtype=dtype,
-            compressors=[BloscCodec(cname="lz4", shuffle="shuffle"), Crc32cCodec()],
-        )
+    for part, n_rows in enumerate(catalog.part_rows):
+        for name, (columns, dtype) in layout.items():
+            group.create_array(
+                prefix_of(part) + name,
+                shape=(n_rows, *columns),
+                chunks=(catalog.chunk_rows, *columns),
+                dtype=dtype,
+                compressors=[BloscCodec(cname="lz4", shuffle="shuffle"), Crc32cCodec()],
+            )
     entries = zip(*lower_indices(d), strict=True)
     group.attrs.update(
         {
@@ -52,12 +54,13 @@ def create_arrays(folder: Path, model: Model, catalog: Catalog, top: int) -> Non
             "covariance_entries": [[model.features[i], model.features[j]] for i, j in entries],
             "row_id_is_text": is_text,
             "catalog_fingerprint": catalog.fingerprint,
+            "part_rows": list(catalog.part_rows),
         }
     )
 
 
-def write_zarr(rows: ChunkRows, folder: str, row_range: tuple[int, int]) -> None:
-    """Write one chunk's rows to their place."""
+def write_zarr(rows: ChunkRows, folder: str, place: tuple[int, int, int]) -> None:
+    """Write one chunk's rows to their place, as `Catalog.part_range` gives it."""
     group = zarr.open_group(folder, mode="r+")
     columns = {
         "row_id": rows.ids if rows.ids.dtype.kind == "i" else _text_bytes(rows.ids),
@@ -70,10 +73,11 @@ def write_zarr(rows: ChunkRows, folder: str, row_range: tuple[int, int]) -> None
     }
     if rows.posterior.background_probability is not None:
         columns["background_probability"] = rows.posterior.background_probability
+    part, first, end = place
     for name, column in columns.items():
-        array = group[name]
+        array = group[prefix_of(part) + name]
         assert isinstance(array, zarr.Array)
-        array[row_range[0] : row_range[1]] = column
+        array[first:end] = column
 
 
 def _text_bytes(texts: NDArray[Any]) -> NDArray[np.uint8]:

@@ -12,9 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from dgmmis import api
 from dgmmis.driver import SilentObserver
-from dgmmis.errors import CollapsedComponent, ImputationLimit, InvalidData
 from dgmmis.fit_result import FitResult, Scan
-from dgmmis.frozen import Frozen
 from dgmmis.packed import Array
 from dgmmis.population import Population
 from dgmmis.projection import as_projection
@@ -25,7 +23,6 @@ from dgmmis.pygmmis.request import covariance_prior, frozen_masks, initialize, p
 from dgmmis.pygmmis.uniform_background import Background
 from dgmmis.rows import Rows
 from dgmmis.samples import as_values
-from dgmmis.split_merge import proposals
 
 __all__ = ["fit"]
 
@@ -34,9 +31,6 @@ ROWS_OF_TOL = 100
 
 FREE_UPDATES = 1
 """No fit converges before it has made more updates than these, whatever the tolerance."""
-
-GOES_ON = (CollapsedComponent, ImputationLimit, InvalidData)
-"""What may happen to one proposal of split and merge while others serve."""
 
 logger = logging.getLogger("dgmmis.pygmmis")
 
@@ -132,9 +126,10 @@ def fit(
         "seed": int(generator.integers(2**32)),
         **selected,
     }
-    run = _Run(values, settings, tol * min(len(values), ROWS_OF_TOL), miniter, maxiter)
+    tolerance = tol * min(len(values), ROWS_OF_TOL)
+    run = _Run(values, settings, tolerance, miniter, maxiter, int(split_n_merge))
     start = Population(as_mixture(gmm), () if background is None else (background.adjustable(),))
-    best = _rearranged(run, run.from_start(start), rows, masks, int(split_n_merge))
+    best = run.from_start(start)
     _write(best, gmm, background)
     return best.mean_log_likelihood, neighborhoods(best.mixture, rows.samples(checked=True), cutoff)
 
@@ -148,55 +143,27 @@ class _Run:
     tolerance: float
     miniter: int
     maxiter: int
+    attempts: int
 
     def from_start(self, population: Population) -> FitResult:
         """Fit from one of them."""
         least = min(self.miniter, self.maxiter)
         if least > FREE_UPDATES:
-            population = self._leg(population, 0.0, least).population
+            population = self._leg(population, 0.0, least, 0).population
         else:
             least = 0
-        return self._leg(population, self.tolerance, self.maxiter - least)
+        return self._leg(population, self.tolerance, self.maxiter - least, self.attempts)
 
-    def _leg(self, population: Population, tolerance: float, updates: int) -> FitResult:
+    def _leg(self, population: Population, tolerance: float, updates: int, attempts: int) -> FitResult:
         return api.fit(
             self.values,
             initial=population,
             tolerance=tolerance,
             max_passes=updates,
+            split_merge=attempts,
             observer=_Log(),
             **self.settings,
         )
-
-
-def _rearranged(run: _Run, best: FitResult, rows: Rows, frozen: Frozen, attempts: int) -> FitResult:
-    """Split a component and merge two others, as long as the objective grows."""
-    movable = ~(frozen.amplitudes | frozen.means | frozen.covariances)
-    for _ in range(attempts):
-        better = None
-        for population in proposals(best.population, rows, movable):
-            trial = _attempt(run, population)
-            if trial is not None and _objective(trial) > _objective(best) + run.tolerance:
-                better = trial
-                break
-        if better is None:
-            break
-        logger.info("split and merge: %.4f nats gained", _objective(better) - _objective(best))
-        best = better
-    return best
-
-
-def _attempt(run: _Run, population: Population) -> FitResult | None:
-    try:
-        return run.from_start(population)
-    except GOES_ON as error:
-        logger.info("split and merge: a proposal was dropped: %s", error)
-        return None
-
-
-def _objective(result: FitResult) -> float:
-    prior = 0.0 if result.prior is None else result.prior.log_density(result.population)
-    return result.log_likelihood + prior
 
 
 def _write(result: FitResult, gmm: GMM, background: Background | None) -> None:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from dgmmis.background import BackgroundLike
 from dgmmis.errors import CorruptCheckpoint, InvalidData, InvalidSetting
 from dgmmis.imputed_passes import Completion
-from dgmmis.iterate import Pass
+from dgmmis.iterate import Pass, Round
 from dgmmis.observation import Reference
 from dgmmis.packed import Array
 from dgmmis.runs.parameters import arrays_of, npz_of, population_of
@@ -54,27 +55,52 @@ def is_whole(content: bytes) -> bool:
 
 def encode(scan: Pass, parent: str) -> bytes:
     """Content of the checkpoint of `scan`, whose predecessor has digest `parent`."""
-    statistics = scan.statistics
-    payload = npz_of(
-        {
-            **arrays_of(scan.population),
-            **_completion_arrays(scan.completion),
-            "zeroth": statistics.zeroth,
-            "first": statistics.first,
-            "second": statistics.second,
-            "background_weight": statistics.background,
-            "rows": np.int64(statistics.rows),
-            "weight": np.float64(statistics.weight),
-            "pairs": np.int64(statistics.pairs),
-            "left_out": np.float64(statistics.left_out),
-            "log_likelihoods": np.array(scan.log_likelihoods),
-            "objectives": np.array(scan.objectives),
-            "predicted_gain": np.float64(scan.predicted_gain),
-            "events": np.array(scan.events, dtype="U"),
-            "parent": np.array(parent),
-        }
-    )
+    payload = npz_of({**_arrays_of_pass(scan), **_round_arrays(scan.round), "parent": np.array(parent)})
     return payload + hashlib.sha256(payload).digest()
+
+
+def _arrays_of_pass(scan: Pass) -> dict[str, Any]:
+    statistics = scan.statistics
+    return {
+        **arrays_of(scan.population),
+        **_completion_arrays(scan.completion),
+        "zeroth": statistics.zeroth,
+        "first": statistics.first,
+        "second": statistics.second,
+        "background_weight": statistics.background,
+        "rows": np.int64(statistics.rows),
+        "weight": np.float64(statistics.weight),
+        "pairs": np.int64(statistics.pairs),
+        "left_out": np.float64(statistics.left_out),
+        "log_likelihoods": np.array(scan.log_likelihoods),
+        "objectives": np.array(scan.objectives),
+        "predicted_gain": np.float64(scan.predicted_gain),
+        "events": np.array(scan.events, dtype="U"),
+    }
+
+
+ROUND = "round_"
+"""Before the names of what belongs to a round of split and merge: its numbers, and the arrays of its incumbent."""
+
+
+def _round_arrays(held: Round | None) -> dict[str, Any]:
+    if held is None:
+        return {}
+    incumbent = {} if held.incumbent is None else _arrays_of_pass(held.incumbent)
+    numbers = np.array([held.number, held.began, held.lost], dtype=np.int64)
+    return {
+        f"{ROUND}numbers": numbers,
+        **{ROUND + name: array for name, array in incumbent.items()},
+    }
+
+
+def _round_of(stored: Mapping[str, Any], backgrounds: Sequence[BackgroundLike]) -> Round | None:
+    if f"{ROUND}numbers" not in stored:
+        return None
+    number, began, lost = (int(number) for number in stored[f"{ROUND}numbers"])
+    of_incumbent = {name.removeprefix(ROUND): stored[name] for name in stored if name.startswith(ROUND)}
+    incumbent = _pass_of(of_incumbent, backgrounds) if "log_likelihoods" in of_incumbent else None
+    return Round(number, began, incumbent, bool(lost))
 
 
 def decode(content: bytes, name: str, backgrounds: Sequence[BackgroundLike] = ()) -> Checkpoint:
@@ -89,12 +115,13 @@ def decode(content: bytes, name: str, backgrounds: Sequence[BackgroundLike] = ()
         raise CorruptCheckpoint(f"{name} does not match its own hash: it was cut off or altered.")
     try:
         with np.load(io.BytesIO(content[:-DIGEST_BYTES]), allow_pickle=False) as stored:
-            return Checkpoint(_pass_of(stored, backgrounds), str(stored["parent"]), digest_of(content))
+            scan = replace(_pass_of(stored, backgrounds), round=_round_of(stored, backgrounds))
+            return Checkpoint(scan, str(stored["parent"]), digest_of(content))
     except (KeyError, ValueError, InvalidData, InvalidSetting) as error:
         raise CorruptCheckpoint(f"{name} is whole but no checkpoint of this format: {error}.") from error
 
 
-def _pass_of(stored: np.lib.npyio.NpzFile, backgrounds: Sequence[BackgroundLike]) -> Pass:
+def _pass_of(stored: Mapping[str, Any], backgrounds: Sequence[BackgroundLike]) -> Pass:
     log_likelihoods = tuple(float(value) for value in stored["log_likelihoods"])
     statistics = Statistics(
         int(stored["rows"]),
@@ -145,7 +172,7 @@ def _completion_arrays(completion: Completion | None) -> dict[str, Array]:
     }
 
 
-def _completion_of(stored: np.lib.npyio.NpzFile, backgrounds: Sequence[BackgroundLike]) -> Completion | None:
+def _completion_of(stored: Mapping[str, Any], backgrounds: Sequence[BackgroundLike]) -> Completion | None:
     if "completion" not in stored:
         return None
     block, refresh = (int(number) for number in stored["reference"])

@@ -175,15 +175,16 @@ class RunFolder:
         return damaged
 
     def model(self) -> Model:
-        """Return the model of the last pass; raises `NotARun` before the first one is done."""
+        """Return the model that stands after the last pass; raises `NotARun` before the first one is done."""
         latest = self.latest()
         if latest is None:
             raise NotARun(f"{self.path} has no finished pass yet: drive it with `dgmmis resume {self.path}`.")
+        standing = latest.scan.standing
         return Model(
-            latest.scan.mixture,
+            standing.mixture,
             tuple(self.data["features"]),
             tuple(self.data["units"]),
-            latest.scan.population.backgrounds,
+            standing.population.backgrounds,
             self.selection,
         )
 

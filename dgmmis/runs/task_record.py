@@ -38,6 +38,7 @@ def describe_task(task: Task) -> dict[str, Any]:
         **task.constraints.describe(),
         "backgrounds": [background.describe() for background in task.backgrounds],
         "selection": None if task.selecting is None else _describe_selecting(task.selecting),
+        **({"split_merge": task.split_merge} if task.split_merge else {}),
     }
 
 
@@ -104,6 +105,7 @@ def stored_task(config: Mapping[str, Any], arrays: Mapping[str, Array], features
         selecting,
         config["seed"],
         config.get("pruning", 0.0),
+        config.get("split_merge", 0),
         config.get("carried", 1),
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
@@ -13,16 +13,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dgmmis.errors import CorruptCatalog, InvalidSetting
-from dgmmis.noise import NoiseKind
 from dgmmis.packed import Array
 from dgmmis.rows import Rows
 from dgmmis.samples import Samples
 from dgmmis.store.description import description_of
-from dgmmis.store.layout import ArrayLayout
-from dgmmis.store.manifest import MANIFEST, QUARANTINE
+from dgmmis.store.layout import Layout
+from dgmmis.store.manifest import MANIFEST, QUARANTINE, Manifest
 from dgmmis.store.quarantine import read_entries, readable_ids
 from dgmmis.store.reading import VerifiedArrays
-from dgmmis.store.schema import Schema
+from dgmmis.store.record import CatalogRecord
+from dgmmis.store.schema import Schema, StoredRows
+from dgmmis.store.stored_reading import (
+    stored_ids,
+    stored_pilot,
+    stored_rows,
+    stored_zones,
+)
 
 __all__ = ["Catalog", "open_catalog"]
 
@@ -45,123 +51,69 @@ def open_catalog(path: str | Path) -> Catalog:
         If its metadata are not what was written.
     """
     folder = Path(os.path.abspath(path))
-    arrays = VerifiedArrays(folder)
-    attributes, numbers = arrays.attributes, arrays.manifest.numbers
+    return _opened(folder, Manifest.read(folder))
+
+
+def _opened(folder: Path, manifest: Manifest) -> Catalog:
+    arrays = VerifiedArrays(folder, manifest)
+    layout, attributes = arrays.layout, arrays.attributes
     try:
         schema = Schema.from_json(attributes["schema"])
-        n_quarantined = int(numbers["n_quarantined"])
+        n_quarantined = int(manifest.numbers["n_quarantined"])
     except (KeyError, TypeError, ValueError) as error:
-        rows = (0, arrays.layout.n_rows)
-        raise CorruptCatalog("zarr.json", 0, rows, f"its attributes make no sense ({error!r})") from error
+        what = f"its attributes make no sense ({error!r})"
+        raise CorruptCatalog(layout.attributes_key, 0, (0, layout.n_rows), what) from error
     return Catalog(
         folder,
-        arrays.manifest.fingerprint,
+        manifest.fingerprint,
         schema,
-        arrays.layout.n_rows,
-        arrays.layout.chunk_rows,
-        arrays.layout.pilot_rows,
+        layout.n_rows,
+        layout.chunk_rows,
+        layout.pilot_rows,
         n_quarantined,
         arrays,
     )
 
 
 @dataclass(frozen=True)
-class Catalog:
+class Catalog(CatalogRecord):
     """A catalogue that was opened; `open_catalog` gives one.
 
     It may be read by several threads at once.  Pickled, it is its path and fingerprint and is opened anew
-    where it arrives, once per process; a catalogue that was replaced meanwhile is refused there.
+    where it arrives, once per process; a catalogue that was replaced meanwhile is refused there.  One that rows
+    were appended to is opened as it was before: an append changes no file that was there.
 
-    Attributes
-    ----------
-    path : Path
-    fingerprint : str
-        64 hexadecimal digits: two catalogues that share it give the same numbers.
-    schema : Schema
-    n_rows : int
-        Usable rows, those with nothing observed included.
-    chunk_rows : int
-        Rows of every chunk but the last one.
-    pilot_rows : int
-    n_quarantined : int
-        Rows of the source that could not be used.
-    kept_noise : tuple of int
-        Columns whose noise `read_samples` keeps even for rows that lack them.
+    Its attributes are those of `CatalogRecord`.
     """
-
-    path: Path
-    fingerprint: str
-    schema: Schema = field(compare=False, repr=False)
-    n_rows: int = field(compare=False)
-    chunk_rows: int = field(compare=False)
-    pilot_rows: int = field(compare=False)
-    n_quarantined: int = field(compare=False)
-    _arrays: VerifiedArrays = field(compare=False, repr=False)
-    kept_noise: tuple[int, ...] = field(default=(), compare=False, repr=False)
 
     def __reduce__(self) -> tuple[object, ...]:
         return _reopen, (str(self.path), self.fingerprint, self.kept_noise)
 
-    @property
-    def features(self) -> tuple[str, ...]:
-        """Names of the features."""
-        return self.schema.features
+    def as_of(self, fingerprint: str) -> Catalog:
+        """Open the catalogue as it was before rows were appended.
 
-    @property
-    def units(self) -> tuple[str, ...]:
-        """Units of the features, "" where unknown."""
-        return self.schema.units
+        Parameters
+        ----------
+        fingerprint : str
+            One of `fingerprints`.
 
-    @property
-    def n_features(self) -> int:
-        """D."""
-        return self.schema.n_features
+        Raises
+        ------
+        InvalidSetting
+            If the catalogue never had it.
+        """
+        if fingerprint == self.fingerprint:
+            return self
+        try:
+            manifest = self._arrays.manifest.as_of(fingerprint)
+        except ValueError as error:
+            raise InvalidSetting(
+                f"{self.path} never had the fingerprint {fingerprint[:16]}; it had {self._earlier()}."
+            ) from error
+        return replace(_opened(self.path, manifest), kept_noise=self.kept_noise)
 
-    @property
-    def n_chunks(self) -> int:
-        """Number of chunks."""
-        return self._arrays.layout.n_chunks
-
-    @property
-    def noise_kind(self) -> NoiseKind:
-        """Kind of the noise that `read_rows` gives."""
-        return self.schema.noise_kind
-
-    @property
-    def follows_source(self) -> bool:
-        """Whether chunks hold the rows of the source one stretch after the other."""
-        return bool(self.summary.get("order", "chunk") == "chunk")
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes on disk."""
-        return self._arrays.manifest.nbytes + (self.path / MANIFEST).stat().st_size
-
-    @property
-    def pass_nbytes(self) -> int:
-        """Bytes on disk of what one pass reads: values, noise and weights of all rows."""
-        return sum(sum(self._arrays.manifest.chunks[array.name].lengths) for array in self._pass_arrays)
-
-    @property
-    def column_nbytes(self) -> tuple[int, ...]:
-        """Bytes of a decoded row in each of the arrays that a pass reads."""
-        return tuple(array.chunk_bytes // array.chunk_entries for array in self._pass_arrays)
-
-    @property
-    def metadata_nbytes(self) -> int:
-        """Bytes on disk of the manifest and of the attributes."""
-        return sum((self.path / name).stat().st_size for name in (MANIFEST, "zarr.json"))
-
-    @property
-    def _pass_arrays(self) -> list[ArrayLayout]:
-        return [
-            array for name, array in self._arrays.layout.rows.items() if name not in ("row_id", "source_row")
-        ]
-
-    @property
-    def summary(self) -> dict[str, Any]:
-        """The attributes that were summed up at ingest."""
-        return self._arrays.attributes
+    def _earlier(self) -> str:
+        return ", ".join(fingerprint[:16] for fingerprint in self.fingerprints)
 
     def row_range(self, chunk: int) -> tuple[int, int]:
         """Give the first row of a chunk and one past its last row.
@@ -171,11 +123,20 @@ class Catalog:
         InvalidSetting
             If there is no such chunk.
         """
+        part, first, end = self._locate(chunk)
+        return part.first_row + first, part.first_row + end
+
+    def part_range(self, chunk: int) -> tuple[int, int, int]:
+        """Tell in which part a chunk lies (0: what was ingested, 1: the first append), and its row range there."""
+        part, first, end = self._locate(chunk)
+        return self._arrays.layout.parts.index(part), first, end
+
+    def _locate(self, chunk: int) -> tuple[Layout, int, int]:
         if not 0 <= chunk < self.n_chunks:
             raise InvalidSetting(
                 f"chunk {chunk} does not exist: the catalogue has chunks 0 to {self.n_chunks - 1}."
             )
-        return chunk * self.chunk_rows, min((chunk + 1) * self.chunk_rows, self.n_rows)
+        return self._arrays.layout.locate(chunk)
 
     def read_rows(self, chunk: int) -> Rows:
         """Read the rows of a chunk, in float64, their noise as the schema has it.
@@ -185,7 +146,8 @@ class Catalog:
         CorruptCatalog
             If a file of the chunk is not what was written; array, chunk and rows are named.
         """
-        return self._rows(self._arrays.layout.rows, *self.row_range(chunk))
+        part, first, end = self._locate(chunk)
+        return self._rows(stored_rows(self._arrays, self.schema, part.rows, first, end, ids=False))
 
     def read_samples(self, chunk: int) -> Samples:
         """Read the rows of a chunk as the kernels want them; raises as `read_rows` does."""
@@ -201,11 +163,9 @@ class Catalog:
 
     def read_ids(self, chunk: int) -> tuple[NDArray[Any], NDArray[np.int64]]:
         """Read the ids of a chunk's rows, as int64 or str, and their numbers in the source."""
-        arrays, span = self._arrays.layout.rows, self.row_range(chunk)
-        source_rows = self._arrays.read(arrays["source_row"], *span)
-        if self.schema.id_kind == "row":
-            return source_rows, source_rows
-        return readable_ids(self._arrays.read(arrays["row_id"], *span)), source_rows
+        part, first, end = self._locate(chunk)
+        ids, source_rows = stored_ids(self._arrays, part.rows, first, end)
+        return readable_ids(ids), source_rows
 
     @property
     def latent_features(self) -> int:
@@ -228,20 +188,20 @@ class Catalog:
         wanted = self.pilot_rows if n_rows is None else n_rows
         if wanted < 1:
             raise InvalidSetting(f"n_rows is {wanted}; ask for at least one row of the pilot.")
-        return self._rows(self._arrays.layout.pilot, 0, min(wanted, self.pilot_rows))
+        return self._rows(stored_pilot(self._arrays, self.schema, min(wanted, self.pilot_rows)))
+
+    def read_stored_pilot(self) -> StoredRows:
+        """Read the pilot in stored form, ids and source rows included."""
+        return stored_pilot(self._arrays, self.schema, self.pilot_rows, ids=True)
 
     def quarantined(self, limit: int | None = None) -> list[dict[str, Any]]:
         """List the rows that could not be used: row, id, column, reason, value; in source order."""
-        return read_entries(self._arrays.files.verify_file(QUARANTINE), limit)
+        files, parts = self._arrays.files, self._arrays.layout.parts
+        return read_entries((files.verify_file(part.prefix + QUARANTINE) for part in parts), limit)
 
     def read_zones(self, name: str) -> NDArray[Any]:
         """Read a zone map (C, D): low, high, missing, noise_low or noise_high of each chunk's features."""
-        zones = self._arrays.layout.zones
-        if f"zone_{name}" not in zones:
-            known = ", ".join(zone.removeprefix("zone_") for zone in zones)
-            raise InvalidSetting(f"there is no zone map '{name}'; this catalogue has {known}.")
-        array = zones[f"zone_{name}"]
-        return self._arrays.read(array, 0, array.n_entries)
+        return stored_zones(self._arrays, name)
 
     @cached_property
     def low(self) -> Array:
@@ -280,26 +240,24 @@ class Catalog:
                 progress(done, len(keys))
         return len(keys)
 
-    def _rows(self, arrays: dict[str, ArrayLayout], first: int, end: int) -> Rows:
-        values: Array = self._arrays.read(arrays["values"], first, end).astype(np.float64, copy=False)
-        columns = {name: self._arrays.read(arrays[name], first, end) for name in self.schema.noise_widths}
-        weights = self._arrays.read(arrays["weights"], first, end) if self.schema.has_weights else None
-        return Rows(values, self.schema.noise(columns), weights)
+    def _rows(self, stored: StoredRows) -> Rows:
+        values: Array = stored.values.astype(np.float64, copy=False)
+        return Rows(values, self.schema.noise(stored.noise), stored.weights)
 
     def _require_same_manifest(self) -> None:
-        fingerprint = VerifiedArrays(self.path).manifest.fingerprint
-        if fingerprint != self.fingerprint:
-            raise CorruptCatalog(
-                MANIFEST, 0, (0, self.n_rows), f"fingerprint is {fingerprint}, was {self.fingerprint}"
-            )
+        found = Manifest.read(self.path)
+        if self.fingerprint not in found.fingerprints:
+            raise _replaced(found.fingerprint, self.fingerprint, self.n_rows)
+
+
+def _replaced(found: str, wanted: str, n_rows: int) -> CorruptCatalog:
+    return CorruptCatalog(MANIFEST, 0, (0, n_rows), f"fingerprint is {found}, was {wanted}")
 
 
 @lru_cache(maxsize=16)
 def _reopen(path: str, fingerprint: str, kept_noise: tuple[int, ...]) -> Catalog:
-    """Open a catalogue that travelled to this process, once; its fingerprint must still be the same."""
+    """Open a catalogue that travelled to this process, once, as it was then."""
     catalog = open_catalog(path)
-    if catalog.fingerprint != fingerprint:
-        raise CorruptCatalog(
-            MANIFEST, 0, (0, catalog.n_rows), f"fingerprint is {catalog.fingerprint}, was {fingerprint}"
-        )
-    return catalog.keeping_noise(kept_noise)
+    if fingerprint not in catalog.fingerprints:
+        raise _replaced(catalog.fingerprint, fingerprint, catalog.n_rows)
+    return catalog.as_of(fingerprint).keeping_noise(kept_noise)

@@ -1,4 +1,4 @@
-"""The arrays of a catalogue while they are written, and the manifest of what was written."""
+"""The arrays of one part of a catalogue while they are written, and the manifest of what was written."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from numpy.typing import NDArray
 from zarr.storage import LocalStore
 
 from dgmmis.store.layout import ArrayLayout, Layout
-from dgmmis.store.manifest import MANIFEST, QUARANTINE, FileRecord, Manifest
+from dgmmis.store.manifest import QUARANTINE, FileRecord, Manifest
 from dgmmis.store.recorded import RecordingStore
 from dgmmis.store.schema import Schema, StoredRows
 
-__all__ = ["ChunkArrays"]
+__all__ = ["ChunkArrays", "columns_of", "numbers_in"]
 
 OPEN_ENDED = 10**15
 """Rows that an array is created with while nobody knows how many will come."""
 
 
 class ChunkArrays:
-    """Append whole chunks of rows, then finish with the pilot, the zone maps and the manifest.
+    """Append whole chunks of rows, then finish with the pilot and the zone maps.
 
     Parameters
     ----------
@@ -51,8 +51,24 @@ class ChunkArrays:
             array[self.n_rows : self.n_rows + len(rows)] = columns[name]
         self.n_rows += len(rows)
 
-    def finish(self, pilot: StoredRows, zones: dict[str, NDArray[Any]], attributes: dict[str, Any]) -> None:
-        """Write everything that is not a chunk of rows; the manifest comes last."""
+    def finish(
+        self, pilot: StoredRows, zones: dict[str, NDArray[Any]], attributes: dict[str, Any]
+    ) -> Manifest:
+        """Write everything that is not a chunk of rows, and say what every file holds.
+
+        Parameters
+        ----------
+        pilot : StoredRows
+        zones : dict
+            Zone maps by their arrays' names.
+        attributes : dict
+            Of the group.
+
+        Returns
+        -------
+        Manifest
+            Not written: whoever gives these files their place writes it last.
+        """
         layout = Layout(self._schema, self.n_rows, self._chunk_rows, len(pilot))
         columns = columns_of(pilot)
         for name, array in layout.pilot.items():
@@ -62,7 +78,12 @@ class ChunkArrays:
         for array in layout.rows.values():
             self._close_end(array)
         self._root.update_attributes(attributes)
-        (self._folder / MANIFEST).write_bytes(self._manifest(layout, attributes).to_bytes())
+        files = [*self._folder.rglob("zarr.json"), self._folder / QUARANTINE]
+        return Manifest(
+            numbers_in(attributes),
+            {name: self._store.records(array) for name, array in layout.arrays.items()},
+            {path.relative_to(self._folder).as_posix(): FileRecord.of_file(path) for path in files},
+        )
 
     def _write_whole(self, array: ArrayLayout, content: NDArray[Any]) -> None:
         stored = array.create(self._store)
@@ -76,16 +97,12 @@ class ChunkArrays:
         metadata = json.loads(path.read_bytes())
         path.write_text(json.dumps({**metadata, "shape": list(array.shape)}, indent=2))
 
-    def _manifest(self, layout: Layout, attributes: dict[str, Any]) -> Manifest:
-        schema = {name: value for name, value in attributes["schema"].items() if name != "provenance"}
-        counts = ("dgmmis_format", "n_rows", "chunk_rows", "pilot_rows", "n_quarantined")
-        numbers = {name: attributes[name] for name in counts} | {"schema": schema}
-        files = [*self._folder.rglob("zarr.json"), self._folder / QUARANTINE]
-        return Manifest(
-            numbers,
-            {name: self._store.records(array) for name, array in layout.arrays.items()},
-            {path.relative_to(self._folder).as_posix(): FileRecord.of_file(path) for path in files},
-        )
+
+def numbers_in(attributes: dict[str, Any]) -> dict[str, Any]:
+    """Pick the attributes that shape the numbers which a catalogue gives."""
+    schema = {name: value for name, value in attributes["schema"].items() if name != "provenance"}
+    counts = ("dgmmis_format", "n_rows", "chunk_rows", "pilot_rows", "n_quarantined")
+    return {name: attributes[name] for name in counts} | {"schema": schema}
 
 
 def columns_of(rows: StoredRows) -> dict[str, NDArray[Any]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from dgmmis.store.health import as_json_numbers
-from dgmmis.store.layout import FORMAT
+from dgmmis.store.layout import FORMAT, GROWN_FORMAT
 
 if TYPE_CHECKING:
     from dgmmis.store.catalog import Catalog
@@ -30,9 +30,10 @@ def description_of(catalog: Catalog) -> dict[str, Any]:
     empty = [pattern["rows"] for pattern in patterns if len(pattern["missing"]) == catalog.n_features]
     return {
         "path": str(catalog.path),
-        "format": FORMAT,
+        "format": FORMAT if catalog.n_parts == 1 else GROWN_FORMAT,
         "fingerprint": catalog.fingerprint,
         "rows": catalog.n_rows,
+        "part_rows": list(catalog.part_rows),
         "rows_with_nothing_observed": sum(empty),
         "features": _features(catalog),
         "patterns": patterns,

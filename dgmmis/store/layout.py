@@ -1,4 +1,4 @@
-"""Which arrays a catalogue of format 1 has, their types, shapes and chunks."""
+"""Which arrays a catalogue or one part of it has, their types, shapes and chunks."""
 
 from __future__ import annotations
 
@@ -14,9 +14,20 @@ from zarr.codecs import BloscCodec, Crc32cCodec
 from dgmmis.errors import InvalidSetting
 from dgmmis.store.schema import TEXT_WIDTH, Schema
 
-__all__ = ["CHUNK_LIMIT", "FORMAT", "ArrayLayout", "Layout", "array_fault", "choose_chunk_rows"]
+__all__ = [
+    "CHUNK_LIMIT",
+    "FORMAT",
+    "GROWN_FORMAT",
+    "ArrayLayout",
+    "Layout",
+    "array_fault",
+    "choose_chunk_rows",
+]
 
 FORMAT = 1
+"""Of a catalogue as an ingest writes it."""
+GROWN_FORMAT = 2
+"""Of one that rows were appended to."""
 CHUNK_ROWS = 100_000
 CHUNK_TARGET = 16 << 20
 """Bytes of the largest array's chunk, decoded, that the default number of rows stays below."""
@@ -46,6 +57,8 @@ class ArrayLayout:
         Rows of the catalogue that one entry describes: 1, or a chunk's rows in a zone map.
     n_rows : int
         Rows that the whole array describes.
+    first_row : int
+        The first of them, counted over all parts of the catalogue.
     """
 
     name: str
@@ -55,6 +68,7 @@ class ArrayLayout:
     chunk_entries: int
     rows_per_entry: int
     n_rows: int
+    first_row: int = 0
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -83,7 +97,8 @@ class ArrayLayout:
     def rows(self, chunk: int) -> tuple[int, int]:
         """First row and one past the last row that a chunk describes."""
         step = self.chunk_entries * self.rows_per_entry
-        return min(chunk * step, self.n_rows), min((chunk + 1) * step, self.n_rows)
+        first, end = min(chunk * step, self.n_rows), min((chunk + 1) * step, self.n_rows)
+        return self.first_row + first, self.first_row + end
 
     def create(self, store: Store) -> zarr.Array[Any]:
         """Create the array, empty."""
@@ -106,18 +121,24 @@ class ArrayLayout:
 
 @dataclass(frozen=True)
 class Layout:
-    """The arrays of a whole catalogue.
+    """The arrays of one part of a catalogue: of what was ingested, or of what one append added.
 
     Attributes
     ----------
     schema : Schema
     n_rows, chunk_rows, pilot_rows : int
+    prefix : str
+        Where its arrays lie in the catalogue: "" or "appended/1/", ...
+    first_row : int
+        Rows of the parts before it.
     """
 
     schema: Schema
     n_rows: int
     chunk_rows: int
     pilot_rows: int
+    prefix: str = ""
+    first_row: int = 0
 
     @property
     def n_chunks(self) -> int:
@@ -127,13 +148,14 @@ class Layout:
     @property
     def rows(self) -> dict[str, ArrayLayout]:
         """Arrays with one entry per row."""
-        return _row_arrays(self.schema, self.n_rows, min(self.chunk_rows, self.n_rows))
+        arrays = _row_arrays(self.schema, self.n_rows, min(self.chunk_rows, self.n_rows))
+        return self._placed(arrays, first_row=self.first_row)
 
     @property
     def pilot(self) -> dict[str, ArrayLayout]:
         """The same arrays for the rows of the pilot, by the same names."""
         arrays = _row_arrays(self.schema, self.pilot_rows, min(self.chunk_rows, self.pilot_rows))
-        return {name: replace(array, name=f"pilot/{name}") for name, array in arrays.items()}
+        return self._placed(arrays, within="pilot/")
 
     @property
     def zones(self) -> dict[str, ArrayLayout]:
@@ -143,16 +165,25 @@ class Layout:
         if self.schema.noise_widths:
             names |= {"zone_noise_low": "<f8", "zone_noise_high": "<f8"}
         entries = min(self.n_chunks, max(1, CHUNK_TARGET // (8 * width)))
-        return {
+        arrays = {
             name: ArrayLayout(name, dtype, self.n_chunks, width, entries, self.chunk_rows, self.n_rows)
             for name, dtype in names.items()
         }
+        return self._placed(arrays, first_row=self.first_row)
 
     @property
     def arrays(self) -> dict[str, ArrayLayout]:
         """All arrays by their path."""
         every = [*self.rows.values(), *self.pilot.values(), *self.zones.values()]
         return {array.name: array for array in every}
+
+    def _placed(
+        self, arrays: dict[str, ArrayLayout], *, within: str = "", first_row: int = 0
+    ) -> dict[str, ArrayLayout]:
+        place = self.prefix + within
+        return {
+            name: replace(array, name=place + name, first_row=first_row) for name, array in arrays.items()
+        }
 
 
 def _row_arrays(schema: Schema, n_rows: int, chunk_rows: int) -> dict[str, ArrayLayout]:

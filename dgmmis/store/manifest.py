@@ -14,6 +14,7 @@ import google_crc32c
 import numpy as np
 
 from dgmmis.errors import NotACatalog
+from dgmmis.store.parts import APPENDED, Addition, additions_of, numbers_of_part, prefix_of
 
 __all__ = [
     "MANIFEST",
@@ -114,6 +115,53 @@ class Manifest:
             "quarantine": self.files[QUARANTINE].sha256,
         }
         return hashlib.sha256(canonical_json(content)).hexdigest()
+
+    @property
+    def fingerprints(self) -> tuple[str, ...]:
+        """Of the catalogue as it was ingested, and after each append; the last one is its own."""
+        earlier = (addition.grown_from for addition in additions_of(self.numbers))
+        return (*earlier, self.fingerprint)
+
+    def as_of(self, fingerprint: str) -> Manifest:
+        """Return the manifest of a state in which this catalogue was, before rows were appended.
+
+        Raises
+        ------
+        ValueError
+            If `fingerprint` is none of `fingerprints`, or its files are not those of that state.
+        """
+        last = self.fingerprints.index(fingerprint)
+        if last == len(self.fingerprints) - 1:
+            return self
+        gone = tuple(prefix_of(part) for part in range(last + 1, len(self.fingerprints)))
+        gone += (f"{APPENDED}/",) if last == 0 else ()
+        earlier = Manifest(
+            numbers_of_part(self.numbers, last),
+            {name: records for name, records in self.chunks.items() if not name.startswith(gone)},
+            {name: record for name, record in self.files.items() if not name.startswith(gone)},
+        )
+        if earlier.fingerprint != fingerprint:
+            raise ValueError(f"its parts do not make up fingerprint {fingerprint}")
+        return earlier
+
+    def grown(self, numbers: Mapping[str, Any], addition: Addition, added: Manifest) -> Manifest:
+        """Return the manifest of this catalogue with one more part.
+
+        Parameters
+        ----------
+        numbers : dict
+            Of the whole, without the appends.
+        addition : Addition
+        added : Manifest
+            Of the part, its files named from the folder of the part.
+        """
+        recorded = [*self.numbers.get("appended", ()), vars(addition)]
+        prefix = prefix_of(len(recorded))
+        return Manifest(
+            {**numbers, "appended": recorded},
+            self.chunks | {prefix + name: records for name, records in added.chunks.items()},
+            self.files | {prefix + name: record for name, record in added.files.items()},
+        )
 
     @property
     def nbytes(self) -> int:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from dgmmis.errors import AlreadyExists
+from dgmmis.errors import AlreadyExists, CatalogLocked
 from dgmmis.store.manifest import MANIFEST
 
-__all__ = ["PartialFolder"]
+__all__ = ["PartialFolder", "hold", "sync", "sync_tree"]
 
 SYNC_THREADS = 16
 MARKS = {MANIFEST: b'"dgmmis_manifest"', "zarr.json": b'"dgmmis_format"'}
@@ -52,18 +53,12 @@ class PartialFolder:
 
     def place(self) -> None:
         """Bring everything to disk and rename the folder to its destination."""
-        _sync_tree(self.path)
+        sync_tree(self.path)
         self._require_free()
         replaced = _sibling(self.destination, "replaced")
-        if self._overwrite and self.destination.exists():
-            self.destination.rename(replaced)
-        try:
+        with self._replacing(replaced):
             self.path.rename(self.destination)
-        except BaseException:
-            if replaced.exists():
-                replaced.rename(self.destination)
-            raise
-        _sync(self.destination.parent)
+        sync(self.destination.parent)
         os.close(self._lock)
         shutil.rmtree(replaced, ignore_errors=True)
 
@@ -71,6 +66,20 @@ class PartialFolder:
         """Remove the folder."""
         shutil.rmtree(self.path, ignore_errors=True)
         os.close(self._lock)
+
+    @contextmanager
+    def _replacing(self, replaced: Path) -> Iterator[None]:
+        """Move what lies at the destination out of the way, and back if what comes next fails."""
+        if not (self._overwrite and self.destination.exists()):
+            yield
+            return
+        with _held(self.destination):
+            self.destination.rename(replaced)
+            try:
+                yield
+            except BaseException:
+                replaced.rename(self.destination)
+                raise
 
     def _require_free(self) -> None:
         destination = self.destination
@@ -128,18 +137,49 @@ def _remove_abandoned(destination: Path) -> None:
             os.close(lock)
 
 
-def _sync_tree(path: Path) -> None:
+def hold(catalog: Path) -> int:
+    """Be the one process that changes a catalogue, until the returned lock is closed, or the process ends.
+
+    Raises
+    ------
+    CatalogLocked
+        If another one appends to it.
+    """
+    lock = os.open(catalog, os.O_RDONLY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if not os.path.samestat(os.fstat(lock), catalog.stat()):
+            raise BlockingIOError(f"{catalog} was replaced between the two")
+    except (BlockingIOError, FileNotFoundError) as error:
+        os.close(lock)
+        raise CatalogLocked(
+            f"another process appends to {catalog} or replaces it. Wait until that is done, and try again."
+        ) from error
+    return lock
+
+
+@contextmanager
+def _held(catalog: Path) -> Iterator[None]:
+    lock = hold(catalog)
+    try:
+        yield
+    finally:
+        os.close(lock)
+
+
+def sync_tree(path: Path) -> None:
     """Bring a folder with all it holds to disk; a disk serves many requests at once quicker."""
     walked = [(folder, files) for folder, _, files in os.walk(path)]
     with ThreadPoolExecutor(SYNC_THREADS) as threads:
         paths = (os.path.join(folder, name) for folder, files in walked for name in files)
-        for _ in threads.map(_sync, paths):
+        for _ in threads.map(sync, paths):
             pass
-        for _ in threads.map(_sync, (folder for folder, _ in walked)):
+        for _ in threads.map(sync, (folder for folder, _ in walked)):
             pass
 
 
-def _sync(path: str | Path) -> None:
+def sync(path: str | Path) -> None:
+    """Bring a file or a folder's list of files to disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

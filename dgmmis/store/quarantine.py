@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Iterable
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -32,10 +33,15 @@ class Quarantine:
         Most rows that may be set aside; None means any number.
     tolerance : float
         As in `find_faults`.
+    first_row : int
+        Number of the source's first row: an error counts from it.
     """
 
-    def __init__(self, folder: Path, schema: Schema, limit: int | None, tolerance: float) -> None:
+    def __init__(
+        self, folder: Path, schema: Schema, limit: int | None, tolerance: float, first_row: int = 0
+    ) -> None:
         self._schema, self._limit, self._tolerance = schema, limit, tolerance
+        self._first_row = first_row
         self._file = (folder / QUARANTINE).open("wb")
         self._first: list[dict[str, Any]] = []
         self.reasons: Counter[str] = Counter()
@@ -88,15 +94,16 @@ class Quarantine:
             self._first.append(entry)
 
     def _refuse(self) -> None:
-        first = self._first[0]
+        first, before = self._first[0], self._first_row
         named = "; ".join(
-            f"row {e['row']} (id {e['id']}), {e['column']}: {e['reason']}: {e['value']}" for e in self._first
+            f"row {e['row'] - before} (id {e['id']}), {e['column']}: {e['reason']}: {e['value']}"
+            for e in self._first
         )
         raise TooManyQuarantined(
             f"{self.n_rows} rows so far cannot be used, {self._limit} are allowed. The first: {named}. Mend "
             "the source, set features that were not observed to NaN, or allow more quarantined rows.",
             array=first["column"],
-            row=first["row"],
+            row=first["row"] - before,
             column=first["column"],
             value=first["value"],
         )
@@ -135,7 +142,11 @@ def readable_ids(ids: NDArray[Any]) -> NDArray[Any]:
     return np.strings.decode(joined, "utf-8", "backslashreplace")
 
 
-def read_entries(path: Path, limit: int | None) -> list[dict[str, Any]]:
-    """Read the first `limit` lines of a quarantine file, or all."""
-    with path.open("rb") as lines:
-        return [json.loads(line) for line in islice(lines, limit)]
+def read_entries(paths: Iterable[Path], limit: int | None) -> list[dict[str, Any]]:
+    """Read the first `limit` lines of quarantine files, one after the other, or all."""
+    entries: list[dict[str, Any]] = []
+    for path in paths:
+        left = None if limit is None else limit - len(entries)
+        with path.open("rb") as lines:
+            entries += [json.loads(line) for line in islice(lines, left)]
+    return entries

@@ -12,8 +12,9 @@ from numcodecs import Blosc
 from numpy.typing import NDArray
 
 from dgmmis.errors import CorruptCatalog, NotACatalog
-from dgmmis.store.layout import FORMAT, ArrayLayout, Layout, array_fault
+from dgmmis.store.layout import FORMAT, GROWN_FORMAT, ArrayLayout, array_fault
 from dgmmis.store.manifest import Manifest
+from dgmmis.store.parts import PartedLayout
 from dgmmis.store.schema import Schema
 from dgmmis.store.verified import VerifiedFiles
 
@@ -29,20 +30,22 @@ class VerifiedArrays:
     Parameters
     ----------
     folder : Path
+    manifest : Manifest
+        Of the state to read: what is in the folder now, or was there before rows were appended.
 
     Raises
     ------
     NotACatalog
-        If there is no manifest, or one of another format.
+        If the manifest is one of another format.
     CorruptCatalog
         If the metadata are not what was written, or not such as this format allows.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.manifest = Manifest.read(folder)
-        self.layout = _layout(folder, self.manifest)
+    def __init__(self, folder: Path, manifest: Manifest) -> None:
+        self.manifest = manifest
+        self.layout = _layout(folder, manifest)
         self.files = VerifiedFiles(folder, self.manifest, self.layout)
-        self.attributes: dict[str, Any] = self._metadata("zarr.json").get("attributes", {})
+        self.attributes: dict[str, Any] = self._metadata(self.layout.attributes_key).get("attributes", {})
         for array in self.layout.arrays.values():
             self._check_array(array)
         self._codec = Blosc()
@@ -107,19 +110,16 @@ def _keep_freed_memory() -> None:
     np.empty(LARGEST_BLOCK, np.uint8)
 
 
-def _layout(folder: Path, manifest: Manifest) -> Layout:
+def _layout(folder: Path, manifest: Manifest) -> PartedLayout:
     """Say which arrays a catalogue with this manifest must have."""
     numbers = dict(manifest.numbers)
-    if numbers.get("dgmmis_format") != FORMAT:
+    if numbers.get("dgmmis_format") not in (FORMAT, GROWN_FORMAT):
         raise NotACatalog(
-            f"{folder} has format {numbers.get('dgmmis_format')}; this version reads format {FORMAT}. Use "
-            "the version of dgmmis that wrote it, or ingest the source again."
+            f"{folder} has format {numbers.get('dgmmis_format')}; this version reads formats {FORMAT} and "
+            f"{GROWN_FORMAT}. Use the version of dgmmis that wrote it, or ingest the source again."
         )
     try:
         schema = Schema.from_json({**numbers["schema"], "provenance": {}})
-        counts = [int(numbers[name]) for name in ("n_rows", "chunk_rows", "pilot_rows")]
-        if min(counts) < 1:
-            raise ValueError(f"counts {counts} below 1")
-        return Layout(schema, *counts)
+        return PartedLayout.from_numbers(schema, numbers)
     except (KeyError, TypeError, ValueError) as error:
         raise NotACatalog(f"{folder} is not a catalogue: its manifest makes no sense ({error!r}).") from error

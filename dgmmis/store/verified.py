@@ -6,8 +6,9 @@ import struct
 from pathlib import Path
 
 from dgmmis.errors import CorruptCatalog
-from dgmmis.store.layout import ArrayLayout, Layout
+from dgmmis.store.layout import ArrayLayout
 from dgmmis.store.manifest import FileRecord, Manifest
+from dgmmis.store.parts import PartedLayout
 
 __all__ = ["VerifiedFiles"]
 
@@ -27,10 +28,10 @@ class VerifiedFiles:
     ----------
     folder : Path
     manifest : Manifest
-    layout : Layout
+    layout : PartedLayout
     """
 
-    def __init__(self, folder: Path, manifest: Manifest, layout: Layout) -> None:
+    def __init__(self, folder: Path, manifest: Manifest, layout: PartedLayout) -> None:
         self.folder, self.manifest, self.layout = folder, manifest, layout
         self._arrays = layout.arrays
         self._seen: set[str] = set()

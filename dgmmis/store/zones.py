@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -54,6 +55,13 @@ class Zones:
             errors = errors_of(values, self._schema.noise(rows.noise))
             self._keep_range("zone_noise_low", "zone_noise_high", errors)
         self._count_patterns(missing)
+
+    def count_before(self, patterns: Iterable[Mapping[str, Any]]) -> None:
+        """Count patterns, as `patterns` gives them, of rows that were summed up earlier."""
+        for pattern in patterns:
+            bits = np.zeros(self._schema.n_features, bool)
+            bits[pattern["missing"]] = True
+            self._patterns[np.packbits(bits, bitorder="little").tobytes()] += pattern["rows"]
 
     def maps(self) -> dict[str, NDArray[Any]]:
         """Zone maps (C, D) by the names of their arrays."""

@@ -1,0 +1,363 @@
+"""A chart of the populations that constraints allow: free parameters as one vector, whitened at an origin.
+
+The chart serves whoever climbs the likelihood or asks how sharp its maximum is: it turns statistics in score form
+into gradients by its coordinates, and coordinates into populations.  Coordinates, in this order: the free
+amplitudes' shares (`AmplitudeChart`); the free means, L^-1 (m - m0) sqrt(c) with V0 = L L^T and c the rows that a
+component holds at the origin; the free covariances (`FactorChart`, `VarianceChart`).  In all of them the information
+of complete, noise-free data is the identity at the origin.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dgmmis.amplitude_chart import AmplitudeChart
+from dgmmis.constrained_covariances import raise_to_floor
+from dgmmis.constraints import Constraints
+from dgmmis.covariance_charts import (
+    ON_FLOOR,
+    CovarianceChart,
+    FactorChart,
+    VarianceChart,
+    is_definite,
+    rank_above_floor,
+)
+from dgmmis.maximization import starved
+from dgmmis.packed import Array
+from dgmmis.population import Population
+from dgmmis.score_statistics import Statistics
+
+__all__ = ["Chart", "Freedom", "Place", "counts_of"]
+
+
+@dataclass(frozen=True)
+class Freedom:
+    """What may move at a population.  It changes where a limit or a floor begins or ends to hold.
+
+    Attributes
+    ----------
+    amplitudes : tuple of bool, K + J
+        Not frozen, not fixed, not at a limit; all False if only one is.
+    means : tuple of bool, K
+    covariances : tuple, one per free covariance
+        The components that share it, and the directions that no floor holds, a number or one flag per feature.
+    """
+
+    amplitudes: tuple[bool, ...]
+    means: tuple[bool, ...]
+    covariances: tuple[tuple[tuple[int, ...], int | tuple[bool, ...]], ...]
+
+    @classmethod
+    def of(cls, population: Population, counts: Array, constraints: Constraints) -> Freedom:
+        """Find what is free.
+
+        Parameters
+        ----------
+        population : Population
+        counts : (K + J,)
+            Rows that components and backgrounds hold; a component without any is held.
+        constraints : Constraints
+        """
+        fed = counts[: population.n_components] > 0
+        amplitudes = _free_amplitudes(population, constraints) & (counts > 0)
+        if amplitudes.sum() < 2:
+            amplitudes[:] = False
+        return cls(
+            tuple(amplitudes.tolist()),
+            tuple((~constraints.frozen.means & fed).tolist()),
+            tuple(
+                (owners, _directions(population.mixture.covariances[owners[0]], constraints))
+                for owners in _sharing(fed, constraints)
+            ),
+        )
+
+
+@dataclass(frozen=True)
+class Place:
+    """What coordinates stand for.
+
+    Attributes
+    ----------
+    population : Population
+        Within all constraints.
+    inside : bool
+        False if limits or a floor had to move it: then it is not where the coordinates say.
+    """
+
+    population: Population
+    inside: bool
+
+
+@dataclass(frozen=True)
+class Chart:
+    """Coordinates around a population; use `Chart.at`.
+
+    Attributes
+    ----------
+    origin : Population
+    counts : (K + J,)
+        Rows that components and backgrounds hold at the origin, those of the prior among them for amplitudes.
+    constraints : Constraints
+    freedom : Freedom
+    """
+
+    origin: Population
+    counts: Array
+    constraints: Constraints
+    freedom: Freedom
+
+    @classmethod
+    def at(cls, population: Population, statistics: Statistics, constraints: Constraints) -> Chart:
+        """Make the chart around a population whose statistics are these."""
+        counts = counts_of(statistics)
+        return cls(population, counts, constraints, Freedom.of(population, counts, constraints))
+
+    @property
+    def is_regular(self) -> bool:
+        """Every free covariance has a Cholesky factor: otherwise there are no such coordinates."""
+        covariances = self.origin.mixture.covariances
+        return all(is_definite(covariances[owners[0]]) for owners, _ in self.freedom.covariances) and all(
+            is_definite(covariances[k]) for k in np.flatnonzero(self.freedom.means)
+        )
+
+    @cached_property
+    def n_parameters(self) -> int:
+        """p."""
+        return self._amplitudes.size + self._n_means + sum(chart.size for chart in self._covariances)
+
+    @cached_property
+    def owners(self) -> NDArray[np.intp]:
+        """Component of each coordinate (p,): of a shared covariance its first; -1 for amplitudes."""
+        n_features = self.origin.n_features
+        of_covariances = [
+            np.full(chart.size, owners[0])
+            for (owners, _), chart in zip(self.freedom.covariances, self._covariances, strict=True)
+        ]
+        return np.concatenate(
+            (
+                np.full(self._amplitudes.size, -1),
+                np.repeat(np.flatnonzero(self.freedom.means), n_features),
+                *of_covariances,
+            )
+        ).astype(np.intp)
+
+    @cached_property
+    def prior_information(self) -> Array:
+        """Share (p,) of each coordinate's rows that the prior stands for: its part in the complete data's identity."""
+        shares = np.zeros(self.n_parameters)
+        prior = self.constraints.prior
+        if prior is None:
+            return shares
+        if prior.amplitudes is not None:
+            rows = self._amplitude_rows
+            shares[: self._amplitudes.size] = 1 - self._held(self.counts).sum() / rows.sum()
+        if prior.covariances is not None:
+            rows_of_prior = prior.covariances.rows(self.origin.n_features)
+            start = self._amplitudes.size + self._n_means
+            for (owners, _), chart in zip(self.freedom.covariances, self._covariances, strict=True):
+                counted = self.counts[list(owners)].sum()
+                shares[start : start + chart.size] = rows_of_prior / (rows_of_prior + counted)
+                start += chart.size
+        return shares
+
+    def place(self, x: Array) -> Place:
+        """Return the population at coordinates (p,), brought within limits and above the floor."""
+        amplitudes, means, covariances = self._split(x)
+        whole = self._whole(self.origin)
+        whole[self._free], inside = self._amplitudes.amplitudes(amplitudes)
+        mixture = self.origin.mixture
+        moved = mixture.means.copy()
+        free = np.flatnonzero(self.freedom.means)
+        moved[free] += np.einsum("kde,ke->kd", self._roots, means) / self._root_rows[:, None]
+        changed = mixture.covariances.copy()
+        for (owners, _), chart, part in zip(
+            self.freedom.covariances, self._covariances, covariances, strict=True
+        ):
+            covariance = chart.covariance(part)
+            changed[list(owners)] = (covariance + covariance.T) / 2
+        raised = self._raised(changed)
+        inside &= _is_near(raised, changed)
+        n_components = self.origin.n_components
+        population = self.origin.with_parameters(whole[:n_components], whole[n_components:], moved, raised)
+        return Place(population, inside)
+
+    def coordinates(self, population: Population) -> Array:
+        """Coordinates (p,) of a population that has the chart's freedom and its frozen parameters."""
+        shift = population.mixture.means - self.origin.mixture.means
+        free = np.flatnonzero(self.freedom.means)
+        means = np.linalg.solve(self._roots, shift[free][:, :, None])[:, :, 0] * self._root_rows[:, None]
+        covariances = [
+            chart.coordinates(population.mixture.covariances[owners[0]])
+            for (owners, _), chart in zip(self.freedom.covariances, self._covariances, strict=True)
+        ]
+        amplitudes = self._amplitudes.coordinates(self._held(self._whole(population)))
+        return np.concatenate((amplitudes, means.ravel(), *covariances))
+
+    def gradient(self, population: Population, statistics: Statistics) -> Array:
+        """Gradient (p,) of the log-likelihood at a population whose statistics are these."""
+        s = statistics
+        return self.scores(population, s.zeroth, s.background, s.first, s.second)
+
+    def scores(
+        self, population: Population, zeroth: Array, background: Array, first: Array, second: Array
+    ) -> Array:
+        """Gradients by the coordinates, of sums or of single rows.
+
+        Parameters
+        ----------
+        population : Population
+            Where the scores were taken.
+        zeroth, background, first, second : (..., K), (..., J), (..., K, D), (..., K, P)
+            With the letters of `Statistics`.
+
+        Returns
+        -------
+        (..., p)
+        """
+        counts = np.concatenate((zeroth, background), axis=-1)
+        held = self._held(self._whole(population))
+        of_amplitudes = self._amplitudes.scores(counts[..., self._free], held)
+        free = np.flatnonzero(self.freedom.means)
+        slopes = self._roots / self._root_rows[:, None, None]
+        of_means = np.einsum("...kd,kde->...ke", first[..., free, :], slopes)
+        parts = [of_amplitudes, of_means.reshape(*of_means.shape[:-2], -1)]
+        for (owners, _), chart in zip(self.freedom.covariances, self._covariances, strict=True):
+            slope = chart.slope(population.mixture.covariances[owners[0]])
+            joint = second[..., owners[0], :] if len(owners) == 1 else second[..., list(owners), :].sum(axis=-2)
+            parts.append(np.einsum("...p,qp->...q", joint, slope))
+        return np.concatenate(parts, axis=-1)
+
+    # --- parts
+
+    @property
+    def _n_means(self) -> int:
+        return sum(self.freedom.means) * self.origin.n_features
+
+    @cached_property
+    def _free(self) -> NDArray[np.bool_]:
+        return np.array(self.freedom.amplitudes, dtype=bool)
+
+    def _held(self, whole: Array) -> Array:
+        """Numbers (n,) of the free amplitudes among those (K + J,) of all."""
+        return np.asarray(whole[self._free])
+
+    def _whole(self, population: Population) -> Array:
+        return np.concatenate((population.amplitudes, population.background_amplitudes))
+
+    @cached_property
+    def _amplitude_rows(self) -> Array:
+        rows = self.counts.copy()
+        prior = self.constraints.prior
+        if prior is not None and prior.amplitudes is not None:
+            rows[: self.origin.n_components] += prior.amplitudes.rows(self.origin.n_components)
+        return np.maximum(self._held(rows), np.finfo(np.float64).tiny)
+
+    @cached_property
+    def _amplitudes(self) -> AmplitudeChart:
+        lowest, highest = _limits(self.origin)
+        return AmplitudeChart(
+            self._held(self._whole(self.origin)), self._amplitude_rows, self._held(lowest), self._held(highest)
+        )
+
+    @cached_property
+    def _roots(self) -> Array:
+        """Cholesky factors (n, D, D) of the covariances whose means are free."""
+        return np.linalg.cholesky(self.origin.mixture.covariances[np.flatnonzero(self.freedom.means)])
+
+    @cached_property
+    def _root_rows(self) -> Array:
+        return np.sqrt(self.counts[np.flatnonzero(self.freedom.means)])
+
+    @cached_property
+    def _covariances(self) -> tuple[CovarianceChart, ...]:
+        prior = self.constraints.prior
+        more = 0.0
+        if prior is not None and prior.covariances is not None:
+            more = prior.covariances.rows(self.origin.n_features)
+        return tuple(
+            self._covariance_chart(owners[0], directions, float(self.counts[list(owners)].sum()) + more)
+            for owners, directions in self.freedom.covariances
+        )
+
+    def _covariance_chart(
+        self, k: int, directions: int | tuple[bool, ...], rows: float
+    ) -> CovarianceChart:
+        covariance = self.origin.mixture.covariances[k]
+        if isinstance(directions, tuple):
+            common = self.constraints.covariance_type == "spherical"
+            return VarianceChart(np.diagonal(covariance), np.array(directions, dtype=bool), rows, common)
+        if directions == len(covariance):
+            return FactorChart.free(covariance, rows)
+        assert self.constraints.floor is not None
+        return FactorChart.on_floor(covariance, self.constraints.floor, rows)
+
+    def _raised(self, covariances: Array) -> Array:
+        """Raise what sank below the floor."""
+        own = [k for owners, _ in self.freedom.covariances for k in owners]
+        if self.constraints.floor is None or not own:
+            return covariances
+        raised = covariances.copy()
+        raised[own] = raise_to_floor(covariances[own], self.constraints)
+        return raised
+
+    def _split(self, x: Array) -> tuple[Array, Array, list[Array]]:
+        ends = np.cumsum(
+            [self._amplitudes.size, self._n_means, *(chart.size for chart in self._covariances)]
+        )
+        amplitudes, means, *covariances = np.split(x, ends[:-1])
+        return amplitudes, means.reshape(-1, self.origin.n_features), covariances
+
+
+def counts_of(statistics: Statistics) -> Array:
+    """Rows (K + J,) that components and backgrounds hold; 0 for a component that is starved."""
+    return np.concatenate((np.where(starved(statistics), 0, statistics.zeroth), statistics.background))
+
+
+def _is_near(raised: Array, covariances: Array) -> bool:
+    """Tell whether raising to the floor changed no more than rounding."""
+    variances = np.diagonal(covariances, axis1=1, axis2=2)
+    scale = np.sqrt(variances[:, :, None] * variances[:, None, :])
+    return bool((np.abs(raised - covariances) <= ON_FLOOR * scale).all())
+
+
+def _free_amplitudes(population: Population, constraints: Constraints) -> NDArray[np.bool_]:
+    """Amplitudes (K + J,) that may move: not frozen, not fixed, not at a limit."""
+    held = [
+        one.fixed or not one.amplitude_min < one.amplitude < one.amplitude_max
+        for one in population.backgrounds
+    ]
+    return ~np.concatenate((constraints.frozen.amplitudes, np.array(held, dtype=bool)))
+
+
+def _limits(population: Population) -> tuple[Array, Array]:
+    lowest, highest = np.zeros(population.n_components), np.full(population.n_components, np.inf)
+    return (
+        np.append(lowest, [one.amplitude_min for one in population.backgrounds]),
+        np.append(highest, [one.amplitude_max for one in population.backgrounds]),
+    )
+
+
+def _sharing(fed: NDArray[np.bool_], constraints: Constraints) -> Sequence[tuple[int, ...]]:
+    """Components of each free covariance."""
+    free = ~constraints.frozen.covariances
+    if constraints.covariance_type == "tied":
+        return [tuple(np.flatnonzero(free).tolist())] if (free & fed).any() else []
+    return [(k,) for k in np.flatnonzero(free & fed).tolist()]
+
+
+def _directions(covariance: Array, constraints: Constraints) -> int | tuple[bool, ...]:
+    """Directions that no floor holds: how many, or which features."""
+    n_features, floor = len(covariance), constraints.floor
+    if constraints.covariance_type in ("full", "tied"):
+        return n_features if floor is None else rank_above_floor(covariance, floor)
+    if floor is None:
+        return (True,) * n_features
+    least = np.full(n_features, floor.max()) if constraints.covariance_type == "spherical" else floor
+    above = np.diagonal(covariance) > (1 + ON_FLOOR) * least**2
+    return tuple(above.tolist())
+
