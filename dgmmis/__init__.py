@@ -2,6 +2,7 @@
 
 from dgmmis import compiler_cache as compiler_cache  # first: it finds the kernels a place
 from dgmmis.api import fit, fit_restarts, resume
+from dgmmis.assessment import uncertainty
 from dgmmis.background import Background
 from dgmmis.density_background import DensityBackground
 from dgmmis.errors import (
@@ -28,6 +29,7 @@ from dgmmis.runs import RunFolder, list_runs, open_run
 from dgmmis.samples import Samples
 from dgmmis.score_statistics import Statistics
 from dgmmis.store import Catalog, open_catalog
+from dgmmis.uncertainties import Uncertainty
 
 __all__ = [
     "Background",
@@ -54,6 +56,7 @@ __all__ = [
     "Scan",
     "SelectionError",
     "Statistics",
+    "Uncertainty",
     "append",
     "apply",
     "fit",
@@ -64,4 +67,5 @@ __all__ = [
     "open_run",
     "plan",
     "resume",
+    "uncertainty",
 ]

@@ -80,5 +80,4 @@ class AmplitudeChart:
         normal = np.sqrt(self.rows / self.rows.sum())
         normal[-1] -= 1.0
         length = float(np.sqrt(np.einsum("n,n->", normal, normal)))
-        return normal / length if length > 0 else normal
-
+        return np.asarray(normal / length if length > 0 else normal)

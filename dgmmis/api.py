@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import ArrayLike
 
+from dgmmis.assessment import GivenRows, RowsOfRun
 from dgmmis.driver import Observer, SilentObserver, drive, prepare_run
 from dgmmis.errors import DgmmisError, InvalidData, InvalidSetting
 from dgmmis.expectation import NEGLIGIBLE
@@ -166,36 +167,36 @@ def fit(
     RunConflict, RunLocked
         If the run folder holds another run, or another process drives it.
     """
-    prepared = prepare_fit(
-        values,
-        n_components=n_components,
-        noise=noise,
-        weights=weights,
-        projection=projection,
-        selection=selection,
-        before_noise=before_noise,
-        noise_model=noise_model,
-        covariates=covariates,
-        background=background,
-        floor=floor,
-        prior=prior,
-        covariance_type=covariance_type,
-        oversampling=oversampling,
-        initial=initial,
-        frozen=frozen,
-        method=method,
-        pruning=pruning,
-        split_merge=split_merge,
-        limits=Limits(tolerance, max_passes),
-        seed=seed,
-        carried=carried,
-        features=features,
-        units=units,
-    )
+    settings: dict[str, Any] = {
+        "noise": noise,
+        "weights": weights,
+        "projection": projection,
+        "selection": selection,
+        "before_noise": before_noise,
+        "noise_model": noise_model,
+        "covariates": covariates,
+        "background": background,
+        "floor": floor,
+        "prior": prior,
+        "covariance_type": covariance_type,
+        "oversampling": oversampling,
+        "initial": initial,
+        "frozen": frozen,
+        "method": method,
+        "pruning": pruning,
+        "split_merge": split_merge,
+        "seed": seed,
+        "carried": carried,
+        "features": features,
+        "units": units,
+    }
+    limits = Limits(tolerance, max_passes)
+    prepared = prepare_fit(values, n_components=n_components, limits=limits, **settings)
     require_room(prepared, client)
     observer = observer or SilentObserver()
+    rows = GivenRows.of(prepared, values, settings)
     if run is None:
-        return fit_from(prepared, get_ready(prepared, client, observer), observer)
+        return fit_from(prepared, get_ready(prepared, client, observer), observer).knowing(rows)
     chunks, task = prepared.chunks, prepared.task
     if not isinstance(chunks, Catalog):
         raise InvalidSetting("a run keeps the fit of a catalogue: ingest the array first (dgmmis.ingest).")
@@ -208,7 +209,7 @@ def fit(
         prepared.limits,
         budget=_means(client),
         observer=observer,
-    )
+    ).knowing(rows)
 
 
 def resume(
@@ -270,7 +271,7 @@ def resume(
         limits,
         budget=_means(client),
         observer=watcher,
-    )
+    ).knowing(RowsOfRun(folder, catalog))
 
 
 def _require_same_rows(run: RunFolder, catalog: Catalog) -> None:
@@ -353,6 +354,7 @@ def fit_restarts(
     rows = prepared.chunks.read_pilot(pilot_rows(n_components, prepared.chunks.latent_features))
     watcher = observer or SilentObserver()
     ready = get_ready(prepared, client, watcher)
+    given = GivenRows.of(prepared, values, {**settings, "seed": seed})
     results: list[FitResult] = []
     failures: list[DgmmisError] = []
     for start in short_fits(rows, prepared.task, n_starts):
@@ -360,7 +362,7 @@ def fit_restarts(
             if isinstance(start, DgmmisError):
                 raise start
             begun = replace(prepared, initial=start.population)
-            results.append(fit_from(begun, ready, watcher))
+            results.append(fit_from(begun, ready, watcher).knowing(given))
         except GOES_ON as error:
             failures.append(error)
     if not results:

@@ -13,11 +13,11 @@ from dgmmis.model import named_features
 from dgmmis.noise import Noise, NoiseLike
 from dgmmis.packed import Array
 from dgmmis.projection import as_projection
-from dgmmis.row_hash import hash_integers
+from dgmmis.row_hash import Hashes, hash_integers
 from dgmmis.rows import Rows
 from dgmmis.samples import Samples, as_values, as_weights
 
-__all__ = ["CHUNK_ROWS", "ArrayChunks"]
+__all__ = ["CHUNK_ROWS", "ArrayChunks", "chunks_of"]
 
 CHUNK_ROWS = 100_000
 """Rows of a chunk unless told otherwise: about 10 ms of work per component on one core."""
@@ -125,8 +125,25 @@ class ArrayChunks:
         """One chunk."""
         return self.samples[chunk]
 
+    def row_hashes(self, chunk: int) -> Hashes:
+        """Hashes (n,) of the numbers of a chunk's rows."""
+        return hash_integers(np.arange(*self.row_range(chunk)))
+
     def read_pilot(self, n_rows: int) -> Rows:
         """Return the `n_rows` rows whose numbers have the smallest hashes, in order of the hash."""
         hashes = hash_integers(np.arange(self.n_rows))
         order = np.argsort(hashes, kind="stable")[:n_rows]
         return self.rows.take(order)
+
+
+def chunks_of(rows: Rows, *, chunk_rows: int) -> ArrayChunks:
+    """Rows that were checked, in chunks."""
+    return ArrayChunks.from_arrays(
+        rows.values,
+        rows.noise,
+        rows.weights,
+        projection=rows.projection,
+        covariates=rows.covariates,
+        chunk_rows=chunk_rows,
+        checked=True,
+    )

@@ -9,7 +9,6 @@ of complete, noise-free data is the identity at the origin.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -25,56 +24,13 @@ from dgmmis.covariance_charts import (
     FactorChart,
     VarianceChart,
     is_definite,
-    rank_above_floor,
 )
-from dgmmis.maximization import starved
+from dgmmis.freedom import Freedom, counts_of
 from dgmmis.packed import Array
 from dgmmis.population import Population
 from dgmmis.score_statistics import Statistics
 
-__all__ = ["Chart", "Freedom", "Place", "counts_of"]
-
-
-@dataclass(frozen=True)
-class Freedom:
-    """What may move at a population.  It changes where a limit or a floor begins or ends to hold.
-
-    Attributes
-    ----------
-    amplitudes : tuple of bool, K + J
-        Not frozen, not fixed, not at a limit; all False if only one is.
-    means : tuple of bool, K
-    covariances : tuple, one per free covariance
-        The components that share it, and the directions that no floor holds, a number or one flag per feature.
-    """
-
-    amplitudes: tuple[bool, ...]
-    means: tuple[bool, ...]
-    covariances: tuple[tuple[tuple[int, ...], int | tuple[bool, ...]], ...]
-
-    @classmethod
-    def of(cls, population: Population, counts: Array, constraints: Constraints) -> Freedom:
-        """Find what is free.
-
-        Parameters
-        ----------
-        population : Population
-        counts : (K + J,)
-            Rows that components and backgrounds hold; a component without any is held.
-        constraints : Constraints
-        """
-        fed = counts[: population.n_components] > 0
-        amplitudes = _free_amplitudes(population, constraints) & (counts > 0)
-        if amplitudes.sum() < 2:
-            amplitudes[:] = False
-        return cls(
-            tuple(amplitudes.tolist()),
-            tuple((~constraints.frozen.means & fed).tolist()),
-            tuple(
-                (owners, _directions(population.mixture.covariances[owners[0]], constraints))
-                for owners in _sharing(fed, constraints)
-            ),
-        )
+__all__ = ["Chart", "Place"]
 
 
 @dataclass(frozen=True)
@@ -145,6 +101,21 @@ class Chart:
                 *of_covariances,
             )
         ).astype(np.intp)
+
+    @cached_property
+    def root_rows(self) -> Array:
+        """Square roots (p,) of the rows that scale the coordinates, which turn them into relative changes."""
+        rows = np.maximum(self.counts[: self.origin.n_components], np.finfo(np.float64).tiny)
+        of_amplitudes = np.full(
+            self._amplitudes.size, self._amplitude_rows.sum() / max(1, self._amplitudes.size)
+        )
+        n_features = self.origin.n_features
+        of_means = np.repeat(rows[np.flatnonzero(self.freedom.means)], n_features)
+        of_covariances = [
+            np.full(chart.size, rows[list(owners)].sum())
+            for (owners, _), chart in zip(self.freedom.covariances, self._covariances, strict=True)
+        ]
+        return np.asarray(np.sqrt(np.concatenate((of_amplitudes, of_means, *of_covariances))))
 
     @cached_property
     def prior_information(self) -> Array:
@@ -228,7 +199,9 @@ class Chart:
         parts = [of_amplitudes, of_means.reshape(*of_means.shape[:-2], -1)]
         for (owners, _), chart in zip(self.freedom.covariances, self._covariances, strict=True):
             slope = chart.slope(population.mixture.covariances[owners[0]])
-            joint = second[..., owners[0], :] if len(owners) == 1 else second[..., list(owners), :].sum(axis=-2)
+            joint = (
+                second[..., owners[0], :] if len(owners) == 1 else second[..., list(owners), :].sum(axis=-2)
+            )
             parts.append(np.einsum("...p,qp->...q", joint, slope))
         return np.concatenate(parts, axis=-1)
 
@@ -261,13 +234,19 @@ class Chart:
     def _amplitudes(self) -> AmplitudeChart:
         lowest, highest = _limits(self.origin)
         return AmplitudeChart(
-            self._held(self._whole(self.origin)), self._amplitude_rows, self._held(lowest), self._held(highest)
+            self._held(self._whole(self.origin)),
+            self._amplitude_rows,
+            self._held(lowest),
+            self._held(highest),
         )
 
     @cached_property
     def _roots(self) -> Array:
         """Cholesky factors (n, D, D) of the covariances whose means are free."""
-        return np.linalg.cholesky(self.origin.mixture.covariances[np.flatnonzero(self.freedom.means)])
+        return np.asarray(
+            np.linalg.cholesky(self.origin.mixture.covariances[np.flatnonzero(self.freedom.means)]),
+            dtype=np.float64,
+        )
 
     @cached_property
     def _root_rows(self) -> Array:
@@ -284,9 +263,7 @@ class Chart:
             for owners, directions in self.freedom.covariances
         )
 
-    def _covariance_chart(
-        self, k: int, directions: int | tuple[bool, ...], rows: float
-    ) -> CovarianceChart:
+    def _covariance_chart(self, k: int, directions: int | tuple[bool, ...], rows: float) -> CovarianceChart:
         covariance = self.origin.mixture.covariances[k]
         if isinstance(directions, tuple):
             common = self.constraints.covariance_type == "spherical"
@@ -306,16 +283,9 @@ class Chart:
         return raised
 
     def _split(self, x: Array) -> tuple[Array, Array, list[Array]]:
-        ends = np.cumsum(
-            [self._amplitudes.size, self._n_means, *(chart.size for chart in self._covariances)]
-        )
+        ends = np.cumsum([self._amplitudes.size, self._n_means, *(chart.size for chart in self._covariances)])
         amplitudes, means, *covariances = np.split(x, ends[:-1])
         return amplitudes, means.reshape(-1, self.origin.n_features), covariances
-
-
-def counts_of(statistics: Statistics) -> Array:
-    """Rows (K + J,) that components and backgrounds hold; 0 for a component that is starved."""
-    return np.concatenate((np.where(starved(statistics), 0, statistics.zeroth), statistics.background))
 
 
 def _is_near(raised: Array, covariances: Array) -> bool:
@@ -325,39 +295,9 @@ def _is_near(raised: Array, covariances: Array) -> bool:
     return bool((np.abs(raised - covariances) <= ON_FLOOR * scale).all())
 
 
-def _free_amplitudes(population: Population, constraints: Constraints) -> NDArray[np.bool_]:
-    """Amplitudes (K + J,) that may move: not frozen, not fixed, not at a limit."""
-    held = [
-        one.fixed or not one.amplitude_min < one.amplitude < one.amplitude_max
-        for one in population.backgrounds
-    ]
-    return ~np.concatenate((constraints.frozen.amplitudes, np.array(held, dtype=bool)))
-
-
 def _limits(population: Population) -> tuple[Array, Array]:
     lowest, highest = np.zeros(population.n_components), np.full(population.n_components, np.inf)
     return (
         np.append(lowest, [one.amplitude_min for one in population.backgrounds]),
         np.append(highest, [one.amplitude_max for one in population.backgrounds]),
     )
-
-
-def _sharing(fed: NDArray[np.bool_], constraints: Constraints) -> Sequence[tuple[int, ...]]:
-    """Components of each free covariance."""
-    free = ~constraints.frozen.covariances
-    if constraints.covariance_type == "tied":
-        return [tuple(np.flatnonzero(free).tolist())] if (free & fed).any() else []
-    return [(k,) for k in np.flatnonzero(free & fed).tolist()]
-
-
-def _directions(covariance: Array, constraints: Constraints) -> int | tuple[bool, ...]:
-    """Directions that no floor holds: how many, or which features."""
-    n_features, floor = len(covariance), constraints.floor
-    if constraints.covariance_type in ("full", "tied"):
-        return n_features if floor is None else rank_above_floor(covariance, floor)
-    if floor is None:
-        return (True,) * n_features
-    least = np.full(n_features, floor.max()) if constraints.covariance_type == "spherical" else floor
-    above = np.diagonal(covariance) > (1 + ON_FLOOR) * least**2
-    return tuple(above.tolist())
-

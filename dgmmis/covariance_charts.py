@@ -67,8 +67,9 @@ class FactorChart:
         """Chart around a covariance that no floor holds."""
         n_features = len(covariance)
         i, j = _entries(n_features, n_features)
-        scales = np.sqrt(rows * np.where(i == j, 2.0, 1.0))
-        return cls(np.zeros_like(covariance), np.linalg.cholesky(covariance), np.ones(n_features), scales)
+        scales = np.asarray(np.sqrt(rows * np.where(i == j, 2.0, 1.0)), dtype=np.float64)
+        root = np.asarray(np.linalg.cholesky(covariance), dtype=np.float64)
+        return cls(np.zeros_like(covariance), root, np.ones(n_features), scales)
 
     @classmethod
     def on_floor(cls, covariance: Array, floor: Array, rows: float) -> FactorChart:

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from dgmmis.chunk import ArrayChunks
+from dgmmis.climbing import climbing
 from dgmmis.convergence import predicted_gain
 from dgmmis.errors import CollapsedComponent, CorruptCheckpoint, ImputationLimit, InvalidData
 from dgmmis.fit_result import FitResult, Scan
@@ -86,7 +87,6 @@ def prepare_run(path: Path, catalog: Catalog, task: Task, *, initial: Population
     config = {
         **describe_task(task),
         "initial": None if initial is None else _digest(initial),
-        "method": "em",
     }
     data = {
         "path": str(catalog.path.resolve()),
@@ -171,6 +171,7 @@ def drive(
             seen = look(ready, sample, task)
             start = _start(attempt, lambda some: objective_on(set_up(ready, sample, task, some, seen), some))
             problem = set_up(ready, sample, task, start.population, seen)
+            problem = climbing(problem, task, catalog, start.population)
             search = Search(ready, catalog.read_pilot, task, observer.on_stage)
             return _drive_passes(attempt, start, problem, limits, search)
         except (CollapsedComponent, ImputationLimit, InvalidData) as error:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from math import isfinite
+from typing import Any
 
 from dgmmis.background import BackgroundLike
+from dgmmis.error_estimates import Wanted
+from dgmmis.errors import InvalidSetting
 from dgmmis.imputed_passes import Completion
 from dgmmis.iterate import Limits, Pass, stopping_reason
 from dgmmis.mixture import Mixture
@@ -14,6 +17,7 @@ from dgmmis.model import Model
 from dgmmis.population import Population
 from dgmmis.prior import Prior
 from dgmmis.starts import Start
+from dgmmis.uncertainties import Method, Uncertainty
 
 __all__ = ["FitResult", "Scan"]
 
@@ -100,6 +104,9 @@ class FitResult:
         That the fit was made with.
     objective : float
         Log-likelihood plus logarithm of the prior [total nats]: what the fit climbed.
+    rows : callable or None
+        Looks at the rows again, for `uncertainty`: it holds what `fit` was given, not a copy.  A pickled result has
+        none.
     """
 
     model: Model
@@ -114,6 +121,49 @@ class FitResult:
     completion: Completion | None = None
     prior: Prior | None = None
     objective: float = float("nan")
+    rows: Callable[[FitResult, Wanted, Any], Uncertainty] | None = field(
+        default=None, compare=False, repr=False
+    )
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "rows": None}
+
+    def knowing(self, rows: Callable[[FitResult, Wanted, Any], Uncertainty]) -> FitResult:
+        """Return the result with what looks at its rows again."""
+        return replace(self, rows=rows)
+
+    def uncertainty(
+        self,
+        *,
+        method: Method = "information",
+        sample_rows: int | None = None,
+        replicates: int = 100,
+        resampling_seed: int = 0,
+        client: Any = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Uncertainty:
+        """Estimate how well the parameters are known; parameters as of `dgmmis.uncertainty`.
+
+        Raises
+        ------
+        InvalidSetting
+            For settings that cannot be meant; or if the result was pickled and does not know its rows any more.
+        InvalidData
+            If the rows were changed since the fit.
+        """
+        wanted = Wanted.of(
+            method, sample_rows=sample_rows, replicates=replicates, seed=resampling_seed, progress=progress
+        )
+        return self.assessed(wanted, client)
+
+    def assessed(self, wanted: Wanted, client: Any = None) -> Uncertainty:
+        """Estimate what is wanted on the rows that the result knows; raises as `uncertainty` does."""
+        if self.rows is None:
+            raise InvalidSetting(
+                "this result does not know its rows any more, as it was pickled: give them to "
+                "dgmmis.uncertainty(result, values, noise=..., selection=...) as they were given to fit."
+            )
+        return self.rows(self, wanted, client)
 
     @property
     def background(self) -> BackgroundLike | None:

@@ -98,6 +98,8 @@ class Imputed:
         Mean Z over the complete sample: the share of it that was observed.
     completeness_error, log_likelihood_error : float
         Standard errors from the scatter of the replicates.
+    sums : ClassSums
+        The same statistics class by class, the mean of the replicates.
     """
 
     statistics: Statistics
@@ -105,6 +107,7 @@ class Imputed:
     completeness: float
     completeness_error: float
     log_likelihood_error: float
+    sums: ClassSums
 
     @property
     def n_points(self) -> int:
@@ -251,6 +254,7 @@ def combine(population: Population, observation: Observation, sums: Sequence[Cla
         completeness,
         completeness * _standard_error(drops),
         _standard_error([one.log_likelihood for one in each]),
+        mean,
     )
 
 

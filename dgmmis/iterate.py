@@ -6,18 +6,31 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from math import isnan
 
+from dgmmis.ascent import Ascent
 from dgmmis.constraints import Constraints
 from dgmmis.convergence import predicted_gain
-from dgmmis.errors import InvalidData
+from dgmmis.errors import ImputationLimit, InvalidData
+from dgmmis.fit_pass import Limits, Pass, Round, Stride
 from dgmmis.imputation import Imputed, Unresolved
 from dgmmis.imputed_passes import Completion, Imputation
 from dgmmis.maximization import events_of, maximize
-from dgmmis.mixture import Mixture
 from dgmmis.observation import Reference
 from dgmmis.population import Population
 from dgmmis.score_statistics import Statistics
+from dgmmis.stepping import climbs, rejecting, step_from, striding
 
-__all__ = ["Limits", "Pass", "Problem", "Round", "Summarize", "iterate", "stopping_reason"]
+__all__ = [
+    "Limits",
+    "Pass",
+    "Problem",
+    "Round",
+    "Stride",
+    "Summarize",
+    "following",
+    "iterate",
+    "judged",
+    "stopping_reason",
+]
 
 JUDGED_AT = 0.1
 """Predicted gain [total nats] below which the imputed points are judged."""
@@ -27,22 +40,6 @@ UNRESOLVED_FACTOR = 4
 
 Summarize = Callable[[Population], Statistics]
 """The statistics of all rows under a population: one pass over the data."""
-
-
-@dataclass(frozen=True)
-class Limits:
-    """When to stop.
-
-    Attributes
-    ----------
-    tolerance : float
-        Predicted remaining gain [total nats] that counts as converged; 0 means never.
-    max_passes : int
-        Parameter updates at most.
-    """
-
-    tolerance: float
-    max_passes: int
 
 
 @dataclass(frozen=True)
@@ -56,90 +53,14 @@ class Problem:
     constraints : Constraints
     imputation : Imputation or None
         None if nothing was selected.
+    ascent : Ascent or None
+        None leaves it to expectation maximization alone.
     """
 
     summarize: Summarize
     constraints: Constraints
     imputation: Imputation | None = None
-
-
-@dataclass(frozen=True)
-class Round:
-    """Where a fit stands that goes on by split and merge.
-
-    Attributes
-    ----------
-    number : int
-        Rounds begun so far.
-    began : int
-        Number of the scan with which the present series of passes began.
-    incumbent : Pass or None
-        What a trial under way has to beat; None where none is under way, or it has won.
-    lost : bool
-        A trial has lost: there will be no more.
-    """
-
-    number: int
-    began: int
-    incumbent: Pass | None = None
-    lost: bool = False
-
-
-@dataclass(frozen=True)
-class Pass:
-    """One scan of the data: the population it evaluated and what came out.
-
-    Attributes
-    ----------
-    population : Population
-    statistics : Statistics
-        Of all rows under `population`, and of the unobserved ones; `rows` and `weight` count observed ones, and
-        `log_likelihood` is the exact one of the observed rows.
-    log_likelihoods : tuple of float
-        Of this scan and all before it; the scan after n updates is number n.
-    objectives : tuple of float
-        The same plus the logarithm of the prior: what the fit climbs.
-    predicted_gain : float
-        What further passes would add to the objective [total nats].
-    reason : str
-        Why the fit stops here: "converged" or "max_passes"; empty while it goes on.
-    events : tuple of str
-        What a person should know of this pass.
-    completion : Completion or None
-        Of the unobserved rows, if rows were selected.
-    round : Round or None
-        Of split and merge, once the first has begun.
-    """
-
-    population: Population
-    statistics: Statistics
-    log_likelihoods: tuple[float, ...]
-    objectives: tuple[float, ...]
-    predicted_gain: float
-    reason: str
-    events: tuple[str, ...] = ()
-    completion: Completion | None = None
-    round: Round | None = None
-
-    @property
-    def standing(self) -> Pass:
-        """The pass whose population is the best so far: this one, unless it belongs to a trial that has not won."""
-        return self if self.round is None or self.round.incumbent is None else self.round.incumbent
-
-    @property
-    def mixture(self) -> Mixture:
-        """The mixture of the population."""
-        return self.population.mixture
-
-    @property
-    def number(self) -> int:
-        """Parameter updates made before this scan."""
-        return len(self.log_likelihoods) - 1
-
-    @property
-    def gain(self) -> float:
-        """What the last update added to the log-likelihood; infinity at the first scan."""
-        return self.log_likelihoods[-1] - self.log_likelihoods[-2] if self.number else float("inf")
+    ascent: Ascent | None = None
 
 
 def iterate(
@@ -163,14 +84,65 @@ def iterate(
     scan = None if after is None else replace(after, reason="")
     while scan is None or not scan.reason:
         if scan is not None:
-            population = maximize(scan.population, scan.statistics, problem.constraints)
-        scan = _scan(population, problem, limits, scan)
+            population = following(scan, problem)
+        try:
+            statistics: Statistics | None = problem.summarize(population)
+        except InvalidData:
+            if scan is None or step_from(scan, problem.ascent) is None:
+                raise
+            statistics = None  # the step led to where rows have no density
+        scan = judged(population, statistics, problem, limits, scan)
         yield scan
 
 
-def _scan(population: Population, problem: Problem, limits: Limits, before: Pass | None) -> Pass:
-    """Evaluate a population on all rows, observed and not."""
-    statistics = problem.summarize(population)
+def following(scan: Pass, problem: Problem) -> Population:
+    """Say what to evaluate after a pass that did not stop."""
+    proposal = step_from(scan, problem.ascent)
+    if proposal is None or scan.stride is None:
+        return maximize(scan.population, scan.statistics, problem.constraints)
+    return proposal.place(scan.stride.length).population
+
+
+def judged(
+    population: Population,
+    statistics: Statistics | None,
+    problem: Problem,
+    limits: Limits,
+    before: Pass | None,
+) -> Pass:
+    """Make a pass of what the observed rows said of a population; the unobserved ones are added here.
+
+    Parameters
+    ----------
+    population : Population
+        What `following` said, or where the fit starts.
+    statistics : Statistics or None
+        Of the observed rows; None if a step led to where they have no density.
+    problem : Problem
+    limits : Limits
+    before : Pass or None
+    """
+    step = None if before is None else step_from(before, problem.ascent)
+    if before is not None and step is not None:
+        try:
+            found = None if statistics is None else _evaluated(population, statistics, problem, before)
+        except ImputationLimit:
+            found = None
+        if found is None or not climbs(found[0], before, step):
+            return _concluded(
+                rejecting(before, step, None if found is None else found[0]), problem, limits, None
+            )
+    else:
+        assert statistics is not None
+        found = _evaluated(population, statistics, problem, before)
+    scan, imputed = found
+    return _concluded(striding(scan, problem.ascent, before, step is not None), problem, limits, imputed)
+
+
+def _evaluated(
+    population: Population, statistics: Statistics, problem: Problem, before: Pass | None
+) -> tuple[Pass, Imputed | None]:
+    """Add the unobserved rows, and predict the gain as expectation maximization would."""
     _require_weight(statistics)
     number = 0 if before is None else before.number + 1
     completion, imputed = None, None
@@ -179,7 +151,12 @@ def _scan(population: Population, problem: Problem, limits: Limits, before: Pass
         reference, since, imputed = _imputed(population, problem.imputation, reference, since, number)
         completion = Completion.of(reference, since, imputed, statistics)
         statistics = problem.imputation.together(statistics, imputed)
-    return _judged(population, statistics, problem, limits, before, completion, imputed)
+    log_likelihoods = (*(before.log_likelihoods if before else ()), statistics.log_likelihood)
+    objective = statistics.log_likelihood + problem.constraints.log_prior(population)
+    objectives = (*(before.objectives if before else ()), objective)
+    gain = predicted_gain(objectives[completion.since if completion else 0 :], statistics.scale)
+    events = events_of(population, statistics, problem.constraints)
+    return Pass(population, statistics, log_likelihoods, objectives, gain, "", events, completion), imputed
 
 
 def _imputed(
@@ -218,25 +195,6 @@ def _require_weight(statistics: Statistics) -> None:
             array="weights",
             value=statistics.weight,
         )
-
-
-def _judged(
-    population: Population,
-    statistics: Statistics,
-    problem: Problem,
-    limits: Limits,
-    before: Pass | None,
-    completion: Completion | None,
-    imputed: Imputed | None,
-) -> Pass:
-    log_likelihoods = (*(before.log_likelihoods if before else ()), statistics.log_likelihood)
-    objective = statistics.log_likelihood + problem.constraints.log_prior(population)
-    objectives = (*(before.objectives if before else ()), objective)
-    since = completion.since if completion else 0
-    gain = predicted_gain(objectives[since:], statistics.scale)
-    events = events_of(population, statistics, problem.constraints)
-    scan = Pass(population, statistics, log_likelihoods, objectives, gain, "", events, completion)
-    return _concluded(scan, problem, limits, imputed)
 
 
 def _concluded(scan: Pass, problem: Problem, limits: Limits, imputed: Imputed | None) -> Pass:

@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from copy import copy
 from typing import Protocol, TypeVar
 
 from dgmmis.chunk import ArrayChunks
@@ -15,9 +16,12 @@ from dgmmis.imputation import Imputed, combine, impute_leaf, leaves
 from dgmmis.imputation_points import Points, draw_points
 from dgmmis.misfit import Examiner, Misfit
 from dgmmis.observation import Observation, Reference
+from dgmmis.outer_products import OuterProducts, Scorer
 from dgmmis.packed import Array
 from dgmmis.population import Population
 from dgmmis.read_ahead import reading_ahead
+from dgmmis.resampling import Resample
+from dgmmis.row_hash import Hashes
 from dgmmis.samples import Samples
 from dgmmis.score_statistics import Statistics
 from dgmmis.selected_rows import Cut
@@ -30,7 +34,7 @@ __all__ = ["Chunks", "LocalPasses", "local_summarize", "processors"]
 MOST_KEPT = 2**30
 """Bytes of background densities that are kept between passes."""
 
-Sum = TypeVar("Sum", Statistics, Survey, Misfit)
+Sum = TypeVar("Sum", Statistics, Survey, Misfit, OuterProducts)
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -54,6 +58,9 @@ class Chunks(Protocol):
 
     def read_samples(self, chunk: int) -> Samples:
         """One chunk."""
+
+    def row_hashes(self, chunk: int) -> Hashes:
+        """Hashes (n,) of the ids of a chunk's rows."""
 
     def keeping_noise(self, columns: Sequence[int]) -> Chunks:
         """Return the same chunks, their noise in `columns` kept where rows lack these features."""
@@ -85,6 +92,7 @@ class LocalPasses:
     ) -> None:
         self._chunks = chunks if cut is None else chunks.keeping_noise(cut.noise_columns)
         self._threads, self._cut, self._negligible = threads or processors(), cut, negligible
+        self._resample: Resample | None = None
         self._densities: dict[int, Array] = {}  # of the backgrounds, by chunk
         self._kept_bytes = 0
         self._lock = threading.Lock()
@@ -114,6 +122,20 @@ class LocalPasses:
             return surveyor.survey(samples, first_row=self._chunks.row_range(chunk)[0])
 
         return self._sum(survey)
+
+    def score(self, scorer: Scorer) -> OuterProducts:
+        """Outer products of the scores of all rows."""
+
+        def score(chunk: int, samples: Samples) -> OuterProducts:
+            return scorer.score(self._with_densities(scorer.chart.origin, chunk, samples))
+
+        return self._sum(score)
+
+    def resampled(self, resample: Resample) -> LocalPasses:
+        """Make the same passes over the rows weighed as a replicate of them does."""
+        passes = copy(self)
+        passes._resample = resample
+        return passes
 
     def examine(self, examiner: Examiner) -> Misfit:
         """Examine all rows."""
@@ -145,7 +167,14 @@ class LocalPasses:
         chunks, n_chunks = self._chunks, self._chunks.n_chunks
         at_hand = {"at_hand": chunks.read_samples} if isinstance(chunks, ArrayChunks) else {}
         with reading_ahead(chunks.read_samples, n_chunks, depth=self._threads, **at_hand) as read:
-            return _sum_over_chunks(n_chunks, lambda chunk: summarize(chunk, read(chunk)), self._threads)
+            return _sum_over_chunks(
+                n_chunks, lambda chunk: summarize(chunk, self._weighed(chunk, read(chunk))), self._threads
+            )
+
+    def _weighed(self, chunk: int, samples: Samples) -> Samples:
+        if self._resample is None:
+            return samples
+        return self._resample.of(samples, self._chunks.row_hashes(chunk))
 
     def _with_densities(self, population: Population, chunk: int, samples: Samples) -> Samples:
         """One chunk with its background densities, which are kept while there is room."""

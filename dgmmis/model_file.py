@@ -25,6 +25,7 @@ __all__ = [
     "read_header",
     "read_model",
     "read_selection",
+    "write_arrays",
     "write_model",
 ]
 
@@ -46,8 +47,13 @@ UNREADABLE = (
 
 
 def write_model(path: Path, header: Mapping[str, Any], arrays: Mapping[str, Array]) -> None:
-    """Write a header and arrays; an older file is replaced when the new one is whole."""
-    text = json.dumps({"format": FORMAT, **header}, allow_nan=False)
+    """Write a model's header and arrays; an older file is replaced when the new one is whole."""
+    write_arrays(path, FORMAT, header, arrays)
+
+
+def write_arrays(path: Path, kind: str, header: Mapping[str, Any], arrays: Mapping[str, Array]) -> None:
+    """Write arrays and a header whose `format` is `kind`; an older file is replaced when the new one is whole."""
+    text = json.dumps({"format": kind, **header}, allow_nan=False)
     writing = path.with_name(f".{path.name}.writing")
     stored: dict[str, Any] = {"header": np.array(text), **arrays}
     with open(writing, "wb") as file:

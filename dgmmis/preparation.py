@@ -110,6 +110,7 @@ def prepare_fit(
         seed=seed,
         pruning=pruning,
         split_merge=split_merge,
+        method=method,
         carried=carried,
     )
     if initial is not None and task.carried > 1:

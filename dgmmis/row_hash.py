@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["hash_integers", "hash_texts"]
+__all__ = ["Hashes", "hash_integers", "hash_texts"]
 
 Hashes = NDArray[np.uint64]
 

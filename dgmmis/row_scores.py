@@ -6,18 +6,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dgmmis.densities import log_densities
-from dgmmis.packed import Array, lower_indices, packed_size, sub_positions
+from dgmmis.packed import Array, lower_indices, pack, packed_size, sub_positions, unpack
 from dgmmis.population import Population
+from dgmmis.row_score_kernels import score_rows
 from dgmmis.samples import PatternGroup, Samples
 from dgmmis.selected_rows import Cut, is_certain, noise_covariances
 from dgmmis.tilted_expectation import TiltedScores, tilted_scores
 
 __all__ = ["RowScores", "row_scores"]
 
-SLAB = 4096
-"""Rows worked on at a time."""
+SLAB_NUMBERS = 2**21
+"""Numbers in the scores of the rows that are worked on at a time."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,8 @@ class RowScores:
 
     Attributes
     ----------
+    rows : (n,)
+        Where they lie in the samples.
     weights : (n,)
     zeroth : (n, K)
     first : (n, K, D)
@@ -33,6 +37,7 @@ class RowScores:
     background : (n, J)
     """
 
+    rows: NDArray[np.intp]
     weights: Array
     zeroth: Array
     first: Array
@@ -53,30 +58,94 @@ def row_scores(population: Population, samples: Samples, cut: Cut | None = None)
     """
     terms = population.component_log_densities(samples)
     responsibilities = np.exp(terms - log_densities(terms)[:, None])
+    step = _slab_rows(population)
     for group in samples.groups:
         if cut is not None and not is_certain(group, cut):
             for scores in tilted_scores(population, samples, group, cut):
                 yield _in_all_features(population, group, scores)
             continue
-        for start in range(0, len(group.rows), SLAB):
-            rows = slice(start, start + SLAB)
-            yield _scores(population, group, rows, responsibilities[group.rows[rows]])
+        score = _projected if group.has_own_projections else _scored
+        for start in range(0, len(group.rows), step):
+            rows = slice(start, start + step)
+            q = responsibilities[group.rows[rows]]
+            first, second = score(population, group, rows, q)
+            n_components = population.n_components
+            yield RowScores(
+                group.rows[rows], group.weights[rows], q[:, :n_components], first, second, q[:, n_components:]
+            )
+
+
+def _slab_rows(population: Population) -> int:
+    """Rows worked on at a time: a multiple of 8, as sums over them are made by eight."""
+    numbers = population.n_components * (1 + population.n_features + packed_size(population.n_features))
+    return max(8, SLAB_NUMBERS // numbers // 8 * 8)
 
 
 def _in_all_features(population: Population, group: PatternGroup, scores: TiltedScores) -> RowScores:
-    n, n_components = scores.first.shape[:2]
-    first = np.zeros((n, n_components, population.n_features))
-    second = np.zeros((n, n_components, packed_size(population.n_features)))
-    first[:, :, scores.features] = scores.first
-    second[:, :, sub_positions(scores.features)] = scores.second
-    q = scores.responsibilities
-    return RowScores(group.weights[scores.rows], q[:, :n_components], first, second, q[:, n_components:])
+    first, second = _spread(population, scores.features, scores.first, scores.second)
+    q, n_components = scores.responsibilities, population.n_components
+    return RowScores(
+        group.rows[scores.rows],
+        group.weights[scores.rows],
+        q[:, :n_components],
+        first,
+        second,
+        q[:, n_components:],
+    )
 
 
-def _scores(population: Population, group: PatternGroup, rows: slice, q: Array) -> RowScores:
-    mixture, observed = population.mixture, group.observed
-    noise = noise_covariances(group.noise, len(observed), rows)
-    R = _projection(group, rows, mixture.n_features)
+def _spread(
+    population: Population, features: NDArray[np.intp], first: Array, second: Array
+) -> tuple[Array, Array]:
+    """Put scores of some features (n, K, d), (n, K, p) where they belong among all."""
+    if len(features) == population.n_features:
+        return first, second
+    n, n_components, n_features = len(first), population.n_components, population.n_features
+    whole = np.zeros((n, n_components, n_features)), np.zeros((n, n_components, packed_size(n_features)))
+    whole[0][:, :, features] = first
+    whole[1][:, :, sub_positions(features)] = second
+    return whole
+
+
+def _scored(population: Population, group: PatternGroup, rows: slice, q: Array) -> tuple[Array, Array]:
+    """Scores (n, K, D) and (n, K, P) of rows that all see the mixture in the same way."""
+    mixture, observed, R = population.mixture, group.observed, group.projection
+    if R is None:
+        means, covariances = mixture.means[:, observed], mixture.covariances[:, observed[:, None], observed]
+    else:
+        means, covariances = np.einsum("id,kd->ki", R, mixture.means), R @ mixture.covariances @ R.T
+    n, (n_components, d) = len(q), means.shape
+    first, second = np.empty((n, n_components, d)), np.empty((n, n_components, packed_size(d)))
+    score_rows(
+        np.array(group.values[rows]),
+        _noise_rows(group, rows),
+        np.ascontiguousarray(means),
+        pack(covariances),
+        np.ascontiguousarray(q),
+        first,
+        second,
+    )
+    if R is None:
+        return _spread(population, observed, first, second)
+    back = np.einsum("id,nkij,je->nkde", R, unpack(second), R)
+    return np.einsum("id,nki->nkd", R, first), pack(back)
+
+
+def _noise_rows(group: PatternGroup, rows: slice) -> Array:
+    """Noise as the kernel reads it: (n, d), (n, p) or (1, p)."""
+    d = len(group.observed)
+    if group.noise is None:
+        return np.zeros((1, packed_size(d)))
+    if group.noise.ndim == 1:
+        return np.array(group.noise[None])
+    return np.array(group.noise[rows])
+
+
+def _projected(population: Population, group: PatternGroup, rows: slice, q: Array) -> tuple[Array, Array]:
+    """Scores of rows that each have a projection of their own."""
+    assert group.projection is not None
+    mixture, R = population.mixture, group.projection[rows]
+    noise = noise_covariances(group.noise, len(group.observed), rows)
     n, (n_components, n_features) = len(q), mixture.means.shape
     first = np.empty((n, n_components, n_features))
     second = np.empty((n, n_components, packed_size(n_features)))
@@ -88,11 +157,4 @@ def _scores(population: Population, group: PatternGroup, rows: slice, q: Array) 
         scatter = (u[:, :, None] * u[:, None, :] - back @ R)[:, i, j]
         first[:, k] = q[:, k, None] * u
         second[:, k] = q[:, k, None] * scatter
-    return RowScores(group.weights[rows], q[:, :n_components], first, second, q[:, n_components:])
-
-
-def _projection(group: PatternGroup, rows: slice, n_features: int) -> Array:
-    """R (n, d, D) of these rows, or (1, d, D) for all; rows of the identity where they are not projected."""
-    if group.projection is None:
-        return np.eye(n_features)[None, group.observed]
-    return group.projection[rows] if group.has_own_projections else group.projection[None]
+    return first, second

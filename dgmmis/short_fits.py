@@ -11,7 +11,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import ArrayLike
 
-from dgmmis.chunk import ArrayChunks
+from dgmmis.chunk import chunks_of
 from dgmmis.errors import CollapsedComponent, DgmmisError, ImputationLimit, InvalidData
 from dgmmis.iterate import Limits, Pass, Problem, iterate
 from dgmmis.latent_start import latent_values
@@ -27,7 +27,7 @@ from dgmmis.task import Task, information_sample, look, set_up
 
 __all__ = [
     "GOES_ON", "ShortFit",
-    "best_first", "chunks_of", "fit_briefly", "halved", "rearranged", "seeded", "short_fits",
+    "best_first", "fit_briefly", "halved", "rearranged", "seeded", "short_fits",
 ]  # fmt: skip
 
 GOES_ON = (CollapsedComponent, ImputationLimit, InvalidData)
@@ -261,19 +261,6 @@ def _with_own_points(problem: Problem, passes: LocalPasses) -> Problem:
     return replace(
         problem,
         imputation=replace(imputation, impute=impute, points=SHORT_POINTS, most_points=MOST_SHORT_POINTS),
-    )
-
-
-def chunks_of(rows: Rows, *, chunk_rows: int) -> ArrayChunks:
-    """Rows that were checked, in chunks."""
-    return ArrayChunks.from_arrays(
-        rows.values,
-        rows.noise,
-        rows.weights,
-        projection=rows.projection,
-        covariates=rows.covariates,
-        chunk_rows=chunk_rows,
-        checked=True,
     )
 
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from dgmmis.chunk import chunks_of
+from dgmmis.climbing import climbing
 from dgmmis.errors import InvalidData
 from dgmmis.iterate import Limits, Pass, Problem, iterate
 from dgmmis.local_pass import LocalPasses
@@ -14,7 +16,7 @@ from dgmmis.optima import same_optimum
 from dgmmis.packed import packed_size
 from dgmmis.population import Population
 from dgmmis.rows import Rows
-from dgmmis.short_fits import GOES_ON, ShortFit, best_first, chunks_of, halved, passes_of, rearranged, seeded
+from dgmmis.short_fits import GOES_ON, ShortFit, best_first, halved, passes_of, rearranged, seeded
 from dgmmis.task import N_STARTS, Task, information_sample, look, set_up
 
 __all__ = [
@@ -256,6 +258,7 @@ def _converge(pilot: Rows, task: Task, population: Population, report: Callable[
     passes = LocalPasses(chunks, cut=task.cut, negligible=task.pruning)
     sample = information_sample(chunks, task)
     problem = set_up(passes, sample, task, population, look(passes, sample, task))
+    problem = climbing(problem, task, chunks, population)
     scan = None
     for scan in iterate(population, problem, PILOT_LIMITS):
         report(scan)

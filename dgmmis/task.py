@@ -13,7 +13,9 @@ from dgmmis.imputed_passes import Impute
 from dgmmis.iterate import Problem
 from dgmmis.misfit import Examiner, Misfit
 from dgmmis.observation import Observation
+from dgmmis.outer_products import OuterProducts, Scorer
 from dgmmis.population import Population
+from dgmmis.resampling import Resample
 from dgmmis.rows import Rows
 from dgmmis.samples import Samples
 from dgmmis.score_statistics import Statistics
@@ -44,6 +46,8 @@ class Task:
         Share of a row's density that components left out may hold; 0 leaves none out.
     split_merge : int
         Rounds of split and merge at most, after the fit has converged.
+    method : str
+        "auto" climbs by steps, "em" leaves it to expectation maximization alone.
     carried : int
         Distinct optima of the pilot that are compared on all rows, at most.
     """
@@ -55,6 +59,7 @@ class Task:
     seed: int = 0
     pruning: float = NEGLIGIBLE
     split_merge: int = 0
+    method: str = "auto"
     carried: int = 1
 
     @property
@@ -71,6 +76,12 @@ class Passes(Protocol):
 
     def survey(self, surveyor: Surveyor) -> Survey:
         """Survey all rows."""
+
+    def score(self, scorer: Scorer) -> OuterProducts:
+        """Outer products of the scores of all rows."""
+
+    def resampled(self, resample: Resample) -> Passes:
+        """Make the same passes over the rows weighed as a replicate of them does."""
 
     def examine(self, examiner: Examiner) -> Misfit:
         """Examine how all rows depart from a population."""

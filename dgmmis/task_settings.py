@@ -42,6 +42,7 @@ def build_task(
     seed: int,
     pruning: float,
     split_merge: int = 0,
+    method: str = "auto",
     carried: int = 1,
 ) -> Task:
     """Check the parts of an observation model; D are the mixture's features.
@@ -73,6 +74,7 @@ def build_task(
         int(seed),
         float(pruning),
         int(split_merge),
+        method,
         int(carried),
     )
 

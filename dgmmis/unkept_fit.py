@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dgmmis.chunk import ArrayChunks
+from dgmmis.climbing import climbing
 from dgmmis.cluster import ClusterPasses
 from dgmmis.driver import Observer, model_of
 from dgmmis.fit_result import FitResult, Scan
@@ -84,7 +85,7 @@ def fit_from(prepared: Prepared, ready: Ready, observer: Observer) -> FitResult:
             pilot, task, whole=whole, report=observer.on_start_pass, on_all_rows=_comparing(task, ready)
         )
         initial = start.population
-    problem = set_up(ready.passes, ready.sample, task, initial, ready.seen)
+    problem = climbing(set_up(ready.passes, ready.sample, task, initial, ready.seen), task, chunks, initial)
     history: list[Scan] = []
     last: Pass | None = None
     search = Search(ready.passes, chunks.read_pilot, task, observer.on_stage)

@@ -1,4 +1,4 @@
-"""The chart of free parameters: gradients are those of the likelihood, and no coordinates lead out of what is allowed."""
+"""The chart of free parameters: gradients are slopes of the objective, and nothing leads out of what is allowed."""
 
 from __future__ import annotations
 
@@ -24,10 +24,14 @@ FROZEN = {"amplitudes": [0], "means": [1], "covariances": [2]}
 PRIOR = Prior(InverseWishart([0.3, 0.5], pseudo_rows=3.0), Dirichlet(2.0))
 
 
-def scene_with(covariance_type, *, frozen=None, floor=None, prior=None, background=False, seed=0, kind="diagonal"):
+def scene_with(
+    covariance_type, *, frozen=None, floor=None, prior=None, background=False, seed=0, kind="diagonal"
+):
     """Rows, a population that the constraints allow after two updates, and its statistics."""
     scene = random_scene(seed, n=300, d=2, k=3, kind=kind, missing=0.2, weighted=True)
-    constraints = Constraints.of(3, 2, frozen=frozen, covariance_type=covariance_type, floor=floor, prior=prior)
+    constraints = Constraints.of(
+        3, 2, frozen=frozen, covariance_type=covariance_type, floor=floor, prior=prior
+    )
     around = Background((np.full(2, -9.0), np.full(2, 9.0)), amplitude=0.2)
     population = conform(Population(scene.mixture, (around,) if background else ()), constraints)
     samples = prepare(population, scene.samples)
@@ -58,7 +62,9 @@ def assert_gradient_is_slope(population, samples, constraints, moved=0.0):
 
 @pytest.mark.parametrize("covariance_type", TYPES)
 @pytest.mark.parametrize("settings_of", ["free", "frozen", "floor", "prior", "background"])
-def test_the_gradient_is_the_slope_of_the_objective_at_the_origin_and_away_from_it(covariance_type, settings_of):
+def test_the_gradient_is_the_slope_of_the_objective_at_the_origin_and_away_from_it(
+    covariance_type, settings_of
+):
     given_settings = {
         "free": {},
         "frozen": {"frozen": FROZEN},
@@ -104,7 +110,11 @@ def test_no_coordinates_lead_below_the_floor_or_beyond_a_limit(seed, covariance_
     )
     limited = Population(
         population.mixture,
-        (Background((np.full(2, -9.0), np.full(2, 9.0)), amplitude=0.2, amplitude_min=0.1, amplitude_max=0.3),),
+        (
+            Background(
+                (np.full(2, -9.0), np.full(2, 9.0)), amplitude=0.2, amplitude_min=0.1, amplitude_max=0.3
+            ),
+        ),
     )
     chart = Chart.at(limited, summarize_samples(limited, samples), constraints)
     there = chart.place(reach * np.random.default_rng(seed).normal(size=chart.n_parameters)).population

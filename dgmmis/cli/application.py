@@ -14,6 +14,7 @@ from dgmmis.cli.fit_verbs import fit_verb, resume_verb
 from dgmmis.cli.plan_verb import plan_verb
 from dgmmis.cli.product_verbs import apply_verb, report_verb
 from dgmmis.cli.run_verbs import list_verb, status_verb
+from dgmmis.cli.uncertainty_verb import uncertainty_verb
 from dgmmis.errors import DgmmisError
 
 __all__ = ["application", "main"]
@@ -38,6 +39,7 @@ VERBS: dict[str, Callable[..., None]] = {
     "ls": list_verb,
     "apply": apply_verb,
     "report": report_verb,
+    "uncertainty": uncertainty_verb,
 }
 for name, verb in VERBS.items():
     application.command(name)(verb)

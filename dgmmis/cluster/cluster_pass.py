@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
+from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,9 +15,13 @@ from dgmmis.chunk import ArrayChunks
 from dgmmis.cluster.segments import segment_bounds
 from dgmmis.cluster.supervisor import PROGRESS_DEADLINE, Supervisor
 from dgmmis.cluster.warming import warm_workers
-from dgmmis.cluster.worker_side import (
+from dgmmis.cluster.worker_scores import (
     examine_scattered,
     examine_segment,
+    score_scattered,
+    score_segment,
+)
+from dgmmis.cluster.worker_side import (
     impute_points,
     read_selection,
     summarize_scattered,
@@ -29,7 +34,9 @@ from dgmmis.expectation import NEGLIGIBLE
 from dgmmis.imputation import ClassSums, Imputed, combine, leaves
 from dgmmis.misfit import Examiner, Misfit
 from dgmmis.observation import Observation, Reference
+from dgmmis.outer_products import OuterProducts, Scorer
 from dgmmis.population import Population
+from dgmmis.resampling import Resample
 from dgmmis.score_statistics import Statistics
 from dgmmis.selected_rows import Cut
 from dgmmis.selection import BoundSelection
@@ -57,6 +64,7 @@ class Work:
 
 SUMMARIZE = Work(summarize_segment, summarize_scattered)
 SURVEY = Work(survey_segment, survey_scattered)
+SCORE = Work(score_segment, score_scattered)
 EXAMINE = Work(examine_segment, examine_scattered)
 
 
@@ -95,6 +103,7 @@ class ClusterPasses:
     ) -> None:
         self._chunks = chunks if cut is None else chunks.keeping_noise(cut.noise_columns)
         self._client, self._cut, self._negligible = client, cut, negligible
+        self._resample: Resample | None = None
         self._supervisor = Supervisor(client, progress_deadline, on_segment)
         self._imputing = Supervisor(client, progress_deadline, None)
         self._segments = segment_bounds(chunks.n_chunks, self._supervisor.n_threads())
@@ -107,29 +116,43 @@ class ClusterPasses:
         if not self._warm:
             warm_workers(self._client, self._chunks, population, self._cut)
             self._warm = True
-        total: Statistics = self._sum(SUMMARIZE, population, self._cut, self._negligible)
+        total: Statistics = self._sum(SUMMARIZE, population, self._cut, self._negligible, self._resample)
         return total
 
     def survey(self, surveyor: Surveyor) -> Survey:
         """Survey all rows, once every worker has shown that it understands the selection."""
         self._require_understood(surveyor.cut.selection)
-        total: Survey = self._sum(SURVEY, surveyor)
+        total: Survey = self._sum(SURVEY, surveyor, self._resample)
         return total
+
+    def score(self, scorer: Scorer) -> OuterProducts:
+        """Outer products of the scores of all rows."""
+        total: OuterProducts = self._sum(SCORE, scorer, self._resample)
+        return total
+
+    def resampled(self, resample: Resample) -> ClusterPasses:
+        """Make the same passes over the rows weighed as a replicate of them does."""
+        passes = copy(self)
+        passes._resample = resample
+        return passes
 
     def examine(self, examiner: Examiner) -> Misfit:
         """Examine all rows."""
-        total: Misfit = self._sum(EXAMINE, examiner, self._cut)
+        total: Misfit = self._sum(EXAMINE, examiner, self._cut, self._resample)
         return total
 
     def impute(self, observation: Observation) -> Callable[[Population, Reference], Imputed]:
         """Make the `impute` whose points the workers draw."""
+        token = (
+            f"{self._token} {self._resample}"  # replicates have other weights, hence other classes and points
+        )
 
         def impute(population: Population, reference: Reference) -> Imputed:
             work = leaves(observation, reference)
 
             def submit(bounds: Bounds, parameters: Any, worker: str | None) -> Future[Any]:
                 return self._client.submit(
-                    _numbered, bounds[0], observation, self._token, work[bounds[0]], *parameters,
+                    _numbered, bounds[0], observation, token, work[bounds[0]], *parameters,
                     pure=False, **_preferring(worker),
                 )  # fmt: skip
 
@@ -156,7 +179,10 @@ class ClusterPasses:
                 )
 
     def _sum(
-        self, work: Work, parameters: Population | Surveyor | Examiner, *settings: Cut | float | None
+        self,
+        work: Work,
+        parameters: Population | Surveyor | Scorer | Examiner,
+        *settings: Cut | float | Resample | None,
     ) -> Any:
         tree: Tree[Any] = Tree()
 

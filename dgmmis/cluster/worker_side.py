@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Generic, TypeVar
 
+import numpy as np
 from distributed import get_worker
 from distributed.protocol.pickle import loads
 
@@ -15,11 +16,14 @@ from dgmmis.errors import InvalidData
 from dgmmis.expectation import NEGLIGIBLE, summarize_samples
 from dgmmis.imputation import ClassSums, Leaf, impute_leaf
 from dgmmis.imputation_points import Points, draw_points
-from dgmmis.misfit import Examiner, Misfit
+from dgmmis.misfit import Misfit
 from dgmmis.observation import Observation, Reference
+from dgmmis.outer_products import OuterProducts
 from dgmmis.packed import Array
 from dgmmis.population import Population
 from dgmmis.read_ahead import reading_ahead
+from dgmmis.resampling import Resample
+from dgmmis.row_hash import hash_integers
 from dgmmis.samples import Samples
 from dgmmis.score_statistics import Statistics
 from dgmmis.selected_rows import Cut
@@ -30,20 +34,22 @@ from dgmmis.tree import Node, sum_leaves
 
 __all__ = [
     "SampleCache",
-    "examine_scattered",
-    "examine_segment",
     "impute_points",
     "opened_catalog",
     "read_selection",
     "sample_cache",
+    "sum_chunks",
     "summarize_scattered",
     "summarize_segment",
     "survey_scattered",
     "survey_segment",
+    "weighed",
+    "weighed_sent",
+    "with_densities",
 ]
 
 T = TypeVar("T")
-Sum = TypeVar("Sum", Statistics, Survey, Misfit)
+Sum = TypeVar("Sum", Statistics, Survey, Misfit, OuterProducts)
 Key = tuple[str, tuple[int, ...], int]
 """Fingerprint of a catalogue, columns whose noise is kept, and chunk."""
 
@@ -171,6 +177,7 @@ def summarize_segment(
     population: Population,
     cut: Cut | None = None,
     negligible: float = NEGLIGIBLE,
+    resample: Resample | None = None,
 ) -> list[Node[Statistics]]:
     """Sum the statistics of chunks `start` to `stop - 1` of a catalogue into whole subtrees."""
     views = ComponentViews(population)
@@ -178,6 +185,7 @@ def summarize_segment(
 
     def leaf(chunk: int, samples: Samples) -> Statistics:
         samples = with_densities(population, samples, token, chunk, cut)
+        samples = weighed(catalog, chunk, samples, resample)
         first_row = catalog.row_range(chunk)[0]
         return summarize_samples(
             population, samples, first_row=first_row, cut=cut, negligible=negligible, views=views
@@ -194,12 +202,14 @@ def summarize_scattered(
     population: Population,
     cut: Cut | None = None,
     negligible: float = NEGLIGIBLE,
+    resample: Resample | None = None,
 ) -> list[Node[Statistics]]:
     """Sum the statistics of chunks that were sent here, the first being chunk `start`."""
     views = ComponentViews(population)
 
     def leaf(chunk: int) -> Statistics:
         rows = with_densities(population, samples[chunk - start], token, chunk, cut)
+        rows = weighed_sent(chunk * chunk_rows, rows, resample)
         return summarize_samples(
             population, rows, first_row=chunk * chunk_rows, cut=cut, negligible=negligible, views=views
         )
@@ -207,55 +217,50 @@ def summarize_scattered(
     return sum_leaves(start, start + len(samples), leaf)
 
 
+def weighed(catalog: Catalog, chunk: int, samples: Samples, resample: Resample | None) -> Samples:
+    """Weigh a chunk of a catalogue as a replicate does."""
+    return samples if resample is None else resample.of(samples, catalog.row_hashes(chunk))
+
+
+def weighed_sent(first_row: int, samples: Samples, resample: Resample | None) -> Samples:
+    """Weigh rows of an array, from `first_row` on, as a replicate does."""
+    if resample is None:
+        return samples
+    return resample.of(samples, hash_integers(np.arange(first_row, first_row + samples.n_rows)))
+
+
 def survey_segment(
-    path: str, fingerprint: str, token: str, start: int, stop: int, surveyor: Surveyor
+    path: str,
+    fingerprint: str,
+    token: str,
+    start: int,
+    stop: int,
+    surveyor: Surveyor,
+    resample: Resample | None = None,
 ) -> list[Node[Survey]]:
     """Survey chunks `start` to `stop - 1` of a catalogue."""
     catalog = opened_catalog(path, fingerprint).keeping_noise(surveyor.cut.noise_columns)
 
     def leaf(chunk: int, samples: Samples) -> Survey:
+        samples = weighed(catalog, chunk, samples, resample)
         return surveyor.survey(samples, first_row=catalog.row_range(chunk)[0])
 
     return sum_chunks(catalog, start, stop, leaf)
 
 
 def survey_scattered(
-    samples: Sequence[Samples], token: str, start: int, chunk_rows: int, surveyor: Surveyor
-) -> list[Node[Survey]]:
-    """Survey chunks that were sent here."""
-
-    def leaf(chunk: int) -> Survey:
-        return surveyor.survey(samples[chunk - start], first_row=chunk * chunk_rows)
-
-    return sum_leaves(start, start + len(samples), leaf)
-
-
-def examine_segment(
-    path: str, fingerprint: str, token: str, start: int, stop: int, examiner: Examiner, cut: Cut | None = None
-) -> list[Node[Misfit]]:
-    """Examine chunks `start` to `stop - 1` of a catalogue."""
-    catalog = opened_catalog(path, fingerprint).keeping_noise(cut.noise_columns if cut else ())
-
-    def leaf(chunk: int, samples: Samples) -> Misfit:
-        samples = with_densities(examiner.population, samples, token, chunk, cut)
-        return examiner.examine(samples, cut=cut, first_row=catalog.row_range(chunk)[0])
-
-    return sum_chunks(catalog, start, stop, leaf)
-
-
-def examine_scattered(
     samples: Sequence[Samples],
     token: str,
     start: int,
     chunk_rows: int,
-    examiner: Examiner,
-    cut: Cut | None = None,
-) -> list[Node[Misfit]]:
-    """Examine chunks that were sent here."""
+    surveyor: Surveyor,
+    resample: Resample | None = None,
+) -> list[Node[Survey]]:
+    """Survey chunks that were sent here."""
 
-    def leaf(chunk: int) -> Misfit:
-        rows = with_densities(examiner.population, samples[chunk - start], token, chunk, cut)
-        return examiner.examine(rows, cut=cut, first_row=chunk * chunk_rows)
+    def leaf(chunk: int) -> Survey:
+        rows = weighed_sent(chunk * chunk_rows, samples[chunk - start], resample)
+        return surveyor.survey(rows, first_row=chunk * chunk_rows)
 
     return sum_leaves(start, start + len(samples), leaf)
 

@@ -13,7 +13,7 @@ import numpy as np
 from dgmmis.background import BackgroundLike
 from dgmmis.errors import CorruptCheckpoint, InvalidData, InvalidSetting
 from dgmmis.imputed_passes import Completion
-from dgmmis.iterate import Pass, Round
+from dgmmis.iterate import Pass, Round, Stride
 from dgmmis.observation import Reference
 from dgmmis.packed import Array
 from dgmmis.runs.parameters import arrays_of, npz_of, population_of
@@ -76,7 +76,21 @@ def _arrays_of_pass(scan: Pass) -> dict[str, Any]:
         "objectives": np.array(scan.objectives),
         "predicted_gain": np.float64(scan.predicted_gain),
         "events": np.array(scan.events, dtype="U"),
+        **_stride_arrays(scan.stride),
     }
+
+
+def _stride_arrays(stride: Stride | None) -> dict[str, Any]:
+    if stride is None:
+        return {}
+    return {"stride": np.array([stride.length, stride.rejected, stride.plain], dtype=np.float64)}
+
+
+def _stride_of(stored: Mapping[str, Any]) -> Stride | None:
+    if "stride" not in stored:
+        return None
+    length, rejected, plain = stored["stride"].tolist()
+    return Stride(length, int(rejected), int(plain))
 
 
 ROUND = "round_"
@@ -143,6 +157,7 @@ def _pass_of(stored: Mapping[str, Any], backgrounds: Sequence[BackgroundLike]) -
         "",
         tuple(str(event) for event in stored["events"]),
         _completion_of(stored, backgrounds),
+        stride=_stride_of(stored),
     )
 
 

@@ -34,6 +34,7 @@ def describe_task(task: Task) -> dict[str, Any]:
         "n_components": task.n_components,
         "seed": task.seed,
         "pruning": task.pruning,
+        "method": task.method,
         **({"carried": task.carried} if task.carried > 1 else {}),
         **task.constraints.describe(),
         "backgrounds": [background.describe() for background in task.backgrounds],
@@ -106,6 +107,7 @@ def stored_task(config: Mapping[str, Any], arrays: Mapping[str, Array], features
         config["seed"],
         config.get("pruning", 0.0),
         config.get("split_merge", 0),
+        config["method"],
         config.get("carried", 1),
     )
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from dgmmis.errors import CorruptCatalog, InvalidSetting
 from dgmmis.packed import Array
+from dgmmis.row_hash import Hashes, hash_integers, hash_texts
 from dgmmis.rows import Rows
 from dgmmis.samples import Samples
 from dgmmis.store.description import description_of
@@ -166,6 +167,12 @@ class Catalog(CatalogRecord):
         part, first, end = self._locate(chunk)
         ids, source_rows = stored_ids(self._arrays, part.rows, first, end)
         return readable_ids(ids), source_rows
+
+    def row_hashes(self, chunk: int) -> Hashes:
+        """Hash the ids of a chunk's rows, (n,); the pilot is drawn by the same hashes."""
+        part, first, end = self._locate(chunk)
+        ids, _ = stored_ids(self._arrays, part.rows, first, end)
+        return hash_texts(ids) if self.schema.id_kind == "text" else hash_integers(ids)
 
     @property
     def latent_features(self) -> int:

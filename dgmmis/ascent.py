@@ -1,0 +1,308 @@
+"""Steps up the likelihood by scoring: the gradient of all rows, divided by the information that a sample of them holds.
+
+Expectation maximization divides by the information of complete data, which is too much wherever components overlap or
+noise blurs them: there it creeps.  The outer products of the scores of single rows estimate the information of what
+was observed (Berndt, Hall, Hall & Hausman 1974): with n rows, in every direction to about sqrt(p / n) of itself.
+They are taken anew at every population the fit stands at, from a random sample, so that a step costs one pass over
+all rows and some work on the sample.  Where the sample is less than all rows, it also tells how far a step can be
+trusted before a pass is spent on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from dgmmis.block_matrix import BlockMatrix
+from dgmmis.class_scores import ClassScores
+from dgmmis.constraints import Constraints
+from dgmmis.coordinates import Chart, Place
+from dgmmis.errors import DgmmisError
+from dgmmis.freedom import Freedom, counts_of
+from dgmmis.imputation import Imputed
+from dgmmis.imputed_passes import Imputation
+from dgmmis.information import prior_score
+from dgmmis.maximization import maximize
+from dgmmis.observation import Reference
+from dgmmis.outer_products import outer_products
+from dgmmis.packed import Array
+from dgmmis.population import Population
+from dgmmis.positive_systems import solve_positive
+from dgmmis.samples import Samples
+from dgmmis.score_statistics import Statistics
+
+__all__ = ["Ascent", "Proposal", "Standing", "sample_rows"]
+
+LEAST_ROWS = 5_000
+ROWS_PER_PARAMETER = 100
+SHARE_OF_ROWS = 50
+"""The sample holds at least one row in so many, so that its information is as good as a catalogue can use."""
+
+MOST_PRODUCTS = 4e10
+"""Multiplications of outer products at most, where the rows per parameter do not ask for more."""
+
+MOST_TOGETHER = 2_500
+"""With more parameters only the information within each component is used."""
+
+MOST_PARAMETERS = 20_000
+"""With more, the sample's scores would cost more than the passes they save."""
+
+UNKNOWN = 0.01
+"""Times (p / n)^2, in units of complete data: what the outer products of n rows cannot tell from nothing."""
+
+DAMPINGS = (0.0, 1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3, 1.0)
+"""Shares of the complete data's information that are tried on the sample: 1 makes a step as short as expectation
+maximization's."""
+
+AS_PREDICTED = 0.8
+"""Share of the predicted gain with which a step needs no damping."""
+
+FARTHEST = 1.0
+"""Largest change of a logarithm, or of a mean or a covariance in dispersions, in one step."""
+
+NEAR = 4.0
+"""A population is near where a step gains less than so many nats per parameter in a sample's own log-likelihood."""
+
+
+def sample_rows(n_rows: int, n_parameters: int) -> int:
+    """Rows whose scores give the information of a fit of p parameters to N rows."""
+    wanted = max(LEAST_ROWS, ROWS_PER_PARAMETER * n_parameters)
+    affordable = int(MOST_PRODUCTS / max(1, n_parameters) ** 2)
+    return min(n_rows, max(wanted, min(n_rows // SHARE_OF_ROWS, affordable)))
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where a fit stands.
+
+    Attributes
+    ----------
+    population : Population
+    statistics : Statistics
+        Of all rows there, observed and not.
+    reference : Reference or None
+        Of the imputed points, under a selection.
+    """
+
+    population: Population
+    statistics: Statistics
+    reference: Reference | None
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A step from where a fit stands.
+
+    Attributes
+    ----------
+    chart : Chart
+        Around where it stands.
+    step : (p,)
+        In the chart's coordinates.
+    slope : float
+        Of the objective along the step [nats].
+    predicted_gain : float
+        What is still to be gained, by the information [total nats].
+    """
+
+    chart: Chart
+    step: Array
+    slope: float
+    predicted_gain: float
+
+    def place(self, length: float) -> Place:
+        """Return the population after this share of the step."""
+        return self.chart.place(length * self.step)
+
+
+@dataclass(frozen=True)
+class Ascent:
+    """What a fit needs to climb by scoring.
+
+    Attributes
+    ----------
+    sample : Samples
+        Rows whose scores give the information, a random sample, as `prepare` returned them.
+    n_rows : int
+        N, of which it is a sample.
+    constraints : Constraints
+    threads : int
+        For the scores; their bits do not depend on it.
+    pilot : callable, optional
+        Statistics of a larger random sample, to try steps on; None where the sample is all rows.
+    imputation : Imputation, optional
+        Of the unobserved rows.
+    """
+
+    sample: Samples
+    n_rows: int
+    constraints: Constraints
+    threads: int = 1
+    pilot: Callable[[Population], Statistics] | None = None
+    imputation: Imputation | None = None
+
+    @cached_property
+    def _latest(self) -> dict[str, tuple[Standing, Proposal | None]]:
+        return {}
+
+    def propose(self, standing: Standing) -> Proposal | None:
+        """Propose a step; None where expectation maximization must go on.
+
+        That is so where a limit or a floor begins or ceases to hold, nothing is free, a covariance is singular, or
+        there are too many parameters.
+
+        Raises
+        ------
+        CollapsedComponent
+            If expectation maximization finds a component collapsed here.
+        """
+        known = self._latest.get("latest")
+        if known is not None and _is_same(known[0], standing):
+            return known[1]
+        proposal = self._proposal(standing)
+        self._latest["latest"] = standing, proposal
+        return proposal
+
+    def is_near(self, proposal: Proposal) -> bool:
+        """Tell whether a step leads no farther than the errors of a fit to the sample alone."""
+        per_row = proposal.predicted_gain / self.n_rows
+        return per_row * self.sample.n_rows <= NEAR * proposal.chart.n_parameters
+
+    def _proposal(self, standing: Standing) -> Proposal | None:
+        population, statistics = standing.population, standing.statistics
+        chart = Chart.at(population, statistics, self.constraints)
+        image = maximize(population, statistics, self.constraints)
+        if not 0 < chart.n_parameters <= MOST_PARAMETERS or not chart.is_regular:
+            return None
+        if Freedom.of(image, counts_of(statistics), self.constraints) != chart.freedom:
+            return None
+        imputed = self._imputed(standing)
+        matrix = self._information(chart, statistics.weight, imputed)
+        gradient = chart.gradient(population, statistics + prior_score(population, self.constraints))
+        step = _solved(matrix, 0.0, gradient)
+        if step is None:
+            return None
+        gain = float(np.einsum("p,p->", gradient, step)) / 2
+        step = self._trusted(standing, chart, matrix, gradient, step, imputed)
+        return Proposal(chart, step, float(np.einsum("p,p->", gradient, step)), gain)
+
+    def _imputed(self, standing: Standing) -> Imputed | None:
+        if self.imputation is None or standing.reference is None:
+            return None
+        return self.imputation.impute(standing.population, standing.reference)
+
+    def _information(self, chart: Chart, weight: float, imputed: Imputed | None) -> BlockMatrix:
+        """Information of all rows and the prior; what is not known is a little of the complete data's."""
+        cut = of_classes = None
+        if self.imputation is not None and imputed is not None and self.imputation.cut is not None:
+            cut = self.imputation.cut
+            of_classes = ClassScores.of(
+                chart, self.imputation.observation, imputed.sums, cut, self.imputation.classes
+            )
+        sums = outer_products(
+            chart, self.sample, cut, of_classes, threads=self.threads, together=MOST_TOGETHER
+        )
+        matrix = sums.matrix.scaled(weight / sums.weight)
+        unknown = UNKNOWN * (chart.n_parameters / max(1, sums.rows)) ** 2
+        for place, block in zip(matrix.places, matrix.blocks, strict=True):
+            block[np.diag_indices(len(block))] += chart.prior_information[place] + unknown
+        return matrix
+
+    def _trusted(
+        self,
+        standing: Standing,
+        chart: Chart,
+        matrix: BlockMatrix,
+        gradient: Array,
+        newton: Array,
+        imputed: Imputed | None,
+    ) -> Array:
+        """Damp a step as far as the sample shows that it is too long."""
+        newton = _within_reach(chart, newton)
+        if self.pilot is None:
+            return newton
+        trial = _Trial(self, standing, chart, gradient, self.pilot(standing.population), imputed)
+        best, best_gain = newton, -np.inf
+        for damping in DAMPINGS:
+            step = newton if damping == 0 else _solved(matrix, damping, gradient)
+            if step is None:
+                continue
+            step = _within_reach(chart, step)
+            gain = trial.gain(step)
+            if gain > best_gain:
+                best, best_gain = step, gain
+            elif best_gain > 0:
+                break
+            if damping == 0 and gain >= AS_PREDICTED * _model_gain(matrix, gradient, step):
+                break
+        return best
+
+
+@dataclass(frozen=True)
+class _Trial:
+    """The objective of all rows as the sample sees it: the sample's, tilted to have the gradient of all rows."""
+
+    ascent: Ascent
+    standing: Standing
+    chart: Chart
+    gradient: Array
+    pilot: Statistics
+    imputed: Imputed | None
+
+    @property
+    def _scale(self) -> float:
+        return self.standing.statistics.weight / self.pilot.weight
+
+    @cached_property
+    def _tilt(self) -> Array:
+        population, constraints = self.standing.population, self.ascent.constraints
+        said = self.pilot.scaled(self._scale)
+        if self.imputed is not None:
+            said = said + self.imputed.statistics
+        return self.gradient - self.chart.gradient(population, said + prior_score(population, constraints))
+
+    def gain(self, step: Array) -> float:
+        """Gain of a step [total nats]; -inf where nothing can be said."""
+        place, constraints = self.chart.place(step), self.ascent.constraints
+        try:
+            pilot = self.ascent.pilot(place.population) if self.ascent.pilot else self.pilot
+            gain = self._scale * (pilot.log_likelihood - self.pilot.log_likelihood)
+            if self.imputed is not None and self.ascent.imputation and self.standing.reference:
+                there = self.ascent.imputation.impute(place.population, self.standing.reference)
+                gain += there.statistics.log_likelihood - self.imputed.statistics.log_likelihood
+        except DgmmisError:  # the population is none that rows can be judged by
+            return -np.inf
+        gain += constraints.log_prior(place.population) - constraints.log_prior(self.standing.population)
+        gain += float(np.einsum("p,p->", self._tilt, step))
+        return gain if np.isfinite(gain) else -np.inf
+
+
+def _solved(matrix: BlockMatrix, damping: float, gradient: Array) -> Array | None:
+    step = np.zeros(len(gradient))
+    for place, block in zip(matrix.places, matrix.blocks, strict=True):
+        part = solve_positive(block, damping, gradient[place])
+        if part is None:
+            return None
+        step[place] = part
+    return step if np.isfinite(step).all() else None
+
+
+def _model_gain(matrix: BlockMatrix, gradient: Array, step: Array) -> float:
+    """Gain of a step if the objective were quadratic [nats]."""
+    curved = 0.0
+    for place, block in zip(matrix.places, matrix.blocks, strict=True):
+        curved += float(np.einsum("p,pq,q->", step[place], block, step[place]))
+    return float(np.einsum("p,p->", gradient, step)) - curved / 2
+
+
+def _within_reach(chart: Chart, step: Array) -> Array:
+    """Shorten a step that would change a parameter beyond what a quadratic form can say."""
+    changes = np.abs(step) / chart.root_rows
+    return step * min(1.0, FARTHEST / max(float(changes.max(initial=0.0)), np.finfo(np.float64).tiny))
+
+
+def _is_same(one: Standing, other: Standing) -> bool:
+    return one.population is other.population and one.statistics is other.statistics
