@@ -1,6 +1,6 @@
-"""Bring the tables of docs/performance.md up to date with the results files: `python fill_page.py`.
+"""Bring the tables of the documentation up to date with the results files: `python fill_page.py`.
 
-A line `<!-- FILE, HEADING: COLUMN, COLUMN -->` in the page stands above a copy of these columns of the table under
+A line `<!-- FILE, HEADING: COLUMN, COLUMN -->` in a page stands above a copy of these columns of the table under
 that heading of a file of this folder, and `<!-- end -->` below it.  A column that the file lacks is left out, and
 without the file the page says that there is none.
 """
@@ -10,10 +10,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-__all__ = ["filled", "main"]
+__all__ = ["PAGES", "filled", "main"]
 
 HERE = Path(__file__).parent
-PAGE = HERE.parent / "docs" / "performance.md"
+PAGES = tuple(HERE.parent / "docs" / name for name in ("performance.md", "convergence.md"))
 BLOCK = re.compile(r"(<!-- (\S+), ([^:]*): (.*?) -->\n).*?(<!-- end -->)", re.S)
 
 
@@ -45,9 +45,10 @@ def _of_one_table(rows: list[list[str]]) -> list[list[str]]:
 
 
 def main() -> None:
-    """Rewrite the page."""
-    PAGE.write_text(filled(PAGE.read_text(), HERE))
-    print(f"filled {PAGE.name}")
+    """Rewrite the pages."""
+    for page in PAGES:
+        page.write_text(filled(page.read_text(), HERE))
+        print(f"filled {page.name}")
 
 
 if __name__ == "__main__":

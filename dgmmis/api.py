@@ -25,8 +25,9 @@ from dgmmis.prior import Prior
 from dgmmis.restarts import Restarts, distinct
 from dgmmis.runs import RunFolder, open_run
 from dgmmis.runs.task_record import stored_task
+from dgmmis.short_fits import GOES_ON, short_fits
 from dgmmis.starting_model import Initial
-from dgmmis.starts import GOES_ON, pilot_rows, short_fits
+from dgmmis.starts import pilot_rows
 from dgmmis.store import Catalog, open_catalog
 from dgmmis.task_settings import NoiseModel
 from dgmmis.unkept_fit import fit_from, get_ready, passes_over
@@ -64,6 +65,7 @@ def fit(
     tolerance: float = TOLERANCE,
     max_passes: int = MAX_PASSES,
     seed: int = 0,
+    carried: int = 1,
     client: Client | None = None,
     features: tuple[str, ...] = (),
     units: tuple[str, ...] = (),
@@ -128,6 +130,8 @@ def fit(
         Parameter updates at most.
     seed : int
         Of the starts; the same seed and data give the same bits.
+    carried : int
+        Distinct optima of the random sample that are compared on all rows, one scan each, before the best goes on.
     client : distributed.Client, optional
         Map the passes over its workers.  The result has the same bits as without.
     features, units : tuple of str, optional
@@ -182,6 +186,7 @@ def fit(
         "pruning": pruning,
         "split_merge": split_merge,
         "seed": seed,
+        "carried": carried,
         "features": features,
         "units": units,
     }
@@ -341,6 +346,8 @@ def fit_restarts(
         raise InvalidSetting(
             "fit_restarts seeds its starts itself: initial and frozen belong to `fit`, one start at a time."
         )
+    if "carried" in settings:
+        raise InvalidSetting("fit_restarts fits every start to all rows: carried belongs to `fit`.")
     limits = Limits(tolerance, max_passes)
     prepared = prepare_fit(values, n_components=n_components, limits=limits, seed=seed, **settings)
     require_room(prepared, client)

@@ -14,7 +14,8 @@ from dgmmis.lockstep import Evaluate, Trial, advance
 from dgmmis.many_statistics import ManyStatistics
 from dgmmis.population import Population
 from dgmmis.rows import Rows
-from dgmmis.starts import PILOT_CHUNK, PILOT_LIMITS, pilot_rows, short_fits
+from dgmmis.short_fits import short_fits
+from dgmmis.starts import PILOT_CHUNK, PILOT_LIMITS, pilot_rows
 from dgmmis.task import Passes, Task, information_sample, look, set_up
 
 __all__ = ["Beginning", "beginnings", "evaluator"]

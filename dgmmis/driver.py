@@ -25,7 +25,7 @@ from dgmmis.runs.checkpoint import Checkpoint, digest_of
 from dgmmis.runs.parameters import arrays_of
 from dgmmis.runs.task_record import describe_task, task_arrays
 from dgmmis.runs.trace import Trace
-from dgmmis.starts import Start, choose_start, pilot_rows
+from dgmmis.starts import Start, choose_start, objective_on, pilot_rows
 from dgmmis.store import Catalog
 from dgmmis.task import Passes, Task, information_sample, look, set_up
 
@@ -169,7 +169,7 @@ def drive(
         try:
             ready, sample = passes(), information_sample(catalog, task)
             seen = look(ready, sample, task)
-            start = _start(attempt)
+            start = _start(attempt, lambda some: objective_on(set_up(ready, sample, task, some, seen), some))
             problem = set_up(ready, sample, task, start.population, seen)
             problem = climbing(problem, task, catalog, start.population)
             search = Search(ready, catalog.read_pilot, task, observer.on_stage)
@@ -205,7 +205,7 @@ def _log_beginning(attempt: _Attempt) -> None:
         )
 
 
-def _start(attempt: _Attempt) -> Start:
+def _start(attempt: _Attempt, on_all_rows: Callable[[Population], float]) -> Start:
     catalog, config = attempt.catalog, attempt.run.config
     stored = attempt.run.read_start()
     if config["initial"] is not None and (stored is None or _digest(stored.population) != config["initial"]):
@@ -224,6 +224,7 @@ def _start(attempt: _Attempt) -> Start:
         attempt.task,
         whole=len(pilot) == catalog.n_rows,
         report=attempt.observer.on_start_pass,
+        on_all_rows=on_all_rows,
     )
     attempt.run.write_start(start)
     attempt.trace.write(
@@ -234,6 +235,7 @@ def _start(attempt: _Attempt) -> Start:
         pilot_passes=start.pilot_passes,
         chosen=start.chosen,
         mean_log_likelihoods=start.mean_log_likelihoods,
+        carried=start.carried,
     )
     return start
 

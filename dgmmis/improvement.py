@@ -15,8 +15,9 @@ from dgmmis.iterate import Limits, Pass, Problem, Round, iterate, stopping_reaso
 from dgmmis.misfit import Examiner
 from dgmmis.population import Population
 from dgmmis.rows import Rows
+from dgmmis.short_fits import GOES_ON, fit_briefly
 from dgmmis.split_merge import Move, movable, moves, rearranged
-from dgmmis.starts import GOES_ON, fit_briefly, pilot_rows
+from dgmmis.starts import pilot_rows
 from dgmmis.task import Passes, Task
 
 __all__ = ["Search", "improve"]

@@ -71,6 +71,7 @@ def prepare_fit(
     pruning: float = NEGLIGIBLE,
     split_merge: int = 0,
     seed: int = 0,
+    carried: int = 1,
     features: tuple[str, ...] = (),
     units: tuple[str, ...] = (),
 ) -> Prepared:
@@ -110,7 +111,13 @@ def prepare_fit(
         pruning=pruning,
         split_merge=split_merge,
         method=method,
+        carried=carried,
     )
+    if initial is not None and task.carried > 1:
+        raise InvalidSetting(
+            "carried says how many optima of a random sample are compared on all rows; with initial none is looked "
+            "for. Leave one of the two out."
+        )
     if task.backgrounds and chunks.projection is not None:
         raise InvalidSetting(
             "a background has a density of the rows as they are observed, and projected rows have none: leave out "

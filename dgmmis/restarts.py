@@ -14,15 +14,10 @@ import numpy as np
 
 from dgmmis.fit_result import FitResult
 from dgmmis.model import Model
+from dgmmis.optima import same_optimum
 from dgmmis.packed import Array
 
 __all__ = ["Restarts", "distinct"]
-
-SAME_OBJECTIVE = 0.5
-"""Optima of the same rows whose objectives differ by less [nats] may be one ..."""
-
-SAME_DISPERSION = 0.25
-"""... if each component of one lies this near to one of the other, in dispersions and in relative amplitude."""
 
 
 @dataclass(frozen=True)
@@ -75,14 +70,4 @@ def distinct(results: Sequence[FitResult]) -> Restarts:
 
 
 def _is_same(one: FitResult, other: FitResult) -> bool:
-    """Tell whether two fits reached the same optimum, whatever the order of their components."""
-    if abs(one.objective - other.objective) > SAME_OBJECTIVE:
-        return False
-    left, right = one.mixture, other.mixture
-    scale = np.sqrt(np.diagonal(right.covariances, axis1=1, axis2=2))
-    apart = np.abs(left.means[:, None] - right.means[None]) / scale[None]
-    wider = np.abs(np.log(np.diagonal(left.covariances, axis1=1, axis2=2)[:, None] / scale[None] ** 2)) / 2
-    rarer = np.abs(left.amplitudes[:, None] - right.amplitudes[None]) / right.amplitudes[None]
-    near = (apart.max(axis=2) < SAME_DISPERSION) & (wider.max(axis=2) < SAME_DISPERSION)
-    near &= rarer < SAME_DISPERSION
-    return bool(near.any(axis=1).all() and near.any(axis=0).all())
+    return same_optimum(one.mixture, other.mixture, one.objective - other.objective)

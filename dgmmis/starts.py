@@ -1,39 +1,33 @@
-"""Where a fit starts: several k-means++ seedings of a random sample, short fits, the best one."""
+"""Where a fit starts: several seedings of a random sample, short fits, moves, and the best of them converged."""
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from dgmmis.chunk import chunks_of
 from dgmmis.climbing import climbing
-from dgmmis.errors import CollapsedComponent, DgmmisError, ImputationLimit, InvalidData
+from dgmmis.errors import InvalidData
 from dgmmis.iterate import Limits, Pass, Problem, iterate
-from dgmmis.latent_start import latent_values
 from dgmmis.local_pass import LocalPasses
-from dgmmis.maximization import conform
-from dgmmis.packed import Array, packed_size
+from dgmmis.optima import same_optimum
+from dgmmis.packed import packed_size
 from dgmmis.population import Population
 from dgmmis.rows import Rows
-from dgmmis.seeding import seeded_mixture
-from dgmmis.task import Task, information_sample, look, set_up
+from dgmmis.short_fits import GOES_ON, ShortFit, best_first, halved, passes_of, rearranged, seeded
+from dgmmis.task import N_STARTS, Task, information_sample, look, set_up
 
-__all__ = ["PILOT_ROWS", "Start", "choose_start", "fit_briefly", "n_parameters", "pilot_rows", "short_fits"]
+__all__ = [
+    "PILOT_ROWS", "Start", "Trial",
+    "choose_start", "n_parameters", "objective_on", "pilot_rows",
+]  # fmt: skip
 
-ROUNDING = 1e-10
-"""Objectives of short fits that differ by less, relatively, may be those of one optimum, components permuted."""
-
-N_STARTS = 8
-SHORT_PASSES = 30
-SELECTED_PASSES = 150
-"""Of a short fit under a selection: what is not seen is learnt slowly."""
-SHORT_POINTS = 2048
-"""Imputed points per component of a short fit, to begin with."""
-MOST_SHORT_POINTS = 2**20
+SELECTED_STARTS = 8
+"""Under a selection, where all go the whole way."""
+FINALISTS = 3
+"""Starts that go the whole way."""
 PILOT_LIMITS = Limits(tolerance=0.1, max_passes=500)
 """Of the sample's own fit; fixed, so that a fit's start depends on no budget."""
 PILOT_CHUNK = 25_000
@@ -41,8 +35,31 @@ ROWS_PER_PARAMETER = 50
 LEAST_PILOT_ROWS = 5_000
 PILOT_ROWS = 200_000
 """Rows of the random sample that a catalogue keeps and a fit starts on."""
-GOES_ON = (CollapsedComponent, ImputationLimit, InvalidData)
-"""What may happen to one start while others serve."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One start and how it went.
+
+    Attributes
+    ----------
+    path : tuple of float
+        Mean log-likelihood on the sample of every pass of its short fit [nats per unit of weight].
+    fate : str
+        "finished"; "behind": left after its last pass because others were ahead; or "failed".
+    reason : str
+        Why it failed, in words; else empty.
+    moved_at : tuple of int
+        Places in `path` where one component had been split and two others merged.
+    optimum : int or None
+        Which distinct optimum of the sample it led to, in the order they were found; None if it was not followed.
+    """
+
+    path: tuple[float, ...]
+    fate: str
+    reason: str = ""
+    moved_at: tuple[int, ...] = ()
+    optimum: int | None = None
 
 
 @dataclass(frozen=True)
@@ -55,11 +72,15 @@ class Start:
     pilot_rows : int
         Rows of the random sample.
     mean_log_likelihoods : tuple of float
-        On the sample, of each start after its short fit; NaN for one that collapsed.
+        On the sample, where each start's short fit ended; NaN for one that failed.
     chosen : int
         Which of them.
     pilot_passes : int
         Further passes over the sample that the best one was given.
+    trials : tuple of Trial
+        All starts, as far as each went; empty if the start was given.
+    carried : tuple of float
+        Objective on all rows [total nats] of each distinct optimum that was carried there; empty if only one was.
     """
 
     population: Population
@@ -67,6 +88,18 @@ class Start:
     mean_log_likelihoods: tuple[float, ...]
     chosen: int
     pilot_passes: int
+    trials: tuple[Trial, ...] = ()
+    carried: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Optimum:
+    """An optimum of the sample that a start led to; `passes` were made after its short fit."""
+
+    trial: int
+    population: Population
+    objective: float
+    passes: int
 
 
 def n_parameters(n_components: int, n_features: int) -> int:
@@ -80,7 +113,12 @@ def pilot_rows(n_components: int, n_features: int) -> int:
 
 
 def choose_start(
-    pilot: Rows, task: Task, *, whole: bool, report: Callable[[Pass], None] | None = None
+    pilot: Rows,
+    task: Task,
+    *,
+    whole: bool,
+    report: Callable[[Pass], None] | None = None,
+    on_all_rows: Callable[[Population], float] | None = None,
 ) -> Start:
     """Seed several populations on a random sample, fit each briefly, and fit the best to convergence there.
 
@@ -92,10 +130,14 @@ def choose_start(
     pilot : Rows
         A random sample in random order, so that its first rows are one too.
     task : Task
+        It says how many distinct optima of the sample are carried to all rows.
     whole : bool
-        The sample is all the data: then leave the convergence to the fit itself.
+        The sample is all the data: then leave the convergence of a single start to the fit itself.
     report : callable, optional
         Called with every pass over the sample.
+    on_all_rows : callable, optional
+        The objective of a population on all rows [total nats], by which the optima carried there are compared;
+        without it, their objective on the sample decides.
 
     Raises
     ------
@@ -105,78 +147,113 @@ def choose_start(
         If no start survived.
     """
     _require_enough(pilot, task.n_components)
-    fits = short_fits(pilot.take(slice(0, pilot_rows(task.n_components, pilot.latent_features))), task)
-    scores = tuple(
-        float("nan") if isinstance(fit, DgmmisError) else fit.statistics.mean_log_likelihood for fit in fits
-    )
-    failure = next((fit for fit in fits if isinstance(fit, DgmmisError)), None)
-    objectives = [-np.inf if isinstance(fit, DgmmisError) else fit.objectives[-1] for fit in fits]
-    for chosen in _best_first(np.array(objectives)):
-        fit = fits[chosen]
-        if isinstance(fit, DgmmisError):
-            break
+    sample = pilot.take(slice(0, pilot_rows(task.n_components, pilot.latent_features)))
+    n_starts = N_STARTS if task.selecting is None else SELECTED_STARTS
+    fits, order = halved(seeded(sample, task, n_starts), task, max(FINALISTS, task.carried))
+    search = _Search(fits, pilot, task, None if whole and task.carried == 1 else report or _say_nothing)
+    for place in order:
+        if len(search.optima) < task.carried:
+            search.follow(place)
+    for place in best_first([fit.objective for fit in fits]):
+        if not search.optima and place not in order:
+            search.follow(place)
+    if not search.optima:
+        raise next(fit.error for fit in search.fits if fit.error is not None)
+    return search.start(on_all_rows)
+
+
+def objective_on(problem: Problem, population: Population) -> float:
+    """Objective of a population [total nats]: one scan of the rows; -inf if it cannot be fitted to them."""
+    try:
+        return next(iterate(population, problem, Limits(0, 0))).objectives[-1]
+    except GOES_ON:
+        return -np.inf
+
+
+class _Search:
+    """Follows starts to optima, one after the other.
+
+    Parameters
+    ----------
+    fits : list of ShortFit
+    pilot : Rows
+    task : Task
+    report : callable or None
+        Told of every pass over the pilot; None if nothing is fitted there.
+    """
+
+    def __init__(
+        self,
+        fits: list[ShortFit],
+        pilot: Rows,
+        task: Task,
+        report: Callable[[Pass], None] | None,
+    ) -> None:
+        self.fits, self.optima = fits, list[_Optimum]()
+        self._pilot, self._task, self._report = pilot, task, report
+        self._led_to: dict[int, int] = {}
+
+    def follow(self, place: int) -> None:
+        """Follow one start to its end, and keep the optimum if it is another than those before."""
+        fit = self.fits[place].advanced(passes_of(self._task))
+        if fit.error is None:
+            fit = rearranged(fit, self._task)
+        self.fits[place] = fit
+        if fit.last is None or fit.error is not None:
+            return
         try:
-            last = fit if whole else _converge(pilot, task, fit.population, report)
+            found = self._optimum(place, fit.last)
         except GOES_ON as error:
-            failure = error
-            continue
-        return Start(last.population, len(pilot), scores, chosen, 0 if whole else last.number)
-    assert failure is not None
-    raise failure
+            self.fits[place] = replace(fit, error=error)
+            return
+        self._led_to[place] = self._number_of(found)
+
+    def _optimum(self, place: int, last: Pass) -> _Optimum:
+        if self._report is None:
+            return _Optimum(place, last.population, last.objectives[-1], 0)
+        last = _converge(self._pilot, self._task, last.population, self._report)
+        return _Optimum(place, last.population, last.objectives[-1], last.number)
+
+    def _number_of(self, found: _Optimum) -> int:
+        for number, other in enumerate(self.optima):
+            gap = found.objective - other.objective
+            if same_optimum(found.population.mixture, other.population.mixture, gap):
+                return number
+        self.optima.append(found)
+        return len(self.optima) - 1
+
+    def start(self, on_all_rows: Callable[[Population], float] | None) -> Start:
+        """Take the best of the optima, and tell how all starts went."""
+        objectives = [optimum.objective for optimum in self.optima]
+        if len(self.optima) > 1 and on_all_rows is not None:
+            objectives = [on_all_rows(optimum.population) for optimum in self.optima]
+        best = self.optima[best_first(objectives)[0]]
+        trials = tuple(
+            _trial(fit, self._led_to.get(place), self._task) for place, fit in enumerate(self.fits)
+        )
+        return Start(
+            best.population,
+            len(self._pilot),
+            tuple(float("nan") if trial.fate == "failed" else trial.path[-1] for trial in trials),
+            best.trial,
+            best.passes,
+            trials,
+            tuple(objectives) if len(objectives) > 1 else (),
+        )
 
 
-def _best_first(objectives: Array) -> list[int]:
-    """Order starts by their objectives; among those that rounding alone tells apart, the first one comes first."""
-    best = objectives.max()
-    ranks = np.where(objectives >= best - ROUNDING * abs(best), best, objectives)
-    order: list[int] = np.argsort(-ranks, kind="stable").tolist()
-    return order
+def _trial(fit: ShortFit, optimum: int | None, task: Task) -> Trial:
+    if fit.error is not None:
+        return Trial(fit.path, "failed", f"{type(fit.error).__name__}: {fit.error}", fit.moved_at)
+    whole_way = bool(fit.moved_at) or (fit.last is not None and fit.last.number >= passes_of(task))
+    return Trial(fit.path, "finished" if whole_way else "behind", "", fit.moved_at, optimum)
 
 
-def short_fits(rows: Rows, task: Task, n_starts: int = N_STARTS) -> list[Pass | DgmmisError]:
-    """Fit rows briefly from several seedings; the last pass of each, or what ended it."""
-    latent = rows.values if rows.projection is None else latent_values(rows)
-    streams = np.random.SeedSequence(task.seed).spawn(n_starts)
-    populations = []
-    for stream in streams:
-        mixture = seeded_mixture(latent, task.n_components, np.random.default_rng(stream), rows.weights)
-        populations.append(conform(Population(mixture, task.backgrounds), task.constraints))
-    return fit_briefly(rows, task, populations, SHORT_PASSES if task.selecting is None else SELECTED_PASSES)
+def _say_nothing(scan: Pass) -> None:
+    """Hear of a pass that nobody asked about."""
 
 
-def fit_briefly(
-    rows: Rows, task: Task, populations: Sequence[Population], n_passes: int
-) -> list[Pass | DgmmisError]:
-    """Fit rows by so many passes from each of several populations; the last pass of each, or what ended it."""
-    chunks = chunks_of(rows, chunk_rows=len(rows))
-    local = LocalPasses(chunks, threads=1, cut=task.cut, negligible=task.pruning)
-    sample = information_sample(chunks, task)
-    shared = set_up(local, sample, task, populations[0], look(local, sample, task))
-    limits = Limits(0, n_passes)
-
-    def fit(population: Population) -> Pass | DgmmisError:
-        try:
-            return deque(iterate(population, _with_own_points(shared, local), limits), maxlen=1).pop()
-        except GOES_ON as error:
-            return error
-
-    with ThreadPoolExecutor(2) as pool:
-        return list(pool.map(fit, populations))
-
-
-def _with_own_points(problem: Problem, passes: LocalPasses) -> Problem:
-    """Let a short fit draw few points of its own."""
-    imputation = problem.imputation
-    if imputation is None:
-        return problem
-    impute = passes.impute(imputation.observation)
-    return replace(
-        problem,
-        imputation=replace(imputation, impute=impute, points=SHORT_POINTS, most_points=MOST_SHORT_POINTS),
-    )
-
-
-def _converge(pilot: Rows, task: Task, population: Population, report: Callable[[Pass], None] | None) -> Pass:
+def _converge(pilot: Rows, task: Task, population: Population, report: Callable[[Pass], None]) -> Pass:
     chunks = chunks_of(pilot, chunk_rows=PILOT_CHUNK)
     passes = LocalPasses(chunks, cut=task.cut, negligible=task.pruning)
     sample = information_sample(chunks, task)
@@ -184,8 +261,7 @@ def _converge(pilot: Rows, task: Task, population: Population, report: Callable[
     problem = climbing(problem, task, chunks, population)
     scan = None
     for scan in iterate(population, problem, PILOT_LIMITS):
-        if report is not None:
-            report(scan)
+        report(scan)
     assert scan is not None
     return scan
 

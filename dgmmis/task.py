@@ -26,9 +26,12 @@ from dgmmis.selection import ChangingAnswers
 from dgmmis.survey import Survey, Surveyor
 from dgmmis.tree import Addable
 
-__all__ = ["Passes", "Seen", "Task", "information_sample", "look", "set_up"]
+__all__ = ["N_STARTS", "Passes", "Seen", "Task", "information_sample", "look", "set_up"]
 
 Sum = TypeVar("Sum", bound=Addable)
+
+N_STARTS = 12
+"""Seedings of the random sample that a fit chooses its start from."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,8 @@ class Task:
         Rounds of split and merge at most, after the fit has converged.
     method : str
         "auto" climbs by steps, "em" leaves it to expectation maximization alone.
+    carried : int
+        Distinct optima of the pilot that are compared on all rows, at most.
     """
 
     n_components: int
@@ -59,6 +64,7 @@ class Task:
     pruning: float = NEGLIGIBLE
     split_merge: int = 0
     method: str = "auto"
+    carried: int = 1
 
     @property
     def cut(self) -> Cut | None:

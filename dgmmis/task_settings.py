@@ -19,7 +19,7 @@ from dgmmis.population import Population
 from dgmmis.prior import Prior
 from dgmmis.selecting import Selecting
 from dgmmis.selection import as_selection
-from dgmmis.task import Task
+from dgmmis.task import N_STARTS, Task
 
 __all__ = ["build_selecting", "build_task", "initial_population"]
 
@@ -43,6 +43,7 @@ def build_task(
     pruning: float,
     split_merge: int = 0,
     method: str = "auto",
+    carried: int = 1,
 ) -> Task:
     """Check the parts of an observation model; D are the mixture's features.
 
@@ -64,6 +65,7 @@ def build_task(
     backgrounds = as_backgrounds(background, n_features)
     _require_share(pruning)
     _require_rounds(split_merge)
+    _require_carried(carried)
     return Task(
         int(n_components),
         constraints,
@@ -73,6 +75,7 @@ def build_task(
         float(pruning),
         int(split_merge),
         method,
+        int(carried),
     )
 
 
@@ -82,6 +85,15 @@ def _require_share(pruning: object) -> None:
         raise InvalidSetting(
             f"pruning is {pruning!r}; expected the share of a row's density that components left out may hold, from 0 "
             f"(none is left out) to {LARGEST_SHARE:g}."
+        )
+
+
+def _require_carried(carried: object) -> None:
+    """Refuse a number of optima that cannot be carried to all rows."""
+    if not isinstance(carried, int | np.integer) or isinstance(carried, bool) or not 1 <= carried <= N_STARTS:
+        raise InvalidSetting(
+            f"carried is {carried!r}; expected how many distinct optima of the random sample are compared on all rows, "
+            f"from 1 to {N_STARTS}."
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,9 +14,10 @@ from dgmmis.fit_result import FitResult, Scan
 from dgmmis.improvement import Search, improve
 from dgmmis.iterate import Pass
 from dgmmis.local_pass import LocalPasses
+from dgmmis.population import Population
 from dgmmis.preparation import Prepared
 from dgmmis.samples import Samples
-from dgmmis.starts import PILOT_ROWS, choose_start
+from dgmmis.starts import PILOT_ROWS, choose_start, objective_on
 from dgmmis.store import Catalog
 from dgmmis.task import Passes, Seen, Task, information_sample, look, set_up
 
@@ -64,13 +66,24 @@ def get_ready(prepared: Prepared, client: Client | None, observer: Observer) -> 
     return Ready(passes, sample, look(passes, sample, task))
 
 
+def _comparing(task: Task, ready: Ready) -> Callable[[Population], float]:
+    """Make what compares the starts that are carried to all rows."""
+
+    def compare(population: Population) -> float:
+        return objective_on(set_up(ready.passes, ready.sample, task, population, ready.seen), population)
+
+    return compare
+
+
 def fit_from(prepared: Prepared, ready: Ready, observer: Observer) -> FitResult:
     """Fit from where the caller said, or from the best of several starts."""
     chunks, task, initial, start = prepared.chunks, prepared.task, prepared.initial, None
     if initial is None:
         pilot = chunks.read_pilot(PILOT_ROWS)
         whole = len(pilot) == chunks.n_rows
-        start = choose_start(pilot, task, whole=whole, report=observer.on_start_pass)
+        start = choose_start(
+            pilot, task, whole=whole, report=observer.on_start_pass, on_all_rows=_comparing(task, ready)
+        )
         initial = start.population
     problem = climbing(set_up(ready.passes, ready.sample, task, initial, ready.seen), task, chunks, initial)
     history: list[Scan] = []

@@ -17,7 +17,8 @@ from dgmmis.noise import Noise
 from dgmmis.population import Population
 from dgmmis.rows import Rows
 from dgmmis.seeding import seeded_mixture
-from dgmmis.starts import Start, _best_first, choose_start, n_parameters, pilot_rows
+from dgmmis.short_fits import best_first
+from dgmmis.starts import Start, choose_start, n_parameters, pilot_rows
 from dgmmis.task import Task
 from strategies import Scene, disturb, random_mixture, random_scene
 
@@ -202,6 +203,6 @@ def test_random_mixtures_of_the_tests_are_mixtures():
 
 
 def test_of_starts_that_only_rounding_tells_apart_the_first_is_taken():
-    assert _best_first(np.array([-5.0, -3.0, -3.0 + 1e-14, -np.inf])) == [1, 2, 0, 3]
-    assert _best_first(np.array([-5.0, -3.0, -3.0 + 1e-6])) == [2, 1, 0]
-    assert _best_first(np.array([-np.inf, -np.inf])) == [0, 1]
+    assert best_first([-5.0, -3.0, -3.0 + 1e-14, -np.inf]) == [1, 2, 0, 3]
+    assert best_first([-5.0, -3.0, -3.0 + 1e-6]) == [2, 1, 0]
+    assert best_first([-np.inf, -np.inf]) == [0, 1]

@@ -98,6 +98,9 @@ def fit_verb(
     ] = 0.1,
     max_passes: Annotated[int, typer.Option(help="Parameter updates at most.")] = 1000,
     seed: Annotated[int, typer.Option(help="Of the starts.")] = 0,
+    carried: Annotated[
+        int, typer.Option(help="Distinct optima of the random sample that are compared on all rows.")
+    ] = 1,
     initial: Initial = None,
     selection: Selection = None,
     keep: Keep = None,
@@ -162,6 +165,7 @@ def fit_verb(
             seed=seed,
             pruning=pruning,
             split_merge=split_merge,
+            carried=carried,
             client=client,
             run=run,
             observer=display,

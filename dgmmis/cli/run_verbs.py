@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
 from dgmmis.cli.observation_text import observation_lines, observation_summary
 from dgmmis.cli.printing import print_json, print_pairs, print_table
+from dgmmis.cli.start_text import start_line, start_summary
 
 if TYPE_CHECKING:
     from dgmmis.runs import RunFolder
+    from dgmmis.starts import Start
 
 __all__ = ["list_verb", "status_verb"]
+
+Said = TypeVar("Said")
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
@@ -27,9 +32,21 @@ def status_verb(
     opened = open_run(run)
     summary, observation = _summary(opened), _observation(opened)
     if as_json:
-        print_json({**summary, **observation})
+        print_json({**summary, **observation, "start": _start(opened, start_summary)})
     else:
-        print_pairs({**summary, **(observation_lines(observation) if observation else {})})
+        lines = observation_lines(observation) if observation else {}
+        print_pairs({**summary, **lines, "start": _start(opened, start_line)})
+
+
+def _start(run: RunFolder, tell: Callable[[Start], Said]) -> Said | str | None:
+    """Tell how the start was found; a damaged one does not keep the rest from being shown."""
+    from dgmmis.errors import CorruptCheckpoint
+
+    try:
+        start = run.read_start()
+    except CorruptCheckpoint as error:
+        return str(error)
+    return None if start is None else tell(start)
 
 
 def list_verb(

@@ -19,12 +19,14 @@ from dgmmis.plots import (
     draw_amplitudes,
     draw_convergence,
     draw_missing_patterns,
+    draw_start_paths,
     draw_starts,
 )
 from dgmmis.plots.corner_content import Corner, prepare_corner
 from dgmmis.plots.corner_plot import draw_prepared
 from dgmmis.plots.ellipses import MANY
 from dgmmis.plots.library import Figure
+from dgmmis.starts import Start
 
 __all__ = ["Image", "make_figures"]
 
@@ -71,11 +73,7 @@ def make_figures(facts: RunFacts, catalog: CatalogFacts) -> dict[str, Image]:
             _convergence_caption(facts),
         )
     if facts.start is not None and np.isfinite(facts.start.mean_log_likelihoods).any():
-        figures["starts"] = _vector(
-            draw_starts(facts.start.mean_log_likelihoods, facts.start.chosen, per=facts.per),
-            "Mean log-likelihood of each start after its short fit, relative to the best",
-            [],
-        )
+        figures["starts"] = _starts(facts.start, facts.per)
     if facts.amplitudes:
         figures["amplitudes"] = _vector(
             draw_amplitudes(_thinned(facts.amplitudes)), "Amplitudes of the components over the passes", []
@@ -87,6 +85,20 @@ def make_figures(facts: RunFacts, catalog: CatalogFacts) -> dict[str, Image]:
             ["Dots are features that were observed, rings are missing."],
         )
     return figures
+
+
+def _starts(start: Start, per: str) -> Image:
+    if not start.trials:  # written before the paths of starts were kept
+        figure = draw_starts(start.mean_log_likelihoods, start.chosen, per=per)
+        return _vector(
+            figure, "Mean log-likelihood of each start after its short fit, relative to the best", []
+        )
+    moved = any(trial.moved_at for trial in start.trials)
+    return _vector(
+        draw_start_paths(start.trials, start.chosen, per=per),
+        "Mean log-likelihood of each start after every update of its short fit, relative to the best",
+        ["Triangles: one component was split and two others were merged."] if moved else [],
+    )
 
 
 def _vector(figure: Figure, description: str, caption: list[str]) -> Image:

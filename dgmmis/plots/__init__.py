@@ -7,6 +7,7 @@ from dgmmis.plots.observed_rows import Observing
 from dgmmis.plots.palette import component_colors
 from dgmmis.plots.pass_history import draw_amplitudes, draw_convergence, draw_starts
 from dgmmis.plots.pattern_chart import draw_missing_patterns
+from dgmmis.plots.start_paths import draw_start_paths
 
 __all__ = [
     "Observing",
@@ -18,5 +19,6 @@ __all__ = [
     "draw_convergence",
     "draw_corner",
     "draw_missing_patterns",
+    "draw_start_paths",
     "draw_starts",
 ]

@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
 
 import numpy as np
 
@@ -13,7 +15,7 @@ from dgmmis.background import BackgroundLike
 from dgmmis.errors import CorruptCheckpoint, InvalidData, InvalidSetting
 from dgmmis.runs.checkpoint import DIGEST_BYTES, is_whole
 from dgmmis.runs.parameters import arrays_of, npz_of, population_of
-from dgmmis.starts import Start
+from dgmmis.starts import Start, Trial
 
 __all__ = ["decode_start", "encode_start"]
 
@@ -25,6 +27,8 @@ def encode_start(start: Start, parent: str) -> bytes:
         "mean_log_likelihoods": start.mean_log_likelihoods,
         "chosen": start.chosen,
         "pilot_passes": start.pilot_passes,
+        "trials": [asdict(trial) for trial in start.trials],
+        "carried": start.carried,
         "parent": parent,
     }
     payload = npz_of({"record": np.array(json.dumps(record)), **arrays_of(start.population)})
@@ -49,4 +53,12 @@ def decode_start(content: bytes, name: str, parent: str, backgrounds: Sequence[B
         tuple(record["mean_log_likelihoods"]),
         record["chosen"],
         record["pilot_passes"],
+        tuple(
+            _trial(said) for said in record.get("trials", ())
+        ),  # starts written before these were kept lack them
+        tuple(record.get("carried", ())),
     )
+
+
+def _trial(said: Mapping[str, Any]) -> Trial:
+    return Trial(tuple(said["path"]), said["fate"], said["reason"], tuple(said["moved_at"]), said["optimum"])

@@ -35,6 +35,7 @@ def describe_task(task: Task) -> dict[str, Any]:
         "seed": task.seed,
         "pruning": task.pruning,
         "method": task.method,
+        **({"carried": task.carried} if task.carried > 1 else {}),
         **task.constraints.describe(),
         "backgrounds": [background.describe() for background in task.backgrounds],
         "selection": None if task.selecting is None else _describe_selecting(task.selecting),
@@ -107,6 +108,7 @@ def stored_task(config: Mapping[str, Any], arrays: Mapping[str, Array], features
         config.get("pruning", 0.0),
         config.get("split_merge", 0),
         config["method"],
+        config.get("carried", 1),
     )
 
 
