@@ -65,6 +65,9 @@ AS_PREDICTED = 0.8
 FARTHEST = 1.0
 """Largest change of a logarithm, or of a mean or a covariance in dispersions, in one step."""
 
+CHECKED_AT = 1.0
+"""Predicted gain [nats] below which what pairs of steps say is compared with fresh information."""
+
 NEAR = 4.0
 """A population is near where a step gains less than so many nats per parameter in a sample's own log-likelihood."""
 
@@ -107,12 +110,15 @@ class Memory:
     at : (p,)
         Coordinates of where the fit stands.
     secants : Secants
+    plain : bool
+        Steps are divided by the information of complete data, because that of the sample misled.
     """
 
     origin: Population
     counts: Array
     at: Array
     secants: Secants
+    plain: bool = False
 
 
 @dataclass(frozen=True)
@@ -151,7 +157,8 @@ class Proposal:
         statistics = there.statistics + prior_score(there.population, chart.constraints)
         secants = Secants.none(len(moved)) if memory is None else memory.secants
         secants = secants.with_pair(moved, self.gradient - chart.gradient(there.population, statistics))
-        return Memory(chart.origin, chart.counts, self.at + moved, secants)
+        plain = memory is not None and memory.plain
+        return Memory(chart.origin, chart.counts, self.at + moved, secants, plain)
 
 
 @dataclass(frozen=True)
@@ -191,7 +198,7 @@ class Ascent:
 
     @cached_property
     def _latest(self) -> dict[str, Any]:
-        """The last proposal and ground, which are asked for again."""
+        """The last proposals and grounds, which are asked for again."""
         return {}
 
     def propose(self, standing: Standing, memory: Memory | None) -> Proposal | None:
@@ -205,12 +212,13 @@ class Ascent:
         CollapsedComponent
             If expectation maximization finds a component collapsed here.
         """
+        place = "fresh" if memory is None else "remembered"
         key = standing.population, standing.statistics, memory
-        known, proposal = self._latest.get("proposal", ((None, None, None), None))
+        known, proposal = self._latest.get(place, ((None, None, None), None))
         if all(one is other for one, other in zip(key, known, strict=True)):
             return cast("Proposal | None", proposal)
         proposal = self._proposal(standing, memory)
-        self._latest["proposal"] = key, proposal
+        self._latest[place] = key, proposal
         return proposal
 
     def is_near(self, proposal: Proposal) -> bool:
@@ -228,29 +236,48 @@ class Ascent:
             return None
         if Freedom.of(image, counts_of(statistics), self.constraints) != chart.freedom:
             return None
-        ground = self._ground(chart, statistics.weight, standing.reference)
         gradient = chart.gradient(population, statistics + prior_score(population, self.constraints))
-        at = np.zeros(chart.n_parameters) if memory is None else memory.at
-        secants = Secants.none(chart.n_parameters) if memory is None else memory.secants
-        step = secants.solve(gradient, lambda left: _solved(ground.matrix, 0.0, left))
+        if memory is None:
+            return self._scored(standing, chart, gradient)
+        step = memory.secants.solve(gradient, self._divided(chart, standing, plain=memory.plain))
         if step is None:
             return None
-        gain = float(np.einsum("p,p->", gradient, step)) / 2
+        gain = _slope(gradient, step) / 2
+        if gain <= CHECKED_AT:  # pairs know too little of the directions that they have not been
+            fresh = self.propose(standing, None)
+            gain = gain if fresh is None else max(gain, fresh.predicted_gain)
         step = _within_reach(chart, step)
-        if self.pilot is not None and memory is None:
+        return Proposal(chart, memory.at, gradient, step, _slope(gradient, step), gain)
+
+    def _scored(self, standing: Standing, chart: Chart, gradient: Array) -> Proposal | None:
+        """Propose a step by fresh information."""
+        ground = self._ground(chart, standing.statistics.weight, standing.reference)
+        step = _solved(ground.matrix, 0.0, gradient)
+        if step is None:
+            return None
+        gain = _slope(gradient, step) / 2
+        step = _within_reach(chart, step)
+        if self.pilot is not None:
             step = self._trusted(standing, ground, gradient, step)
-        return Proposal(chart, at, gradient, step, float(np.einsum("p,p->", gradient, step)), gain)
+        return Proposal(chart, np.zeros(chart.n_parameters), gradient, step, _slope(gradient, step), gain)
+
+    def _divided(self, chart: Chart, standing: Standing, *, plain: bool) -> Callable[[Array], Array | None]:
+        """Make what divides a gradient by the information at a chart's origin; that of complete data is 1."""
+        if plain:
+            return lambda left: left
+        ground = self._ground(chart, standing.statistics.weight, standing.reference)
+        return lambda left: _solved(ground.matrix, 0.0, left)
 
     def _ground(self, chart: Chart, weight: float, reference: Reference | None) -> _Ground:
         """Take the information at a chart's origin, unless it was the last to be taken."""
-        known: _Ground | None = self._latest.get("ground")
-        if known is not None and known.chart.origin is chart.origin:
-            return known
+        for known in self._latest.get("grounds", ()):
+            if known.chart.origin is chart.origin:
+                return cast("_Ground", known)
         imputed = None
         if self.imputation is not None and reference is not None:
             imputed = self.imputation.impute(chart.origin, reference)
         ground = _Ground(chart, self._information(chart, weight, imputed), imputed)
-        self._latest["ground"] = ground
+        self._latest["grounds"] = (*self._latest.get("grounds", ())[-1:], ground)
         return ground
 
     def _information(self, chart: Chart, weight: float, imputed: Imputed | None) -> BlockMatrix:
@@ -341,12 +368,16 @@ def _solved(matrix: BlockMatrix, damping: float, gradient: Array) -> Array | Non
     return step if np.isfinite(step).all() else None
 
 
+def _slope(gradient: Array, step: Array) -> float:
+    return float(np.einsum("p,p->", gradient, step))
+
+
 def _model_gain(matrix: BlockMatrix, gradient: Array, step: Array) -> float:
     """Gain of a step if the objective were quadratic [nats]."""
     curved = 0.0
     for place, block in zip(matrix.places, matrix.blocks, strict=True):
         curved += float(np.einsum("p,pq,q->", step[place], block, step[place]))
-    return float(np.einsum("p,p->", gradient, step)) - curved / 2
+    return _slope(gradient, step) - curved / 2
 
 
 def _within_reach(chart: Chart, step: Array) -> Array:

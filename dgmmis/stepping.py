@@ -8,6 +8,7 @@ from math import hypot, inf, isfinite
 from dgmmis.ascent import Ascent, Memory, Proposal
 from dgmmis.convergence import ROUNDING, predicted_gain
 from dgmmis.fit_pass import Pass, Stride
+from dgmmis.secants import Secants
 
 __all__ = ["climbs", "rejecting", "step_from", "striding"]
 
@@ -73,11 +74,21 @@ def striding(scan: Pass, ascent: Ascent | None, before: Pass | None, step: Propo
         begins = _begins(scan, ascent)
         return _with_gain(replace(scan, stride=Stride()), ascent) if begins else scan
     stride = before.stride
-    if step is None:  # after an update by expectation maximization all is new
-        return _with_gain(replace(scan, stride=Stride(plain=stride.plain + 1)), ascent)
+    if step is None:
+        memory = _forgetful(scan, ascent) if stride.rejected else None
+        return _with_gain(replace(scan, stride=Stride(plain=stride.plain + 1, memory=memory)), ascent)
     memory = _memory_after(scan, ascent, before, stride, step)
     length = 1.0 if memory is not None else min(1.0, 2 * stride.length)
     return _with_gain(replace(scan, stride=Stride(length, memory=memory)), ascent)
+
+
+def _forgetful(scan: Pass, ascent: Ascent) -> Memory | None:
+    """Begin anew with the information of complete data, where that of the sample misled; None where nothing steps."""
+    proposal = ascent.propose(scan.place, None)
+    if proposal is None:
+        return None
+    chart = proposal.chart
+    return Memory(chart.origin, chart.counts, proposal.at, Secants.none(chart.n_parameters), plain=True)
 
 
 def _memory_after(scan: Pass, ascent: Ascent, before: Pass, stride: Stride, step: Proposal) -> Memory | None:

@@ -94,6 +94,7 @@ def _stride_arrays(stride: Stride | None) -> dict[str, Any]:
             **arrays_of(memory.origin, MEMORY),
             f"{MEMORY}counts": memory.counts,
             f"{MEMORY}at": memory.at,
+            f"{MEMORY}plain": np.bool_(memory.plain),
             f"{MEMORY}steps": memory.secants.steps,
             f"{MEMORY}changes": memory.secants.changes,
         }
@@ -107,7 +108,8 @@ def _stride_of(stored: Mapping[str, Any], backgrounds: Sequence[BackgroundLike])
     memory = None
     if f"{MEMORY}at" in stored:
         counts, at, steps, changes = (stored[MEMORY + name] for name in ("counts", "at", "steps", "changes"))
-        memory = Memory(population_of(stored, backgrounds, MEMORY), counts, at, Secants(steps, changes))
+        origin, plain = population_of(stored, backgrounds, MEMORY), bool(stored[f"{MEMORY}plain"])
+        memory = Memory(origin, counts, at, Secants(steps, changes), plain)
     return Stride(length, int(rejected), int(plain), memory)
 
 
