@@ -76,6 +76,7 @@ def calls_per_pass(scene: Scene, most_passes: int = MOST_PASSES) -> dict[str, ob
         prior=None,
         initial=_start(scene).mixture,
         max_passes=most_passes,
+        method="em",
         observer=watcher,
     )
     assert result.completion is not None

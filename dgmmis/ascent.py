@@ -204,8 +204,8 @@ class Ascent:
     def propose(self, standing: Standing, memory: Memory | None) -> Proposal | None:
         """Propose a step; None where expectation maximization must go on.
 
-        That is so where a limit or a floor begins or ceases to hold, nothing is free, a covariance is singular, or
-        there are too many parameters.
+        That is so where a limit or a floor begins or ceases to hold, nothing is free, a covariance is singular or not
+        what the constraints allow, or there are too many parameters.
 
         Raises
         ------
@@ -235,6 +235,8 @@ class Ascent:
         if not 0 < chart.n_parameters <= MOST_PARAMETERS or not chart.is_regular:
             return None
         if Freedom.of(image, counts_of(statistics), self.constraints) != chart.freedom:
+            return None
+        if not chart.holds_origin:
             return None
         gradient = chart.gradient(population, statistics + prior_score(population, self.constraints))
         if memory is None:

@@ -44,6 +44,9 @@ HOPELESS = 10.0
 LEAK = 0.5
 """Nats that a model's cross-validated log-likelihood may owe to its fits having begun at the optimum of all rows."""
 
+PREDICTED_WITHIN = 2.0
+"""Predictions of what is left to gain are right within this factor."""
+
 CHANCE_ERROR = 0.02
 """Wanted Monte-Carlo error of a model's cross-validated log-likelihood, in nats per root of the rows' weight."""
 
@@ -215,18 +218,19 @@ class Contest:
 
         At the optimum of all rows the gradient of those left out is about sqrt(p / (F - 1)) in units of the standard
         errors of the p parameters; a fit with g nats left to gain is sqrt(2 g) of these away from its own optimum.
+        What is left may be `PREDICTED_WITHIN` times what is predicted.
         """
         if self.folds is None or not is_complete(without):
             return 0.0
         p = self._n_parameters(name, without[0].population)
         gains = [_left_to_gain(one.scan) for one in without if one.scan is not None]
-        return float(sum(np.sqrt(2 * gain * p / (self.folds.count - 1)) for gain in gains))
+        return float(sum(np.sqrt(2 * PREDICTED_WITHIN * gain * p / (self.folds.count - 1)) for gain in gains))
 
     def _fold_tolerance(self, name: str, population: Population) -> float:
         """Tolerance of the fits without a fold with which all of them together leak no more than `LEAK`."""
         assert self.folds is not None
         folds, p = self.folds.count, max(1, self._n_parameters(name, population))
-        return min(self.limits.tolerance, LEAK**2 * (folds - 1) / (2 * p * folds**2))
+        return min(self.limits.tolerance, LEAK**2 * (folds - 1) / (2 * PREDICTED_WITHIN * p * folds**2))
 
     def _n_parameters(self, name: str, population: Population) -> int:
         task = self.tasks[name]

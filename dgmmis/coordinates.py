@@ -82,6 +82,14 @@ class Chart:
         )
 
     @cached_property
+    def holds_origin(self) -> bool:
+        """Whether the origin is a population that the constraints allow: a start may not be one."""
+        there = self.place(np.zeros(self.n_parameters))
+        return there.inside and _is_near(
+            there.population.mixture.covariances, self.origin.mixture.covariances
+        )
+
+    @cached_property
     def n_parameters(self) -> int:
         """p."""
         return self._amplitudes.size + self._n_means + sum(chart.size for chart in self._covariances)

@@ -148,7 +148,12 @@ class _Series:
         completion = None if self.before is None else self.before.completion
         if problem.imputation is None or completion is None or self.after is not None:
             return problem
-        return replace(problem, imputation=replace(problem.imputation, succeeds=completion.reference))
+        return replace(
+            problem,
+            imputation=replace(
+                problem.imputation, succeeds=replace(completion.reference, refresh=completion.drawn)
+            ),
+        )
 
     def _own(self, scan: Pass | None) -> Pass | None:
         """Take a pass out of the chain: the series counts its passes from 0."""

@@ -66,6 +66,8 @@ class Completion:
         [total nats]; NaN until known.
     refinement : int
         The next pass draws this many times the points; 1 if they are enough.
+    drawn : int
+        Number of the points that were drawn last, though for a step that was not made.
     """
 
     reference: Reference
@@ -77,6 +79,7 @@ class Completion:
     score_error: float = float("nan")
     binning_error: float = float("nan")
     refinement: int = 1
+    drawn: int = 0
 
     @classmethod
     def of(cls, reference: Reference, since: int, imputed: Imputed, observed: Statistics) -> Completion:
@@ -88,6 +91,7 @@ class Completion:
             imputed.completeness_error,
             float(np.hypot(imputed.log_likelihood_error, observed.log_likelihood_error)),
             imputed.n_points,
+            drawn=reference.refresh,
         )
 
 

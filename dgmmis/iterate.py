@@ -153,6 +153,8 @@ def _evaluated(
         reference, since = _reference(population, problem.imputation, before, number)
         reference, since, imputed = _imputed(population, problem.imputation, reference, since, number)
         completion = Completion.of(reference, since, imputed, statistics)
+        if before is not None and before.completion is not None:
+            completion = replace(completion, drawn=max(completion.drawn, before.completion.drawn))
         statistics = problem.imputation.together(statistics, imputed)
     log_likelihoods = (*(before.log_likelihoods if before else ()), statistics.log_likelihood)
     objective = statistics.log_likelihood + problem.constraints.log_prior(population)
@@ -183,10 +185,11 @@ def _reference(
     if before is None or before.completion is None:
         return imputation.first_reference(population), number
     reference, factor = before.completion.reference, before.completion.refinement
+    last = replace(reference, refresh=before.completion.drawn)
     if factor > 1:
-        return reference.refined(population, factor), number
+        return last.refined(population, factor), number
     if not reference.covers(population, imputation.observation):
-        return reference.moved_to(population), number
+        return last.moved_to(population), number
     return reference, before.completion.since
 
 

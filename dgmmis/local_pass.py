@@ -171,7 +171,8 @@ class LocalPasses:
 
         def impute(population: Population, reference: Reference) -> Imputed:
             if reference.refresh not in kept:
-                kept.clear()
+                while len(kept) > 1:  # a step that is not made returns to the points before
+                    kept.pop(next(iter(kept)))
                 kept[reference.refresh] = self._map(
                     lambda leaf: draw_points(observation, reference, *leaf), leaves(observation, reference)
                 )

@@ -81,15 +81,15 @@ class Scorer:
         Gradients of -ln Z, under a selection.
     squares : bool
         Sum s^2 z z^T too.
-    together : int
-        With more parameters than these only the products within each component are summed.
+    together : int, optional
+        With more parameters than these only the products within each component are summed; default `MOST_TOGETHER`.
     """
 
     chart: Chart
     cut: Cut | None = None
     of_classes: ClassScores | None = None
     squares: bool = False
-    together: int = MOST_TOGETHER
+    together: int | None = None
 
     def score(self, samples: Samples, *, threads: int = 1) -> OuterProducts:
         """Sum the outer products of some rows.
@@ -134,15 +134,15 @@ def outer_products(
     of_classes: ClassScores | None = None,
     *,
     threads: int = 1,
-    together: int = MOST_TOGETHER,
+    together: int | None = None,
 ) -> OuterProducts:
     """Sum the outer products of the rows' scores at a chart's origin; parameters as of `Scorer` and its `score`."""
     return Scorer(chart, cut, of_classes, together=together).score(samples, threads=threads)
 
 
-def places_of(chart: Chart, together: int = MOST_TOGETHER) -> tuple[NDArray[np.intp], ...]:
+def places_of(chart: Chart, together: int | None = None) -> tuple[NDArray[np.intp], ...]:
     """Coordinates whose information is kept together: all, or those of each component if they are very many."""
-    if chart.n_parameters <= together:
+    if chart.n_parameters <= (MOST_TOGETHER if together is None else together):
         return (np.arange(chart.n_parameters),)
     return tuple(np.flatnonzero(chart.owners == owner) for owner in np.unique(chart.owners))
 

@@ -8,6 +8,7 @@ from math import hypot, inf, isfinite
 from dgmmis.ascent import Ascent, Memory, Proposal
 from dgmmis.convergence import ROUNDING, predicted_gain
 from dgmmis.fit_pass import Pass, Stride
+from dgmmis.imputed_passes import Completion
 from dgmmis.secants import Secants
 
 __all__ = ["climbs", "rejecting", "step_from", "striding"]
@@ -20,6 +21,9 @@ CLIMBED = 1e-4
 
 MOST_REJECTED = 2
 """Steps that may fail from one population before expectation maximization makes the next."""
+
+MOST_DRAWN = 32
+"""Times that one pass draws points, at most: each time they become four times as many."""
 
 FRESH_STEPS = 20
 """Passes in which steps that a pilot has tried are not remembered: fresh information does better."""
@@ -62,8 +66,17 @@ def rejecting(before: Pass, step: Proposal, found: Pass | None, ascent: Ascent) 
         objectives=(*before.objectives, before.objectives[-1]),
         stride=replace(stride, length=shorter, rejected=stride.rejected + 1),
         events=(event,),
+        completion=_with_drawn(before.completion, None if found is None else found.completion),
     )
     return _with_gain(stays, ascent)
+
+
+def _with_drawn(completion: Completion | None, trial: Completion | None) -> Completion | None:
+    """Note the points that a step drew, so that no others get their number."""
+    if completion is None:
+        return None
+    last = completion.drawn + MOST_DRAWN if trial is None else trial.reference.refresh
+    return replace(completion, drawn=max(completion.drawn, last))
 
 
 def striding(scan: Pass, ascent: Ascent | None, before: Pass | None, step: Proposal | None) -> Pass:

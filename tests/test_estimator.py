@@ -89,7 +89,9 @@ def scikit(kind, X, updates):
 def test_complete_rows_without_noise_give_what_scikit_learn_gives(kind):
     X, Y, updates = blobs(), blobs(50, seed=7), 25
     theirs, later = scikit(kind, X, updates), scikit(kind, X, updates + 1)
-    ours = GaussianMixture(3, covariance_type=kind, tol=0, max_iter=updates, **init_of(kind)).fit(X)
+    ours = GaussianMixture(
+        3, covariance_type=kind, tol=0, method="em", max_iter=updates, **init_of(kind)
+    ).fit(X)
     assert ours.n_iter_ == updates
     for name in ("weights_", "means_", "covariances_", "precisions_", "precisions_cholesky_"):
         assert getattr(ours, name).shape == getattr(theirs, name).shape
@@ -186,8 +188,8 @@ def test_sample_weights_are_repetitions_from_a_blind_start(missing):
     X[rng.random(X.shape) < missing] = np.nan
     counts = rng.integers(0, 4, len(X))
     repeated, order = np.repeat(X, counts, axis=0), rng.permutation(counts.sum())
-    weighted = GaussianMixture(3, tol=1e-6).fit(X, sample_weight=counts)
-    copied = GaussianMixture(3, tol=1e-6).fit(repeated[order])
+    weighted = GaussianMixture(3, tol=1e-6, method="em").fit(X, sample_weight=counts)
+    copied = GaussianMixture(3, tol=1e-6, method="em").fit(repeated[order])
     for name in ("weights_", "means_", "covariances_"):
         assert np.allclose(getattr(weighted, name), getattr(copied, name), rtol=1e-7, atol=1e-7)
     assert weighted.lower_bound_ == pytest.approx(copied.lower_bound_, rel=1e-12)
@@ -272,7 +274,7 @@ def test_a_singular_covariance_has_no_precision():
 
 def test_an_unfinished_fit_warns_and_says_what_is_left():
     with pytest.warns(ConvergenceWarning, match="raise max_iter"):
-        fitted = GaussianMixture(3, max_iter=1).fit(blobs())
+        fitted = GaussianMixture(3, method="em", max_iter=1).fit(blobs())
     assert not fitted.converged_
     assert fitted.n_iter_ == 1
 

@@ -53,7 +53,7 @@ def catalog(tmp_path_factory: pytest.TempPathFactory) -> dgmmis.Catalog:
 
 
 def page_of(catalog: dgmmis.Catalog, folder: Path, **settings: object) -> str:
-    settings = {"initial": TRUTH, "tolerance": 0, "max_passes": 2, **settings}
+    settings = {"initial": TRUTH, "tolerance": 0, "max_passes": 2, "method": "em", **settings}
     dgmmis.fit(catalog, run=folder / "run", **settings)
     return Page.of(write_report(dgmmis.open_run(folder / "run"), folder / "report.html")).words
 

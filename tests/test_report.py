@@ -88,7 +88,7 @@ def make_catalog(folder: Path, seed: int = 0) -> Catalog:
 
 
 def make_run(folder: Path, catalog: Catalog, *budgets: Limits) -> RunFolder:
-    task = Task(2, Constraints.of(2, 3), seed=5)
+    task = Task(2, Constraints.of(2, 3), seed=5, method="em")
     run = prepare_run(folder, catalog, task, initial=None)
     for limits in budgets:
         drive(run, catalog, task, lambda: LocalPasses(catalog), limits)

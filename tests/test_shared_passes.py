@@ -143,7 +143,7 @@ def test_fits_that_impute_on_one_cluster_have_points_of_their_own(tmp_path: Path
 def test_a_cluster_and_a_death_change_no_bit_under_the_whole_observation_model(
     tmp_path: Path, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dgmmis.starts.SELECTED_PASSES", 4)
+    monkeypatch.setattr("dgmmis.short_fits.SELECTED_PASSES", 4)
     catalog = write_selected_catalog(tmp_path / "cut.zarr", n_rows=900, chunk_rows=150)
     settings = {**whole_model(), "n_components": (1, 3), "folds": 2, "restarts": 2, "max_passes": 4}
     here = all_bits(dgmmis.compare(catalog, **settings))

@@ -57,6 +57,7 @@ def _fit(
         initial=dgmmis.Mixture(scene.amplitudes, scene.means, scene.covariances),
         tolerance=0,
         max_passes=updates,
+        method="em",
     )
     before = result.history[updates - 1].mean_log_likelihood
     mixture = result.mixture

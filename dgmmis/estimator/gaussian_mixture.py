@@ -52,6 +52,8 @@ class GaussianMixture(FittedMixture):
         The selection acts on the noise-free values.
     noise_model : (D, D) or callable, optional
         Noise of the parent population under a selection.
+    method : {"auto", "em"}
+        "em" makes the updates of expectation maximization, as scikit-learn does; "auto" needs fewer.
     max_iter : int
         Updates at most.
     random_state : int, RandomState or None
@@ -98,6 +100,7 @@ class GaussianMixture(FittedMixture):
         selection: object = None,
         before_noise: bool = False,
         noise_model: NoiseModel = None,
+        method: str = "auto",
         max_iter: int = 1000,
         random_state: int | np.random.RandomState | None = 0,
         weights_init: ArrayLike | None = None,
@@ -114,6 +117,7 @@ class GaussianMixture(FittedMixture):
         self.selection = selection
         self.before_noise = before_noise
         self.noise_model = noise_model
+        self.method = method
         self.max_iter = max_iter
         self.random_state = random_state
         self.weights_init = weights_init
@@ -166,6 +170,7 @@ class GaussianMixture(FittedMixture):
             prior=self.prior,
             covariance_type=self.covariance_type,
             initial=initial,
+            method=self.method,
             tolerance=self.tol,
             max_passes=self.max_iter,
             seed=self._seed(),

@@ -148,6 +148,7 @@ class _Run:
             tolerance=tolerance,
             max_passes=updates,
             split_merge=attempts,
+            method="em",
             observer=_Log(),
             **self.settings,
         )

@@ -207,6 +207,7 @@ def _completion_arrays(completion: Completion | None) -> dict[str, Array]:
         **arrays_of(reference.population, "reference_"),
         "reference": np.array([reference.block, reference.refresh], dtype=np.float64),
         "completion": np.array([getattr(completion, name) for name in NUMBERS], dtype=np.float64),
+        "drawn": np.array(completion.drawn, dtype=np.float64),
     }
 
 
@@ -219,4 +220,5 @@ def _completion_of(stored: Mapping[str, Any], backgrounds: Sequence[BackgroundLi
         name: int(value) if name in WHOLE else float(value)
         for name, value in zip(NUMBERS, stored["completion"], strict=True)
     }
+    numbers["drawn"] = int(stored["drawn"]) if "drawn" in stored else refresh
     return Completion(reference, **numbers)  # type: ignore[arg-type]  # whole numbers are int, others float
