@@ -45,16 +45,21 @@ def predicted_gain(log_likelihoods: Sequence[float], scale: float = 0.0) -> floa
     return float(gains[-1] * rate / (1 - rate)) if rate < 1 else float("inf")
 
 
-def passes_left(log_likelihoods: Sequence[float], tolerance: float) -> float:
-    """Estimate how many more passes bring the predicted gain below `tolerance`; infinity if unknown.
+def passes_left(predicted_gains: Sequence[float], tolerance: float) -> float:
+    """Estimate how many more passes bring the predicted gain to `tolerance`; infinity if unknown.
 
-    The predicted gain falls by the same rate per pass as the gains do.
+    It is taken to go on falling by the rate of the last passes.
+
+    Parameters
+    ----------
+    predicted_gains : sequence of float
+        After every pass so far [total nats].
+    tolerance : float
     """
-    predicted = predicted_gain(log_likelihoods)
-    if predicted <= tolerance:
+    last = predicted_gains[-4:]
+    if last and last[-1] <= tolerance:
         return 0.0
-    if not np.isfinite(predicted) or tolerance <= 0:
+    if len(last) < 2 or not np.isfinite(last).all() or tolerance <= 0 or not last[-1] < last[0]:
         return float("inf")
-    gains = np.diff(np.asarray(log_likelihoods[-5:]))
-    rate = float((gains[1:] / gains[:-1]).max())
-    return float(np.ceil(np.log(tolerance / predicted) / np.log(rate)))
+    rate = (last[-1] / last[0]) ** (1 / (len(last) - 1))
+    return float(np.ceil(np.log(tolerance / last[-1]) / np.log(rate)))

@@ -36,6 +36,7 @@ class FitDisplay:
         self._pass = progress.add_task("starting", total=None, detail="")
         self._began = time.monotonic()
         self._seconds: list[float] = []
+        self._gains: list[float] = []
 
     def on_stage(self, what: str) -> None:
         """Say what begins."""
@@ -59,7 +60,8 @@ class FitDisplay:
         self._seconds = [*self._seconds[-19:], now - self._began]
         self._began = now
         seconds = sum(self._seconds) / len(self._seconds)
-        left = passes_left(log_likelihoods, self._tolerance) * seconds
+        self._gains = [*self._gains[-3:], scan.predicted_gain]
+        left = passes_left(self._gains, self._tolerance) * seconds
         what = f"pass {scan.number}"
         detail = (
             f"ln L/row {scan.mean_log_likelihood:.6f}, {_kept(scan.completeness)}"

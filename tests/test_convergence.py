@@ -76,11 +76,21 @@ def test_gains_below_rounding_are_the_end():
 
 @given(st.floats(0.1, 0.95), st.floats(1e-3, 0.5))
 def test_passes_left_bring_the_predicted_gain_below_the_tolerance(rate, tolerance):
-    log_likelihoods = geometric(rate, 6, first=10)
-    left = passes_left(log_likelihoods, tolerance)
-    after, before = (predicted_gain(geometric(rate, 6 + int(left) + extra, first=10)) for extra in (0, -1))
+    gains = [10 * rate**n for n in range(6)]
+    left = passes_left(gains, tolerance)
+    after, before = (gains[-1] * rate ** (left + extra) for extra in (0, -1))
     assert after <= tolerance * (1 + 1e-6)
     assert left == 0 or before >= tolerance * (1 - 1e-6)
+
+
+def test_passes_left_are_unknown_while_the_predicted_gain_does_not_fall():
+    assert passes_left([], 0.1) == passes_left([3.0], 0.1) == np.inf
+    assert (
+        passes_left([np.inf, 3.0], 0.1)
+        == passes_left([2.0, 3.0], 0.1)
+        == passes_left([3.0, 2.0], 0)
+        == np.inf
+    )
 
 
 def remaining_gain(seed: int, kind: str, spread: float) -> tuple[float, float]:

@@ -97,6 +97,9 @@ def fit_verb(
         float, typer.Option(help="Stop when further passes would add less than this to ln L \\[total nats].")
     ] = 0.1,
     max_passes: Annotated[int, typer.Option(help="Parameter updates at most.")] = 1000,
+    method: Annotated[
+        str, typer.Option(help="auto: a handful of passes; em: plain expectation maximization.")
+    ] = "auto",
     seed: Annotated[int, typer.Option(help="Of the starts.")] = 0,
     carried: Annotated[
         int, typer.Option(help="Distinct optima of the random sample that are compared on all rows.")
@@ -164,6 +167,7 @@ def fit_verb(
             max_passes=max_passes,
             seed=seed,
             pruning=pruning,
+            method=method,
             split_merge=split_merge,
             carried=carried,
             client=client,
