@@ -36,7 +36,7 @@ from dgmmis.samples import Samples
 from dgmmis.score_statistics import Statistics
 from dgmmis.secants import Secants
 
-__all__ = ["Ascent", "Memory", "Proposal", "Standing", "sample_rows"]
+__all__ = ["MOST_PARAMETERS", "MOST_TOGETHER", "Ascent", "Memory", "Proposal", "Standing", "sample_rows"]
 
 LEAST_ROWS = 5_000
 ROWS_PER_PARAMETER = 100

@@ -14,7 +14,7 @@ from dgmmis.population import Population
 from dgmmis.rows import Rows
 from dgmmis.task import Task
 
-__all__ = ["TRIED_ROWS", "Pilot", "climbing"]
+__all__ = ["TRIED_ROWS", "Pilot", "climbing", "does_climb"]
 
 TRIED_ROWS = 200_000
 """Rows of the random sample on which steps are tried: what a catalogue keeps as its pilot."""
@@ -71,7 +71,7 @@ class Pilot:
         population : Population
             Where the fit starts.
         """
-        if not _climbs(task):
+        if not does_climb(task):
             return problem
         n_parameters = task.constraints.n_parameters(
             population.n_components, population.n_features, population.backgrounds
@@ -91,9 +91,10 @@ class Pilot:
 
 def climbing(problem: Problem, task: Task, rows: Sampled, population: Population) -> Problem:
     """Let one fit climb by steps, the sample taken from its rows; parameters as of `Pilot.climbing`."""
-    return Pilot.of(rows, task).climbing(problem, task, population) if _climbs(task) else problem
+    return Pilot.of(rows, task).climbing(problem, task, population) if does_climb(task) else problem
 
 
-def _climbs(task: Task) -> bool:
+def does_climb(task: Task) -> bool:
+    """Tell whether fits of a task climb by steps."""
     drawn_anew = task.selecting is not None and task.selecting.oversampling is not None
     return task.method != "em" and not drawn_anew

@@ -69,13 +69,17 @@ class Plan:
             Line("manifest and attributes", load.parsed_bytes),
         ]
         start = Line("pilot and short fits, while a start is looked for", load.starting_bytes)
-        if not resources.workers and _total(self._computing()) >= _total([*base, start]):
-            return self._computing()  # one after the other, in the same memory
+        climb = Line("pilot, sample and information that steps are taken by", load.climbing_bytes)
+        if not resources.workers:
+            computing = _present([*self._computing(), climb])
+            if _total(computing) >= _total([*base, start]):
+                return tuple(computing)  # one after the other, in the same memory
         segments = -(-load.n_chunks // MOST_CHUNKS) if resources.workers else 0
         sent = (segments + 3 * resources.workers * resources.threads) * (
             load.parameter_bytes + 2 * load.statistics_bytes
         )
-        return tuple(_present([*base, start, Line("parameters sent out, sums that come back", sent)]))
+        held = max(start, climb, key=lambda line: line.nbytes)
+        return tuple(_present([*base, held, Line("parameters sent out, sums that come back", sent)]))
 
     @property
     def worker_peak(self) -> int:

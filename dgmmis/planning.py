@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dgmmis.ascent import sample_rows
 from dgmmis.calibration import CALIBRATION_ROWS, calibrate, typical_population
+from dgmmis.climbing import does_climb
 from dgmmis.cluster.worker_resources import resources_of, resources_on_this_machine
 from dgmmis.errors import InvalidSetting
 from dgmmis.fit_plan import Plan
@@ -116,6 +118,8 @@ def workload_of(catalog: Catalog, task: Task, *, seek_start: bool) -> Workload:
         for noise in [_noise_numbers(kind, present)]
     ]
     wanted = pilot_rows(task.n_components, n_features)
+    climbs = does_climb(task)
+    n_parameters = task.constraints.n_parameters(task.n_components, n_features, task.backgrounds)
     return Workload(
         n_rows=catalog.n_rows,
         n_features=n_features,
@@ -131,6 +135,8 @@ def workload_of(catalog: Catalog, task: Task, *, seek_start: bool) -> Workload:
         n_backgrounds=len(task.backgrounds),
         start_rows=min(wanted, catalog.pilot_rows) if seek_start else 0,
         imputed=_imputed(catalog, task),
+        n_parameters=n_parameters if climbs else 0,
+        sample_rows=min(catalog.pilot_rows, sample_rows(catalog.n_rows, n_parameters)) if climbs else 0,
         short_chunks=catalog.n_chunks - -(-catalog.n_rows // catalog.chunk_rows),
     )
 

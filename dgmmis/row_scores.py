@@ -16,7 +16,7 @@ from dgmmis.samples import PatternGroup, Samples
 from dgmmis.selected_rows import Cut, is_certain, noise_covariances
 from dgmmis.tilted_expectation import TiltedScores, tilted_scores
 
-__all__ = ["RowScores", "row_scores"]
+__all__ = ["SLAB_NUMBERS", "RowScores", "row_scores"]
 
 SLAB_NUMBERS = 2**21
 """Numbers in the scores of the rows that are worked on at a time."""

@@ -11,7 +11,7 @@ from dgmmis.fit_pass import Pass, Stride
 from dgmmis.imputed_passes import Completion
 from dgmmis.secants import Secants
 
-__all__ = ["climbs", "rejecting", "step_from", "striding"]
+__all__ = ["MOST_SECANTS", "climbs", "rejecting", "step_from", "striding"]
 
 BURN_IN = 10
 """Updates by expectation maximization before the first step, where a fit does not begin near its optimum."""

@@ -8,10 +8,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from dgmmis.ascent import MOST_PARAMETERS, MOST_TOGETHER
 from dgmmis.component_views import MOST_KEPT as MOST_KEPT_VIEWS
 from dgmmis.imputed_passes import LEAST_BLOCK, MOST_POINTS, POINTS
 from dgmmis.observation import POINTS_OF_PART, REPLICATES
 from dgmmis.packed import packed_size
+from dgmmis.row_scores import SLAB_NUMBERS
+from dgmmis.stepping import MOST_SECANTS
 
 __all__ = ["DOUBLE", "MOST_CHUNKS", "ImputedShape", "Workload", "box_bytes"]
 
@@ -39,6 +42,8 @@ LISTS = 16
 """Numbers per component of the lists that say which may matter, one for each fourth size of runs, and their bounds."""
 ROWS_PER_NODE = 32
 """Rows per box: one for each 64, 128, 256, ... of them."""
+INFORMATION_COPIES = 4
+"""Of the information: that of the last two populations, one that is summed, and one that is decomposed."""
 SPARE_NODES = 24
 """Boxes of a group beyond that: each size of runs may have one that is not full."""
 
@@ -113,6 +118,10 @@ class Workload:
         Rows of the short fits that look for a start; 0 if a start was given.
     imputed : ImputedShape, optional
         Under a selection.
+    n_parameters : int
+        p, of a fit that climbs by steps; 0 for one that does not.
+    sample_rows : int
+        Rows that tell such a fit its information.
     short_chunks : int
         Chunks beyond those that the rows would fill: each append begins a new one.
     """
@@ -132,6 +141,8 @@ class Workload:
     start_rows: int = 0
     imputed: ImputedShape | None = None
     short_chunks: int = 0
+    n_parameters: int = 0
+    sample_rows: int = 0
 
     @property
     def n_chunks(self) -> int:
@@ -212,6 +223,19 @@ class Workload:
         distances = 3 * DOUBLE * self.n_components * self.start_rows
         pilot = self._reading(self.pilot_rows) + self._grouped(self.pilot_rows)
         return pilot + self._grouped(self.start_rows) + distances
+
+    @property
+    def climbing_bytes(self) -> int:
+        """Bytes that steps take in the process that drives the fit: pilot, sample, scores and information."""
+        if not 0 < self.n_parameters <= MOST_PARAMETERS:
+            return 0
+        pilot = self._reading(self.pilot_rows) + self._grouped(self.pilot_rows)
+        own = self.n_features + packed_size(self.n_features)
+        blocks = self.n_components * own**2 + self.sources**2
+        numbers = self.n_parameters**2 if self.n_parameters <= MOST_TOGETHER else blocks
+        squares = INFORMATION_COPIES * DOUBLE * numbers
+        secants = 2 * MOST_SECANTS * DOUBLE * self.n_parameters
+        return pilot + self._grouped(self.sample_rows) + 2 * DOUBLE * SLAB_NUMBERS + squares + secants
 
     @property
     def parsed_bytes(self) -> int:
