@@ -235,8 +235,8 @@ class Ascent:
         counts = counts_of(statistics) if memory is None else memory.counts
         chart = Chart(origin, counts, self.constraints, Freedom.of(origin, counts, self.constraints))
         image = maximize(population, statistics, self.constraints)
-        if not 0 < chart.n_parameters <= MOST_PARAMETERS or not chart.is_regular:
-            return None
+        if not chart.is_regular or not 0 < chart.n_parameters <= MOST_PARAMETERS:
+            return None  # in this order: what is not regular has no coordinates to count
         if Freedom.of(image, counts_of(statistics), self.constraints) != chart.freedom:
             return None
         if not chart.holds_origin:

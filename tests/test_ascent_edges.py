@@ -11,7 +11,7 @@ import pytest
 
 from dgmmis import climbing, fit
 from dgmmis.amplitude_chart import AmplitudeChart
-from dgmmis.ascent import Memory
+from dgmmis.ascent import Ascent, Memory, Standing
 from dgmmis.constraints import Constraints
 from dgmmis.coordinates import Chart
 from dgmmis.expectation import summarize_samples
@@ -105,3 +105,14 @@ def test_heavy_tails_neither_slow_it_down_nor_make_it_stop_early(degrees_of_free
     assert result.converged
     assert result.n_passes < 30
     assert further.log_likelihood - result.log_likelihood < 0.5
+
+
+def test_a_singular_covariance_has_no_coordinates_and_proposes_no_step():
+    scene = random_scene(1, kind="diagonal")
+    covariances = scene.mixture.covariances.copy()
+    covariances[0] = 0
+    start = Population(Mixture(scene.mixture.amplitudes, scene.mixture.means, covariances))
+    constraints = Constraints.of(3, 2, covariance_type="tied", frozen={"covariances": [2]})
+    statistics = summarize_samples(start, scene.samples)
+    ascent = Ascent(scene.samples, 200, constraints)
+    assert ascent.propose(Standing(start, statistics, None), None) is None
