@@ -116,7 +116,8 @@ def fit(
         `{"amplitudes": [...], "means": [...], "covariances": [...]}`: components (indices, or K booleans)
         whose parameter stays as in `initial`.
     method : {"auto", "em"}
-        Both mean expectation maximization.
+        "auto" climbs by scoring steps where they help, and by expectation maximization elsewhere; "em" by
+        expectation maximization alone.
     pruning : float
         Components are left out where they are certain to hold, all together, less than this share of a row's
         density.  The default is below the last digit of a double; 0 evaluates every component at every row.
