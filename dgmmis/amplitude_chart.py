@@ -11,6 +11,12 @@ from dgmmis.water_filling import share_within_limits
 
 __all__ = ["AmplitudeChart"]
 
+MOST_GROWTH = 5.0
+"""Of an amplitude's logarithm: what rows next to nothing ask for may be any number."""
+
+LEAST_SHARE = 1e-200
+"""Of the largest amplitude: with less, nothing would be left to share by once the others are at their limits."""
+
 
 @dataclass(frozen=True)
 class AmplitudeChart:
@@ -45,10 +51,13 @@ class AmplitudeChart:
         if not self.size:
             return self.origin, True
         logarithms = self._reflected(np.append(x, 0.0)) / np.sqrt(self.rows)
-        relative = self.origin * np.exp(logarithms - logarithms.max())
+        grown = np.minimum(logarithms, MOST_GROWTH)
+        relative = self.origin * np.exp(grown - grown.max())
+        counted = np.maximum(relative, LEAST_SHARE * relative.max())
         total = float(self.origin.sum())
-        wanted = total * (relative / relative.sum())
-        inside = bool(((wanted > self.lowest) & (wanted < self.highest)).all())
+        wanted = total * (counted / counted.sum())
+        as_said = (grown == logarithms) & (counted == relative)
+        inside = bool((as_said & (wanted > self.lowest) & (wanted < self.highest)).all())
         if inside:
             return wanted, True
         return share_within_limits(total, wanted, self.lowest, self.highest), False

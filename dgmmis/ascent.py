@@ -136,6 +136,8 @@ class Proposal:
     step : (p,)
     slope : float
         Of the objective along the step [nats].
+    promised : float
+        What the step would gain if the information told the curvature along it [nats].
     predicted_gain : float
         What is still to be gained, by the information [total nats].
     """
@@ -145,6 +147,7 @@ class Proposal:
     gradient: Array
     step: Array
     slope: float
+    promised: float
     predicted_gain: float
 
     def place(self, length: float) -> Place:
@@ -232,8 +235,8 @@ class Ascent:
         counts = counts_of(statistics) if memory is None else memory.counts
         chart = Chart(origin, counts, self.constraints, Freedom.of(origin, counts, self.constraints))
         image = maximize(population, statistics, self.constraints)
-        if not 0 < chart.n_parameters <= MOST_PARAMETERS or not chart.is_regular:
-            return None
+        if not chart.is_regular or not 0 < chart.n_parameters <= MOST_PARAMETERS:
+            return None  # in this order: what is not regular has no coordinates to count
         if Freedom.of(image, counts_of(statistics), self.constraints) != chart.freedom:
             return None
         if not chart.holds_origin:
@@ -244,12 +247,15 @@ class Ascent:
         step = memory.secants.solve(gradient, self._divided(chart, standing, plain=memory.plain))
         if step is None:
             return None
-        gain = _slope(gradient, step) / 2
+        whole = _slope(gradient, step)
+        gain = whole / 2
         if gain <= CHECKED_AT:  # pairs know too little of the directions that they have not been
             fresh = self.propose(standing, None)
             gain = gain if fresh is None else max(gain, fresh.predicted_gain)
         step = _within_reach(chart, step)
-        return Proposal(chart, memory.at, gradient, step, _slope(gradient, step), gain)
+        slope = _slope(gradient, step)
+        promised = slope * (1 - slope / (2 * whole)) if whole > 0 else 0.0
+        return Proposal(chart, memory.at, gradient, step, slope, promised, gain)
 
     def _scored(self, standing: Standing, chart: Chart, gradient: Array) -> Proposal | None:
         """Propose a step by fresh information."""
@@ -261,7 +267,9 @@ class Ascent:
         step = _within_reach(chart, step)
         if self.pilot is not None:
             step = self._trusted(standing, ground, gradient, step)
-        return Proposal(chart, np.zeros(chart.n_parameters), gradient, step, _slope(gradient, step), gain)
+        promised = _model_gain(ground.matrix, gradient, step)
+        slope = _slope(gradient, step)
+        return Proposal(chart, np.zeros(chart.n_parameters), gradient, step, slope, promised, gain)
 
     def _divided(self, chart: Chart, standing: Standing, *, plain: bool) -> Callable[[Array], Array | None]:
         """Make what divides a gradient by the information at a chart's origin; that of complete data is 1."""
@@ -293,8 +301,9 @@ class Ascent:
         sums = outer_products(
             chart, self.sample, cut, of_classes, threads=self.threads, together=MOST_TOGETHER
         )
-        matrix = sums.matrix.scaled(weight / sums.weight)
-        unknown = UNKNOWN * (chart.n_parameters / max(1, sums.rows)) ** 2
+        says_nothing = not sums.weight > 0  # then the information of complete data must do
+        matrix = sums.matrix.scaled(0.0 if says_nothing else weight / sums.weight)
+        unknown = 1.0 if says_nothing else UNKNOWN * (chart.n_parameters / max(1, sums.rows)) ** 2
         for place, block in zip(matrix.places, matrix.blocks, strict=True):
             block[np.diag_indices(len(block))] += chart.prior_information[place] + unknown
         return matrix
@@ -302,9 +311,10 @@ class Ascent:
     def _trusted(self, standing: Standing, ground: _Ground, gradient: Array, newton: Array) -> Array:
         """Damp a step as far as the sample shows that it is too long."""
         assert self.pilot is not None
-        trial = _Trial(
-            self, standing, ground.chart, gradient, self.pilot(standing.population), ground.imputed
-        )
+        pilot = self.pilot(standing.population)
+        if not pilot.weight > 0:
+            return newton
+        trial = _Trial(self, standing, ground.chart, gradient, pilot, ground.imputed)
         best, best_gain = newton, -np.inf
         for damping in DAMPINGS:
             step = newton if damping == 0 else _solved(ground.matrix, damping, gradient)

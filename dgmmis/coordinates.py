@@ -132,7 +132,7 @@ class Chart:
         prior = self.constraints.prior
         if prior is None:
             return shares
-        if prior.amplitudes is not None:
+        if prior.amplitudes is not None and self._amplitudes.size:
             rows = self._amplitude_rows
             shares[: self._amplitudes.size] = 1 - self._held(self.counts).sum() / rows.sum()
         if prior.covariances is not None:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from dgmmis.constraints import Constraints
 from dgmmis.covariance_charts import ON_FLOOR, rank_above_floor
-from dgmmis.maximization import starved
+from dgmmis.maximization import least_rows
 from dgmmis.packed import Array
 from dgmmis.population import Population
 from dgmmis.score_statistics import Statistics
@@ -61,8 +61,10 @@ class Freedom:
 
 
 def counts_of(statistics: Statistics) -> Array:
-    """Rows (K + J,) that components and backgrounds hold; 0 for a component that is starved."""
-    return np.concatenate((np.where(starved(statistics), 0, statistics.zeroth), statistics.background))
+    """Rows (K + J,) that components and backgrounds hold; 0 for what is starved."""
+    least = least_rows(statistics)
+    held = np.concatenate((statistics.zeroth, statistics.background))
+    return np.where(held <= least, 0.0, held)
 
 
 def _free_amplitudes(population: Population, constraints: Constraints) -> NDArray[np.bool_]:

@@ -138,10 +138,10 @@ def prior_score(population: Population, constraints: Constraints) -> Statistics:
     if prior.amplitudes is not None:
         score.zeroth[:] = prior.amplitudes.rows(n_components)
     if prior.covariances is not None:
-        inverse = np.linalg.inv(population.mixture.covariances)
+        judged = constraints.distinct_covariances  # one that is frozen may be singular
+        inverse = np.linalg.inv(population.mixture.covariances[judged])
         pull = inverse @ prior.covariances.matrix(n_features) @ inverse
-        judged = constraints.distinct_covariances
-        score.second[judged] = pack(pull - prior.covariances.rows(n_features) * inverse)[judged]
+        score.second[judged] = pack(pull - prior.covariances.rows(n_features) * inverse)
     return score
 
 

@@ -14,7 +14,7 @@ from dgmmis.population import Population
 from dgmmis.score_statistics import Statistics
 from dgmmis.water_filling import share_within_limits
 
-__all__ = ["conform", "events_of", "maximize", "starved"]
+__all__ = ["conform", "events_of", "least_rows", "maximize", "starved"]
 
 STARVED = 1e-10
 """A component that holds less than this share of a row's weight keeps its mean and covariance."""
@@ -59,8 +59,12 @@ def maximize(population: Population, statistics: Statistics, constraints: Constr
 
 def starved(statistics: Statistics) -> NDArray[np.bool_]:
     """Which components hold no rows any more (K,)."""
-    share = statistics.weight / max(statistics.rows, 1)
-    return np.asarray(statistics.zeroth <= STARVED * share)
+    return np.asarray(statistics.zeroth <= least_rows(statistics))
+
+
+def least_rows(statistics: Statistics) -> float:
+    """Weight of rows up to which whoever holds it is starved."""
+    return STARVED * (statistics.weight / max(statistics.rows, 1))
 
 
 def conform(population: Population, constraints: Constraints) -> Population:

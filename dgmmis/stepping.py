@@ -28,8 +28,9 @@ MOST_DRAWN = 32
 FRESH_STEPS = 20
 """Passes in which steps that a pilot has tried are not remembered: fresh information does better."""
 
-KEPT_PROMISE = 0.5
-"""A step that gains this share of half its slope needs no memory: fresh information does better."""
+KEPT_PROMISE = 0.5, 1.5
+"""A step that gains about what it promised needs no memory: fresh information does better.  One that gains less went
+too far; one that gains more was too short, as where the rows' scores scatter more than the mixture would make them."""
 
 MOST_SECANTS = 20
 """Pairs after which the information is taken anew and the memory is dropped."""
@@ -110,9 +111,12 @@ def _memory_after(scan: Pass, ascent: Ascent, before: Pass, stride: Stride, step
     if not _are_comparable(before, scan) or not step.place(length).inside:
         return None
     if held is None:
-        gained, promised = scan.objectives[-1] - before.objectives[-1], length * step.slope / 2
-        kept = length == 1 and gained >= KEPT_PROMISE * promised
-        if kept or (ascent.pilot is not None and scan.number < FRESH_STEPS):
+        gained = scan.objectives[-1] - before.objectives[-1]
+        least, most = KEPT_PROMISE
+        too_short = length == 1 and gained > most * step.promised  # which a pilot cannot make longer
+        kept = length == 1 and gained >= least * step.promised
+        tried = ascent.pilot is not None and scan.number < FRESH_STEPS
+        if not too_short and (kept or tried):
             return None
     memory = step.remembered(held, length, scan.place)
     return None if len(memory.secants) >= MOST_SECANTS else memory

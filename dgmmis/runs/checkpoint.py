@@ -108,8 +108,8 @@ def _stride_of(stored: Mapping[str, Any], backgrounds: Sequence[BackgroundLike])
     memory = None
     if f"{MEMORY}at" in stored:
         counts, at, steps, changes = (stored[MEMORY + name] for name in ("counts", "at", "steps", "changes"))
-        origin, plain = population_of(stored, backgrounds, MEMORY), bool(stored[f"{MEMORY}plain"])
-        memory = Memory(origin, counts, at, Secants(steps, changes), plain)
+        origin = population_of(stored, backgrounds, MEMORY)
+        memory = Memory(origin, counts, at, Secants(steps, changes), bool(stored[f"{MEMORY}plain"]))
     return Stride(length, int(rejected), int(plain), memory)
 
 
