@@ -113,10 +113,11 @@ def keep(values: Array) -> NDArray[np.bool_]:
     return np.asarray(inside & (((values[:, :2] - (6.5, 6.0)) ** 2).sum(axis=1) > 4))
 
 
-def make_scene(name: str, rows: int | None = None) -> Scene:
-    """Draw scene `name` with `rows` rows, by default all of them."""
+def make_scene(name: str, rows: int | None = None, again: int = 0) -> Scene:
+    """Draw scene `name` with `rows` rows, by default all of them; `again` numbers other draws of the same kind."""
     seed, draw = _DRAWERS[name]
-    return draw(name, FULL_ROWS[name] if rows is None else rows, np.random.default_rng(seed))
+    rng = np.random.default_rng([seed, again] if again else seed)
+    return draw(name, FULL_ROWS[name] if rows is None else rows, rng)
 
 
 def save_scene(scene: Scene, path: Path) -> None:

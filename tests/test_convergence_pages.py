@@ -119,6 +119,31 @@ def test_the_page_of_convergence_tells_passes_stops_and_ends(load, tmp_path):
     assert (tmp_path / "figures" / "convergence.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.parametrize("name", ["noisy", "cut"])
+def test_passes_over_all_rows_are_counted_and_what_they_leave_is_told(load, tmp_path, name):
+    record = load("full_runs").run_full(name, 1, rows=3000, em_passes=5)
+    ours, em = load("full_table").gaps(record)
+    assert min(*ours, *em) >= 0
+    assert ours[0] == pytest.approx(em[0], abs=1e-6)
+    assert record["converged"]
+    assert record["ours"][record["stops"] - 1]["predicted"] <= 0.1
+    assert record["seconds"]["fit"]["scans"] == record["stops"]
+    load("full_table").write_full(tmp_path / "page.md", {"processor": "p"}, 0.5, [record])
+    lines = (tmp_path / "page.md").read_text().splitlines()
+    assert sum(line.startswith(f"| {name} |") for line in lines) == 3
+    load("full_figure").draw_full([record], tmp_path / "figures" / "full_passes.png")
+    assert (tmp_path / "figures" / "full_passes.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("name", ["noisy", "noisy-5", "cut", "overlap"])
+def test_a_scene_of_very_many_rows_is_the_same_every_time_and_another_with_another_seed(load, name):
+    make = load("full_scenes").make_full_scene
+    scene, again = make(name, rows=500), make(name, rows=500)
+    np.testing.assert_array_equal(scene.values, again.values)
+    assert (scene.values != make(name, 2, 500).values).all()
+    assert (scene.noise is None) == (name == "overlap")
+
+
 def test_ways_to_start_are_scored_beside_the_truth(load):
     starts = load("starts")
     record = starts.scores_of("noisy", 3, rows=1000)
