@@ -23,7 +23,7 @@ SECONDS_HEAD = (
 )
 
 
-def write_full(path: Path, where: Record, load: float, records: list[Record]) -> None:
+def write_full(path: Path, where: Record, records: list[Record]) -> None:
     """Write the page."""
     page = [
         "# Benchmark results: passes over all rows",
@@ -31,8 +31,8 @@ def write_full(path: Path, where: Record, load: float, records: list[Record]) ->
         "Written by `benchmarks/full_passes.py`; how to read it: docs/convergence.md.",
         "",
         *(f"- {key}: {value}" for key, value in where.items()),
-        f"- load average {load:.1f} before; passes depend on no load, seconds are those of processors where nothing "
-        "else is said",
+        "- passes depend on no load; seconds are those of processors where nothing else is said, and the wall clock "
+        "depends on what else runs",
         "",
         "## Full passes",
         "",
