@@ -12,7 +12,9 @@ from results_table import Record
 
 __all__ = ["draw_full"]
 
-LOWEST = 1e-3
+LOWEST, HIGHEST = 1e-3, 1e4
+"""Nats between which the curves are drawn."""
+
 WIDTHS = {1: 2.2, 2: 1.3}
 """Of the curves of the first draw of a scene, and of the second."""
 
@@ -57,7 +59,7 @@ def _draw_panel(panel: plt.Axes, records: list[Record]) -> None:
     panel.set_title(
         f"{records[0]['title']}  (N = {n:,}, D = {d}, K = {k})", fontsize=9.5, loc="left", color=INK
     )
-    panel.set(xscale="log", yscale="log", xlim=(1, 70), ylim=(LOWEST, None))
+    panel.set(xscale="log", yscale="log", xlim=(1, 70), ylim=(LOWEST, HIGHEST))
     panel.set_xticks([1, 2, 3, 5, 10, 20, 30, 60], ["1", "2", "3", "5", "10", "20", "30", "60"])
     panel.minorticks_off()
     panel.grid(color=GRID, linewidth=0.7)

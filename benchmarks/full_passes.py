@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -39,12 +38,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Fit all scenes, write the tables and draw the figure."""
     options = _parser().parse_args(arguments)
     runs = [run for run in RUNS if run[0] in options.scenes]
-    load = os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as scratch:
         folder = options.records or Path(scratch)
         folder.mkdir(parents=True, exist_ok=True)
         records = [_record(folder, *run, options.rows) for run in runs]
-    write_full(options.out, describe_surroundings(), load, records)
+    write_full(options.out, describe_surroundings(), records)
     figure = options.out.parent / "figures" / "full_passes.png"
     draw_full(records, figure)
     print(f"wrote {options.out} and {figure}")

@@ -30,8 +30,8 @@ from dgmmis.unkept_fit import Ready, get_ready
 
 __all__ = ["run_full"]
 
-DEFAULT = Limits(0.1, 1000)
-"""Those of `dgmmis.fit`."""
+DEFAULT = Limits(0.1, 60)
+"""The tolerance of `dgmmis.fit`, and as many updates as expectation maximization gets here."""
 
 FINE = 1e-4
 FURTHER = 20

@@ -23,7 +23,7 @@ SECONDS_HEAD = (
 )
 
 
-def write_full(path: Path, where: Record, load: float, records: list[Record]) -> None:
+def write_full(path: Path, where: Record, records: list[Record]) -> None:
     """Write the page."""
     page = [
         "# Benchmark results: passes over all rows",
@@ -31,15 +31,16 @@ def write_full(path: Path, where: Record, load: float, records: list[Record]) ->
         "Written by `benchmarks/full_passes.py`; how to read it: docs/convergence.md.",
         "",
         *(f"- {key}: {value}" for key, value in where.items()),
-        f"- load average {load:.1f} before; passes depend on no load, seconds are those of processors where nothing "
-        "else is said",
+        "- passes depend on no load; seconds are those of processors where nothing else is said, and the wall clock "
+        "depends on what else runs",
         "",
         "## Full passes",
         "",
         "`dgmmis.fit` with its defaults on an array in memory. A gap is what is missing to the optimum [total nats]: "
         "where the same fit ends when it goes on to a predicted gain of 0.0001 nats, for at most 20 more passes; what "
         "is predicted then is added. Passes over all rows are counted until the gain that is still predicted is below "
-        "0.1 nats; the first of them looks at the sample's optimum, and rejected steps are among them. EM: plain "
+        "0.1 nats, in brackets where 60 updates did not do; the first of them looks at the sample's optimum, and "
+        "rejected steps are among them. EM: plain "
         "expectation maximization from the same optimum, its gap after so many updates. Under a selection all levels "
         "are by the imputed points of the last pass, which EM has from the beginning.",
         "",

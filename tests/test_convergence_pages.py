@@ -128,7 +128,7 @@ def test_passes_over_all_rows_are_counted_and_what_they_leave_is_told(load, tmp_
     assert record["converged"]
     assert record["ours"][record["stops"] - 1]["predicted"] <= 0.1
     assert record["seconds"]["fit"]["scans"] == record["stops"]
-    load("full_table").write_full(tmp_path / "page.md", {"processor": "p"}, 0.5, [record])
+    load("full_table").write_full(tmp_path / "page.md", {"processor": "p"}, [record])
     lines = (tmp_path / "page.md").read_text().splitlines()
     assert sum(line.startswith(f"| {name} |") for line in lines) == 3
     load("full_figure").draw_full([record], tmp_path / "figures" / "full_passes.png")
