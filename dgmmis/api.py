@@ -116,8 +116,8 @@ def fit(
         `{"amplitudes": [...], "means": [...], "covariances": [...]}`: components (indices, or K booleans)
         whose parameter stays as in `initial`.
     method : {"auto", "em"}
-        "auto" climbs by steps of the gradient over the information that a sample of the rows holds, and needs a
-        handful of passes; "em" makes plain updates of expectation maximization.
+        "auto" climbs by steps of the gradient over the information that a sample of the rows holds, and needs few
+        passes; "em" makes plain updates of expectation maximization.
     pruning : float
         Components are left out where they are certain to hold, all together, less than this share of a row's
         density.  The default is below the last digit of a double; 0 evaluates every component at every row.

@@ -98,7 +98,7 @@ def fit_verb(
     ] = 0.1,
     max_passes: Annotated[int, typer.Option(help="Parameter updates at most.")] = 1000,
     method: Annotated[
-        str, typer.Option(help="auto: a handful of passes; em: plain expectation maximization.")
+        str, typer.Option(help="auto: steps that need few passes; em: plain expectation maximization.")
     ] = "auto",
     seed: Annotated[int, typer.Option(help="Of the starts.")] = 0,
     carried: Annotated[
