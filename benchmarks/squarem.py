@@ -55,7 +55,7 @@ class Frame:
         diagonal, below = np.diagonal(relative, axis1=1, axis2=2), self._below()
         return np.concatenate(
             (
-                roots * np.log(mixture.amplitudes)[:, None],
+                roots * np.log(np.maximum(mixture.amplitudes, np.finfo(float).tiny))[:, None],
                 roots * shifts,
                 np.sqrt(2) * roots * np.log(diagonal),
                 roots * relative[:, below[0], below[1]],

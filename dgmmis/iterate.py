@@ -123,14 +123,14 @@ def judged(
     before : Pass or None
     """
     step = None if before is None else step_from(before, problem.ascent)
-    if before is not None and step is not None and problem.ascent is not None:
+    if before is not None and step is not None:
         try:
             found = None if statistics is None else _evaluated(population, statistics, problem, before)
         except ImputationLimit:
             found = None
         if found is None or not climbs(found[0], before, step):
             return _concluded(
-                rejecting(before, step, None if found is None else found[0], problem.ascent),
+                rejecting(before, step, None if found is None else found[0]),
                 problem,
                 limits,
                 None,

@@ -54,14 +54,14 @@ def climbs(scan: Pass, before: Pass, step: Proposal) -> bool:
     return gain >= CLIMBED * before.stride.length * step.slope - noise
 
 
-def rejecting(before: Pass, step: Proposal, found: Pass | None, ascent: Ascent) -> Pass:
+def rejecting(before: Pass, step: Proposal, found: Pass | None) -> Pass:
     """Stay where the fit stood, and make the next step shorter."""
     assert before.stride is not None
     stride = before.stride
     length, change = stride.length, -inf if found is None else found.objectives[-1] - before.objectives[-1]
     shorter = length * _fraction(length * step.slope, change)
     event = f"a step of length {length:.2g} would have changed the objective by {change:.3g} nats: not made"
-    stays = replace(
+    return replace(
         before,
         log_likelihoods=(*before.log_likelihoods, before.log_likelihoods[-1]),
         objectives=(*before.objectives, before.objectives[-1]),
@@ -69,7 +69,6 @@ def rejecting(before: Pass, step: Proposal, found: Pass | None, ascent: Ascent) 
         events=(event,),
         completion=_with_drawn(before.completion, None if found is None else found.completion),
     )
-    return _with_gain(stays, ascent)
 
 
 def _with_drawn(completion: Completion | None, trial: Completion | None) -> Completion | None:

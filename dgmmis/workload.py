@@ -19,7 +19,7 @@ from dgmmis.stepping import MOST_SECANTS
 __all__ = ["DOUBLE", "MOST_CHUNKS", "ImputedShape", "Workload", "box_bytes"]
 
 DOUBLE = 8
-LOADED = 296 * 2**20
+LOADED = 304 * 2**20
 """Bytes of a process with Python, the libraries, and kernels that it found compiled."""
 COMPILING, COMPILING_PER_FEATURE, MOST_COMPILED = 336 * 2**20, 32 * 2**20, 8
 """The same of a process that compiles them: fixed, for each feature, and features up to which there are more."""
