@@ -106,7 +106,7 @@ def test_scikit_learn_stops_after_as_many_passes(load):
 
 
 def test_the_page_of_convergence_tells_passes_stops_and_ends(load, tmp_path):
-    record = load("counted_passes").count_passes("P0", 1, rows=300, most=60)
+    record = load("counted_passes").count_passes("P0", 1, rows=1000, most=60)
     assert record["best"] >= max(record["optima"].values())
     for stop in record["stops"].values():
         assert stop["to_gain"] >= 0
