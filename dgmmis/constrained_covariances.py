@@ -9,7 +9,10 @@ from dgmmis.constraints import Constraints
 from dgmmis.errors import CollapsedComponent
 from dgmmis.packed import Array
 
-__all__ = ["constrain_covariances", "floor_eigenvalues", "raise_to_floor", "require_definite"]
+__all__ = ["ON_FLOOR", "constrain_covariances", "floor_eigenvalues", "raise_to_floor", "require_definite"]
+
+ON_FLOOR = 1e-9
+"""Rounding of an eigenvalue that was set to the floor, relative to it."""
 
 CONSTANT = 1e-12
 """A variance that fell to this fraction in one step is rounding: the feature has no spread."""

@@ -16,10 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dgmmis.amplitude_chart import AmplitudeChart
-from dgmmis.constrained_covariances import raise_to_floor
+from dgmmis.constrained_covariances import ON_FLOOR, raise_to_floor
 from dgmmis.constraints import Constraints
 from dgmmis.covariance_charts import (
-    ON_FLOOR,
     CovarianceChart,
     FactorChart,
     VarianceChart,

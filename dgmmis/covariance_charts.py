@@ -12,12 +12,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from dgmmis.constrained_covariances import ON_FLOOR
 from dgmmis.packed import Array, lower_indices, packed_size
 
-__all__ = ["ON_FLOOR", "CovarianceChart", "FactorChart", "VarianceChart", "is_definite", "rank_above_floor"]
-
-ON_FLOOR = 1e-9
-"""Rounding of an eigenvalue that was set to the floor, relative to it."""
+__all__ = ["CovarianceChart", "FactorChart", "VarianceChart", "is_definite", "rank_above_floor"]
 
 
 class CovarianceChart(Protocol):

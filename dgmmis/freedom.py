@@ -8,14 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from dgmmis.constrained_covariances import ON_FLOOR
 from dgmmis.constraints import Constraints
-from dgmmis.covariance_charts import ON_FLOOR, rank_above_floor
+from dgmmis.covariance_charts import rank_above_floor
 from dgmmis.maximization import least_rows
 from dgmmis.packed import Array
 from dgmmis.population import Population
 from dgmmis.score_statistics import Statistics
 
-__all__ = ["Freedom", "counts_of"]
+__all__ = ["Freedom", "counts_of", "free_amplitudes"]
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class Freedom:
         constraints : Constraints
         """
         fed = counts[: population.n_components] > 0
-        amplitudes = _free_amplitudes(population, constraints) & (counts > 0)
+        amplitudes = free_amplitudes(population, constraints) & (counts > 0)
         if amplitudes.sum() < 2:
             amplitudes[:] = False
         return cls(
@@ -67,7 +68,7 @@ def counts_of(statistics: Statistics) -> Array:
     return np.where(held <= least, 0.0, held)
 
 
-def _free_amplitudes(population: Population, constraints: Constraints) -> NDArray[np.bool_]:
+def free_amplitudes(population: Population, constraints: Constraints) -> NDArray[np.bool_]:
     """Amplitudes (K + J,) that may move: not frozen, not fixed, not at a limit."""
     held = [
         one.fixed or not one.amplitude_min < one.amplitude < one.amplitude_max

@@ -8,8 +8,10 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from dgmmis.constrained_covariances import floor_eigenvalues
+from dgmmis.block_matrix import FLAT
+from dgmmis.constrained_covariances import ON_FLOOR, floor_eigenvalues
 from dgmmis.constraints import Constraints
+from dgmmis.freedom import free_amplitudes
 from dgmmis.packed import Array, lower_indices, pack
 from dgmmis.population import Population
 from dgmmis.row_scores import row_scores
@@ -19,15 +21,9 @@ from dgmmis.selected_rows import Cut
 
 __all__ = ["Information", "gradient", "information", "prior_score"]
 
-ON_FLOOR = 1e-9
-"""Rounding of an eigenvalue that was set to the floor, relative to it."""
-
 MOST_TOGETHER = 300
 """With more parameters than these, only the information within each component is kept: the square would cost
 more than the passes, and the random sample could not fill it."""
-
-FLAT = 1e-9
-"""Directions with less than this share of the largest information carry none."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +67,7 @@ class Information:
         """Return standard errors of the amplitudes (K + J,), components first."""
         population = self.population
         amplitudes = np.concatenate((population.amplitudes, population.background_amplitudes))
-        free = _free_amplitudes(population, self.constraints)
+        free = free_amplitudes(population, self.constraints)
         errors = np.zeros(len(amplitudes))
         moving = np.flatnonzero(free)[:-1]
         covariance = np.linalg.pinv(self.matrix, rcond=FLAT, hermitian=True)[: len(moving), : len(moving)]
@@ -145,15 +141,6 @@ def prior_score(population: Population, constraints: Constraints) -> Statistics:
     return score
 
 
-def _free_amplitudes(population: Population, constraints: Constraints) -> NDArray[np.bool_]:
-    """Amplitudes (K + J,) that may move: not frozen, not fixed, not at a limit."""
-    held = [
-        one.fixed or not one.amplitude_min < one.amplitude < one.amplitude_max
-        for one in population.backgrounds
-    ]
-    return ~np.concatenate((constraints.frozen.amplitudes, np.array(held, dtype=bool)))
-
-
 def _free_covariances(population: Population, constraints: Constraints) -> NDArray[np.bool_]:
     """Components (K,) whose covariance may move: not frozen, and not on its floor."""
     free = ~constraints.frozen.covariances
@@ -175,7 +162,7 @@ def _coordinates(
     scale = np.sqrt(np.diagonal(population.mixture.covariances, axis1=1, axis2=2))
     counts = np.concatenate((zeroth, background), axis=-1)
     amplitudes = np.concatenate((population.amplitudes, population.background_amplitudes))
-    free = _free_amplitudes(population, constraints)
+    free = free_amplitudes(population, constraints)
     held = counts[..., free].sum(axis=-1, keepdims=True)
     logits = counts[..., free] - held * (amplitudes[free] / amplitudes[free].sum())
     means = (first * scale)[..., ~constraints.frozen.means, :]
@@ -206,13 +193,13 @@ def _blocks(population: Population, constraints: Constraints, n_parameters: int)
     """Parameters whose information is kept together: all of them, or each component's own if they are many."""
     if n_parameters <= MOST_TOGETHER or constraints.covariance_type == "tied":
         return [np.arange(n_parameters)]
-    n_logits = max(0, int(_free_amplitudes(population, constraints).sum()) - 1)
+    n_logits = max(0, int(free_amplitudes(population, constraints).sum()) - 1)
     n_means = int((~constraints.frozen.means).sum()) * population.n_features
     free = np.flatnonzero(_free_covariances(population, constraints))
     per_covariance = (n_parameters - n_logits - n_means) // max(1, len(free))
     owner = np.concatenate(
         (
-            np.flatnonzero(_free_amplitudes(population, constraints))[:n_logits],
+            np.flatnonzero(free_amplitudes(population, constraints))[:n_logits],
             np.repeat(np.flatnonzero(~constraints.frozen.means), population.n_features),
             np.repeat(free, per_covariance),
         )

@@ -7,7 +7,12 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from dgmmis.constrained_covariances import constrain_covariances, floor_eigenvalues, require_definite
+from dgmmis.constrained_covariances import (
+    ON_FLOOR,
+    constrain_covariances,
+    floor_eigenvalues,
+    require_definite,
+)
 from dgmmis.constraints import Constraints
 from dgmmis.packed import Array, unpack
 from dgmmis.population import Population
@@ -18,9 +23,6 @@ __all__ = ["conform", "events_of", "least_rows", "maximize", "starved"]
 
 STARVED = 1e-10
 """A component that holds less than this share of a row's weight keeps its mean and covariance."""
-
-ON_FLOOR = 1e-9
-"""Rounding of an eigenvalue that was set to the floor, relative to it."""
 
 
 def maximize(population: Population, statistics: Statistics, constraints: Constraints) -> Population:
