@@ -20,7 +20,7 @@ import numpy as np
 from dgmmis.block_matrix import BlockMatrix
 from dgmmis.class_scores import ClassScores
 from dgmmis.constraints import Constraints
-from dgmmis.coordinates import Chart, Place
+from dgmmis.coordinates import Chart
 from dgmmis.errors import DgmmisError
 from dgmmis.freedom import Freedom, counts_of
 from dgmmis.imputation import Imputed
@@ -32,11 +32,11 @@ from dgmmis.outer_products import outer_products
 from dgmmis.packed import Array
 from dgmmis.population import Population
 from dgmmis.positive_systems import solve_positive
+from dgmmis.proposal import Memory, Proposal, Standing
 from dgmmis.samples import Samples
 from dgmmis.score_statistics import Statistics
-from dgmmis.secants import Secants
 
-__all__ = ["MOST_PARAMETERS", "MOST_TOGETHER", "Ascent", "Memory", "Proposal", "Standing", "sample_rows"]
+__all__ = ["MOST_PARAMETERS", "MOST_TOGETHER", "Ascent", "sample_rows"]
 
 LEAST_ROWS = 5_000
 ROWS_PER_PARAMETER = 100
@@ -77,91 +77,6 @@ def sample_rows(n_rows: int, n_parameters: int) -> int:
     wanted = max(LEAST_ROWS, ROWS_PER_PARAMETER * n_parameters)
     affordable = int(MOST_PRODUCTS / max(1, n_parameters) ** 2)
     return min(n_rows, max(wanted, min(n_rows // SHARE_OF_ROWS, affordable)))
-
-
-@dataclass(frozen=True)
-class Standing:
-    """Where a fit stands.
-
-    Attributes
-    ----------
-    population : Population
-    statistics : Statistics
-        Of all rows there, observed and not.
-    reference : Reference or None
-        Of the imputed points, under a selection.
-    """
-
-    population: Population
-    statistics: Statistics
-    reference: Reference | None
-
-
-@dataclass(frozen=True)
-class Memory:
-    """What steps that did not go as predicted taught, in one chart.
-
-    Attributes
-    ----------
-    origin : Population
-        Of the chart.
-    counts : (K + J,)
-        Rows that components and backgrounds hold there.
-    at : (p,)
-        Coordinates of where the fit stands.
-    secants : Secants
-    plain : bool
-        Steps are divided by the information of complete data, because that of the sample misled.
-    """
-
-    origin: Population
-    counts: Array
-    at: Array
-    secants: Secants
-    plain: bool = False
-
-
-@dataclass(frozen=True)
-class Proposal:
-    """A step from where a fit stands.
-
-    Attributes
-    ----------
-    chart : Chart
-        Around where it stands, or where its memory began.
-    at : (p,)
-        Coordinates of where it stands.
-    gradient : (p,)
-        Of the objective there.
-    step : (p,)
-    slope : float
-        Of the objective along the step [nats].
-    promised : float
-        What the step would gain if the information told the curvature along it [nats].
-    predicted_gain : float
-        What is still to be gained, by the information [total nats].
-    """
-
-    chart: Chart
-    at: Array
-    gradient: Array
-    step: Array
-    slope: float
-    promised: float
-    predicted_gain: float
-
-    def place(self, length: float) -> Place:
-        """Return the population after this share of the step."""
-        return self.chart.place(self.at + length * self.step)
-
-    def remembered(self, memory: Memory | None, length: float, there: Standing) -> Memory:
-        """Add to a memory how the gradient changed along the share of the step that was made."""
-        chart, moved = self.chart, length * self.step
-        statistics = there.statistics + prior_score(there.population, chart.constraints)
-        secants = Secants.none(len(moved)) if memory is None else memory.secants
-        secants = secants.with_pair(moved, self.gradient - chart.gradient(there.population, statistics))
-        plain = memory is not None and memory.plain
-        return Memory(chart.origin, chart.counts, self.at + moved, secants, plain)
 
 
 @dataclass(frozen=True)

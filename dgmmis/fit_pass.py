@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dgmmis.ascent import Memory, Standing
 from dgmmis.imputed_passes import Completion
 from dgmmis.mixture import Mixture
 from dgmmis.population import Population
+from dgmmis.proposal import Memory, Standing
 from dgmmis.score_statistics import Statistics
 
 __all__ = ["Limits", "Pass", "Round", "Stride"]

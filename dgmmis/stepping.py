@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from math import hypot, inf, isfinite
 
-from dgmmis.ascent import Ascent, Memory, Proposal
+from dgmmis.ascent import Ascent
 from dgmmis.convergence import ROUNDING, predicted_gain
 from dgmmis.fit_pass import Pass, Stride
 from dgmmis.imputed_passes import Completion
+from dgmmis.proposal import Memory, Proposal
 from dgmmis.secants import Secants
 
 __all__ = ["MOST_SECANTS", "climbs", "rejecting", "step_from", "striding"]

@@ -11,7 +11,7 @@ import pytest
 
 from dgmmis import climbing, fit
 from dgmmis.amplitude_chart import AmplitudeChart
-from dgmmis.ascent import Ascent, Memory, Standing
+from dgmmis.ascent import Ascent
 from dgmmis.constraints import Constraints
 from dgmmis.coordinates import Chart
 from dgmmis.expectation import summarize_samples
@@ -21,6 +21,7 @@ from dgmmis.iterate import Limits, Problem, iterate
 from dgmmis.mixture import Mixture
 from dgmmis.population import Population
 from dgmmis.prior import Dirichlet, InverseWishart, Prior
+from dgmmis.proposal import Memory, Standing
 from dgmmis.runs.checkpoint import decode, encode
 from dgmmis.secants import Secants
 from strategies import random_scene

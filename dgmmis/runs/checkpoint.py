@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from dgmmis.ascent import Memory
 from dgmmis.background import BackgroundLike
 from dgmmis.errors import CorruptCheckpoint, InvalidData, InvalidSetting
 from dgmmis.imputed_passes import Completion
 from dgmmis.iterate import Pass, Round, Stride
 from dgmmis.observation import Reference
 from dgmmis.packed import Array
+from dgmmis.proposal import Memory
 from dgmmis.runs.parameters import arrays_of, npz_of, population_of
 from dgmmis.score_statistics import Statistics
 from dgmmis.secants import Secants

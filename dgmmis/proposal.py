@@ -1,0 +1,100 @@
+"""A step that is proposed, from where a fit stands, and what is remembered of steps that broke their promise."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dgmmis.coordinates import Chart, Place
+from dgmmis.information import prior_score
+from dgmmis.observation import Reference
+from dgmmis.packed import Array
+from dgmmis.population import Population
+from dgmmis.score_statistics import Statistics
+from dgmmis.secants import Secants
+
+__all__ = ["Memory", "Proposal", "Standing"]
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where a fit stands.
+
+    Attributes
+    ----------
+    population : Population
+    statistics : Statistics
+        Of all rows there, observed and not.
+    reference : Reference or None
+        Of the imputed points, under a selection.
+    """
+
+    population: Population
+    statistics: Statistics
+    reference: Reference | None
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What steps that did not go as predicted taught, in one chart.
+
+    Attributes
+    ----------
+    origin : Population
+        Of the chart.
+    counts : (K + J,)
+        Rows that components and backgrounds hold there.
+    at : (p,)
+        Coordinates of where the fit stands.
+    secants : Secants
+    plain : bool
+        Steps are divided by the information of complete data, because that of the sample misled.
+    """
+
+    origin: Population
+    counts: Array
+    at: Array
+    secants: Secants
+    plain: bool = False
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A step from where a fit stands.
+
+    Attributes
+    ----------
+    chart : Chart
+        Around where it stands, or where its memory began.
+    at : (p,)
+        Coordinates of where it stands.
+    gradient : (p,)
+        Of the objective there.
+    step : (p,)
+    slope : float
+        Of the objective along the step [nats].
+    promised : float
+        What the step would gain if the information told the curvature along it [nats].
+    predicted_gain : float
+        What is still to be gained, by the information [total nats].
+    """
+
+    chart: Chart
+    at: Array
+    gradient: Array
+    step: Array
+    slope: float
+    promised: float
+    predicted_gain: float
+
+    def place(self, length: float) -> Place:
+        """Return the population after this share of the step."""
+        return self.chart.place(self.at + length * self.step)
+
+    def remembered(self, memory: Memory | None, length: float, there: Standing) -> Memory:
+        """Add to a memory how the gradient changed along the share of the step that was made."""
+        chart, moved = self.chart, length * self.step
+        statistics = there.statistics + prior_score(there.population, chart.constraints)
+        secants = Secants.none(len(moved)) if memory is None else memory.secants
+        secants = secants.with_pair(moved, self.gradient - chart.gradient(there.population, statistics))
+        plain = memory is not None and memory.plain
+        return Memory(chart.origin, chart.counts, self.at + moved, secants, plain)
