@@ -64,8 +64,8 @@ AS_PREDICTED = 0.8
 """Share of the predicted gain with which a step needs no damping."""
 
 SETTLED = 0.125
-"""Predicted gain [nats per parameter] of all rows below which a step is not tried on the sample: it leads no farther than
-half a standard error, over which all rows' own information says more than the curvature of a sample."""
+"""Predicted gain of all rows [nats per parameter] below which a step is not tried on the sample: it leads no farther
+than half a standard error, over which all rows' information says more than the curvature of a sample."""
 
 FARTHEST = 1.0
 """Largest change of a logarithm, or of a mean or a covariance in dispersions, in one step."""

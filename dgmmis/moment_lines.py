@@ -89,7 +89,7 @@ def _of_type(change: Array, covariance_type: str) -> Array:
     if covariance_type == "diagonal":
         return np.diag(np.diagonal(change))
     if covariance_type == "spherical":
-        return np.eye(len(change)) * np.diagonal(change).mean()
+        return np.diag(np.full(len(change), np.diagonal(change).mean()))
     return np.asarray((change + change.T) / 2)
 
 

@@ -28,7 +28,8 @@ MOST_DRAWN = 32
 
 KEPT_PROMISE = 0.5, 1.5
 """A step that gains about what it promised, or that a pilot has tried, needs no memory: fresh information does better.
-One that gains less went too far; one that gains more was too short, as where the rows' scores scatter more than the mixture would make them."""
+One that gains less went too far; one that gains more was too short, as where the rows' scores scatter more than the
+mixture would make them."""
 
 WHOLE = 0.99
 """Share of the predicted gain that a step promises which neither a pilot nor a limit of its reach made shorter."""
