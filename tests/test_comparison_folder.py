@@ -16,6 +16,7 @@ import pytest
 from typer.testing import CliRunner
 
 import dgmmis
+from commands import run_process
 from dgmmis.cli.application import application
 from dgmmis.cli.compare_verb import compare_verb
 from dgmmis.comparison import Comparison
@@ -24,7 +25,6 @@ from dgmmis.errors import AlreadyExists, InvalidSetting, RunConflict, RunLocked
 from dgmmis.local_pass import LocalPasses
 from dgmmis.runs.lock import hold
 from simulated import write_catalog
-from test_command_line import run_cli
 
 SETTINGS: dict[str, object] = {"n_components": (2, 4), "folds": 3, "restarts": 2, "max_passes": 12}
 COMPARE = """
@@ -177,7 +177,7 @@ def test_the_command_line_compares_and_writes_table_figure_and_models(
 ) -> None:
     options = ("-K", "2,3", "--folds", 3, "--restarts", 2, "--max-passes", 8, "--workers", 0)
     out = tmp_path / "out"
-    done = run_cli("compare", catalog.path, *options, "--output", out)
+    done = run_process("compare", catalog.path, *options, "--output", out)
     assert "best: K=3 full by cross-validation" in done.stdout
     assert "CV - best" in done.stdout
     assert (out / "comparison.png").read_bytes().startswith(b"\x89PNG")
