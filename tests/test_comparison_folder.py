@@ -26,10 +26,10 @@ from dgmmis.local_pass import LocalPasses
 from dgmmis.runs.lock import hold
 from simulated import write_catalog
 
-SETTINGS: dict[str, object] = {"n_components": (2, 4), "folds": 3, "restarts": 2, "max_passes": 12}
+SETTINGS: dict[str, object] = {"n_components": (2, 4), "folds": 2, "restarts": 2, "max_passes": 12}
 COMPARE = """
 import sys, dgmmis
-dgmmis.compare(sys.argv[1], n_components=(2, 4), folds=3, restarts=2, max_passes=12, output=sys.argv[2])
+dgmmis.compare(sys.argv[1], n_components=(2, 4), folds=2, restarts=2, max_passes=12, output=sys.argv[2])
 """
 
 
@@ -143,7 +143,7 @@ def test_a_damaged_object_is_set_aside_and_made_again(
 @pytest.mark.parametrize(
     ("settings", "named"),
     [
-        ({"folds": 4}, "folds: there 3, asked 4"),
+        ({"folds": 4}, "folds: there 2, asked 4"),
         ({"restarts": 3}, "restarts"),
         ({"floor": 0.1}, "floor"),
         ({"seed": 1}, "seed"),
