@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
-from scipy.stats import qmc
 
 from dgmmis.background import BackgroundLike, uniform_proposal
 from dgmmis.densities import component_log_densities, log_densities
@@ -119,6 +118,8 @@ def _uniform(
     observation: Observation, reference: Reference, key: tuple[int, int, int], n_dimensions: int
 ) -> Array:
     """Numbers in (0, 1), (B, n, dimensions); each class takes the next block of one scrambled Sobol sequence."""
+    from scipy.stats import qmc
+
     replicate, part, source = key
     n_classes, parts = observation.classes.n_classes, reference.n_parts(observation)
     size = reference.block // parts
