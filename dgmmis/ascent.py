@@ -189,7 +189,8 @@ class Ascent:
             step = self._trusted(standing, ground, gradient, step)
         promised = _model_gain(ground.matrix, gradient, step)
         slope = _slope(gradient, step)
-        return Proposal(chart, np.zeros(chart.n_parameters), gradient, step, slope, promised, gain)
+        straight = self.pilot is not None
+        return Proposal(chart, np.zeros(chart.n_parameters), gradient, step, slope, promised, gain, straight)
 
     def _divided(self, chart: Chart, standing: Standing, *, plain: bool) -> Callable[[Array], Array | None]:
         """Make what divides a gradient by the information at a chart's origin; that of complete data is 1."""

@@ -77,6 +77,8 @@ class Proposal:
         What the step would gain if the information told the curvature along it [nats].
     predicted_gain : float
         What is still to be gained, by the information [total nats].
+    straight : bool
+        The step leads along a straight line of the moments, not of the chart's coordinates.
     """
 
     chart: Chart
@@ -86,11 +88,12 @@ class Proposal:
     slope: float
     promised: float
     predicted_gain: float
+    straight: bool = False
 
     def place(self, length: float) -> Place:
-        """Return the population after this share of the step: on a straight line of the moments, from the origin."""
+        """Return the population after this share of the step."""
         moved = length * self.step
-        return place_on_line(self.chart, moved) if not self.at.any() else self.chart.place(self.at + moved)
+        return place_on_line(self.chart, moved) if self.straight else self.chart.place(self.at + moved)
 
     def remembered(self, memory: Memory | None, there: Standing) -> Memory:
         """Add to a memory how the gradient changed on the way to where the step led."""
