@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Callable
 
@@ -49,10 +48,6 @@ for name, verb in VERBS.items():
 
 def main() -> None:
     """Run the command line and exit with the documented code."""
-    if (
-        os.getcwd() not in sys.path
-    ):  # a selection's module may lie where the user works; installed ones go first
-        sys.path.append(os.getcwd())
     try:
         application()
     except DgmmisError as error:

@@ -17,10 +17,14 @@ from dgmmis.cli.fit_verbs import (
     Catalog,
     Cluster,
     Footprint,
+    InsecureCluster,
     Keep,
     MemoryLimit,
     Selection,
     Threads,
+    TlsCa,
+    TlsCert,
+    TlsKey,
     Workers,
     using_cluster,
 )
@@ -72,6 +76,10 @@ def compare_verb(
     workers: Workers = None,
     threads: Threads = 1,
     memory_limit: MemoryLimit = "auto",
+    tls_ca: TlsCa = None,
+    tls_cert: TlsCert = None,
+    tls_key: TlsKey = None,
+    insecure_cluster: InsecureCluster = False,
     as_json: AsJson = False,
 ) -> None:
     """Fit several mixtures to a catalogue in shared passes, and say which describes the rows best."""
@@ -89,7 +97,9 @@ def compare_verb(
     del observation["covariance_type"]
     with (
         _telling_how_to_go_on(output),
-        using_cluster(cluster, workers, threads, memory_limit) as client,
+        using_cluster(
+            cluster, workers, threads, memory_limit, (tls_ca, tls_cert, tls_key), insecure_cluster
+        ) as client,
         comparison_display(quiet=as_json) as display,
     ):
         comparison = compare(
