@@ -19,6 +19,7 @@ from dgmmis.fit_settings import check_settings
 from dgmmis.iterate import Limits
 from dgmmis.local_pass import processors
 from dgmmis.noise import NoiseLike
+from dgmmis.places import local_path
 from dgmmis.planning import require_room
 from dgmmis.preparation import Prepared, prepare_fit
 from dgmmis.prior import Prior
@@ -200,7 +201,7 @@ def fit(
     chunks, task = prepared.chunks, prepared.task
     if not isinstance(chunks, Catalog):
         raise InvalidSetting("a run keeps the fit of a catalogue: ingest the array first (dgmmis.ingest).")
-    folder = prepare_run(Path(run), chunks, task, initial=prepared.initial)
+    folder = prepare_run(local_path(run), chunks, task, initial=prepared.initial)
     return drive(
         folder,
         chunks,

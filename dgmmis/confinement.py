@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -26,24 +27,23 @@ def confined(root: str | Path, name: str) -> Path:
     Returns
     -------
     pathlib.Path
-        `root / name`; it need not exist, and is no symbolic link that leads out of `root`.
+        `root / name`; it need not exist, and is no symbolic link.
 
     Raises
     ------
     UnsafePlace
-        If the name is not 1 to 64 characters of a-z, 0-9, ".", "_" and "-", the first a letter or digit, or what
-        lies there leads elsewhere.
+        If the name is not 1 to 64 characters of a-z, 0-9, ".", "_" and "-", the first a letter or digit, or a
+        symbolic link lies there.
     """
     if not isinstance(name, str) or not NAME_RULE.fullmatch(name):
         raise UnsafePlace(
             f"{name!r:.100} is no name of a run: 1 to 64 of a-z, 0-9, '.', '_' and '-', beginning with a letter or "
             "digit. Choose another."
         )
-    within = Path(root).resolve()
-    place = within / name
-    if place.resolve() != place:
+    place = Path(root) / name
+    if place.is_symlink():
         raise UnsafePlace(
-            f"{place} is a symbolic link to {place.resolve()}. Runs lie in their root itself: remove the link, or "
+            f"{place} is a symbolic link to {os.readlink(place)}. Runs lie in their root itself: remove the link, or "
             "name the folder where it is."
         )
-    return Path(root) / name
+    return place

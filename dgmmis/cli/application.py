@@ -10,6 +10,7 @@ import typer
 
 from dgmmis.cli.catalog_verbs import append_verb, describe_verb, ingest_verb, verify_verb
 from dgmmis.cli.compare_verb import compare_verb
+from dgmmis.cli.doctor_verb import doctor_verb
 from dgmmis.cli.fit_verbs import fit_verb, resume_verb
 from dgmmis.cli.plan_verb import plan_verb
 from dgmmis.cli.product_verbs import apply_verb, report_verb
@@ -41,6 +42,7 @@ VERBS: dict[str, Callable[..., None]] = {
     "apply": apply_verb,
     "report": report_verb,
     "uncertainty": uncertainty_verb,
+    "doctor": doctor_verb,
 }
 for name, verb in VERBS.items():
     application.command(name)(verb)
