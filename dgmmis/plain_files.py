@@ -5,14 +5,27 @@ from __future__ import annotations
 import json
 import os
 import stat
+from collections.abc import Iterable
 from io import BufferedReader
 from pathlib import Path
 from typing import IO, Any, BinaryIO
 
 from dgmmis.errors import UnsafeFile
 
-__all__ = ["MOST_JSON", "append_plain", "open_plain", "read_json", "read_plain", "write_plain"]
+__all__ = [
+    "MOST_JSON",
+    "append_plain",
+    "as_json",
+    "open_plain",
+    "read_json",
+    "read_plain",
+    "require_own_folders",
+    "write_plain",
+]
 
+LINK = (
+    "is a symbolic link, and nothing is written through one. Put in its place what it leads to, or remove it."
+)
 MOST_JSON = 16 << 20
 """Bytes of a JSON object: decoded, it takes up to thirty times as much memory."""
 
@@ -80,9 +93,21 @@ def append_plain(path: Path) -> IO[str]:
     return os.fdopen(_created(path, os.O_RDWR | os.O_APPEND), "a+", encoding="utf-8")
 
 
+def require_own_folders(path: Path, names: Iterable[str]) -> None:
+    """Refuse folders within `path` that are symbolic links: what is written there would lie elsewhere.
+
+    Raises
+    ------
+    UnsafeFile
+    """
+    for name in names:
+        if (path / name).is_symlink():
+            raise UnsafeFile(str(path / name), LINK)
+
+
 def _created(path: Path, flags: int) -> int:
     if path.is_symlink():  # the flag below decides; this only says it in words
-        raise UnsafeFile(str(path), "is a symbolic link, and nothing is written through one. Remove it.")
+        raise UnsafeFile(str(path), LINK)
     flags |= os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     return _regular(os.open(path, flags, 0o666), path)
 

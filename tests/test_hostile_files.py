@@ -189,15 +189,17 @@ def test_backgrounds_without_functions_need_no_trust(
     assert dgmmis.resume(tmp_path / "run", max_passes=2).n_passes == 3
 
 
-@pytest.mark.parametrize("name", ["lock", "log/0002.jsonl", "model.npz"])
+@pytest.mark.parametrize("name", ["lock", "log/0002.jsonl", "model.npz", "ckpt"])
 def test_a_strangers_link_does_not_lead_what_is_written_out_of_the_run(
     name: str, catalog: Path, tmp_path: Path
 ) -> None:
     dgmmis.fit(catalog, n_components=1, run=tmp_path / "run", max_passes=1, tolerance=0)
     victim, link = tmp_path / "victim", tmp_path / "run" / name
     victim.write_text("precious")
+    if name == "ckpt":
+        link.rename(tmp_path / "elsewhere")
     link.unlink(missing_ok=True)
-    link.symlink_to(victim)
+    link.symlink_to(tmp_path / "elsewhere" if name == "ckpt" else victim)
     if name == "model.npz":
         dgmmis.open_run(tmp_path / "run").model().save(link)
         assert not link.is_symlink()

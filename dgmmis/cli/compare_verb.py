@@ -145,6 +145,7 @@ def _whole_numbers(text: str) -> list[int]:
 def _write(comparison: Comparison, output: Path) -> dict[str, Any]:
     """Write table, figure and models; say where each lies, or why there is none."""
     from dgmmis.comparing import file_name
+    from dgmmis.plain_files import write_plain
 
     models = output / "models"
     models.mkdir(exist_ok=True)
@@ -156,11 +157,13 @@ def _write(comparison: Comparison, output: Path) -> dict[str, Any]:
     if comparison.stacking is not None:
         comparison.stack().save(models / "stack.npz")
         written["stack"] = str(models / "stack.npz")
-    (output / "comparison.json").write_text(json.dumps(finite(comparison.describe()), indent=1) + "\n")
+    with write_plain(output / "comparison.json") as file:
+        file.write(json.dumps(finite(comparison.describe()), indent=1).encode() + b"\n")
     try:
         from dgmmis.plots import as_png, draw_comparison
 
-        (output / "comparison.png").write_bytes(as_png(draw_comparison(comparison)))
+        with write_plain(output / "comparison.png") as figure:
+            figure.write(as_png(draw_comparison(comparison)))
         written["figure"] = str(output / "comparison.png")
     except MissingLibrary as error:
         written["figure_missing"] = str(error)

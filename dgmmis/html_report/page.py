@@ -19,6 +19,7 @@ from dgmmis.html_report.observation_facts import observation_facts, selection_te
 from dgmmis.html_report.run_facts import RunFacts, gather
 from dgmmis.html_report.wording import caveats, how_to_go_on, outcome, title
 from dgmmis.places import local_path
+from dgmmis.plain_files import write_plain
 from dgmmis.runs import RunFolder
 from dgmmis.starts import pilot_rows
 from dgmmis.store import Catalog
@@ -77,7 +78,8 @@ def write_report(
     destination.parent.mkdir(parents=True, exist_ok=True)
     temporary = destination.with_name(f".{destination.name}.{os.getpid()}.tmp")
     try:
-        temporary.write_text(page, encoding="utf-8")
+        with write_plain(temporary) as file:
+            file.write(page.encode())
         _require_free(destination, overwrite)
         os.replace(temporary, destination)
     finally:

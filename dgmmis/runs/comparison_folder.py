@@ -26,7 +26,7 @@ from dgmmis.beginnings import Beginning
 from dgmmis.errors import AlreadyExists, CorruptCheckpoint, InvalidData, InvalidSetting, RunConflict
 from dgmmis.iterate import Pass
 from dgmmis.plain_arrays import read_arrays
-from dgmmis.plain_files import MOST_JSON, as_json, read_plain
+from dgmmis.plain_files import MOST_JSON, as_json, read_plain, require_own_folders
 from dgmmis.runs.checkpoint import DIGEST_BYTES, decode, digest_of, encode, is_whole
 from dgmmis.runs.lock import hold
 from dgmmis.runs.objects import put_if_absent
@@ -37,6 +37,7 @@ __all__ = ["ComparisonFolder", "open_comparison"]
 
 FORMAT = "dgmmis comparison 1"
 SETTINGS = "settings.json"
+FOLDERS = ("starts", "passes", "scores", "models")
 NUMBERS = ("rows", "weight")
 ARRAYS = (
     "totals",
@@ -69,7 +70,8 @@ class ComparisonFolder:
 
     @contextmanager
     def driven(self) -> Iterator[None]:
-        """Be the one that drives this comparison; raises `RunLocked` if another does."""
+        """Be the one that drives this comparison; raises `RunLocked` if another does, `UnsafeFile` at a link."""
+        require_own_folders(self.path, FOLDERS)
         with hold(self.path / "lock"):
             yield
 

@@ -27,7 +27,7 @@ from dgmmis.model import Model
 from dgmmis.packed import Array
 from dgmmis.places import local_path
 from dgmmis.plain_arrays import read_arrays
-from dgmmis.plain_files import MOST_JSON, read_plain
+from dgmmis.plain_files import MOST_JSON, read_plain, require_own_folders
 from dgmmis.runs.checkpoint import Checkpoint, decode, digest_of, encode, is_whole
 from dgmmis.runs.description import FORMAT, read_description, read_record, require_same
 from dgmmis.runs.lock import hold, is_held
@@ -114,7 +114,16 @@ class RunFolder:
 
     @contextmanager
     def driven(self) -> Iterator[None]:
-        """Be the one that drives this run; raises `RunLocked` if another is."""
+        """Be the one that drives this run.
+
+        Raises
+        ------
+        RunLocked
+            If another is.
+        UnsafeFile
+            If what is written would lie elsewhere, by a symbolic link.
+        """
+        require_own_folders(self.path, FOLDERS)
         with hold(self.path / "lock"):
             yield
 
