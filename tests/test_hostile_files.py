@@ -133,7 +133,8 @@ def test_a_strangers_run_with_functions_is_looked_at_without_them_and_resumed_on
     cases = []
     for name, settings in settings_of(functions).items():
         run_with_functions(folder / name, catalog, **settings)
-        cases += [[name, verb, name] for verb in ("look", "report", "resume")]
+        verbs = ("look", "report", "resume") if name == "selection" else ("look", "resume")
+        cases += [[name, verb, name] for verb in verbs]
     (folder / "cases.json").write_text(json.dumps(cases))
     (evil / "executed").unlink()
     found = visit(folder, evil, tmp_path / "another account")
