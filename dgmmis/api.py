@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from numbers import Integral
 from pathlib import Path
@@ -19,12 +19,12 @@ from dgmmis.fit_settings import check_settings
 from dgmmis.iterate import Limits
 from dgmmis.local_pass import processors
 from dgmmis.noise import NoiseLike
+from dgmmis.places import local_path
 from dgmmis.planning import require_room
 from dgmmis.preparation import Prepared, prepare_fit
 from dgmmis.prior import Prior
 from dgmmis.restarts import Restarts, distinct
 from dgmmis.runs import RunFolder, open_run
-from dgmmis.runs.task_record import stored_task
 from dgmmis.short_fits import GOES_ON, short_fits
 from dgmmis.starting_model import Initial
 from dgmmis.starts import pilot_rows
@@ -201,7 +201,7 @@ def fit(
     chunks, task = prepared.chunks, prepared.task
     if not isinstance(chunks, Catalog):
         raise InvalidSetting("a run keeps the fit of a catalogue: ingest the array first (dgmmis.ingest).")
-    folder = prepare_run(Path(run), chunks, task, initial=prepared.initial)
+    folder = prepare_run(local_path(run), chunks, task, initial=prepared.initial)
     return drive(
         folder,
         chunks,
@@ -221,6 +221,7 @@ def resume(
     client: Client | None = None,
     catalog: str | Path | None = None,
     observer: Observer | None = None,
+    trust: Iterable[str] = (),
 ) -> FitResult:
     """Go on with a run from its last checkpoint: after any death, or with a larger budget.
 
@@ -234,9 +235,14 @@ def resume(
     catalog : path, optional
         Where the catalogue lies now, if it was moved; its fingerprint must be the same.
     observer : Observer, optional
+    trust : iterable of str, optional
+        Functions "module:function" that the run names and that may be imported; those of a run that was begun from
+        this account may be anyway.
 
     Raises
     ------
+    UntrustedFunction
+        If the run names another function: nothing of it is imported.
     NotARun, RunLocked, CorruptCheckpoint
         If the folder is none, is driven by another process, or was damaged.
     InvalidData
@@ -244,7 +250,7 @@ def resume(
     MemoryPlanExceeded
         If it cannot fit into the memory there is; with more, it goes on.
     """
-    folder = open_run(run)
+    folder = open_run(run, trust=trust)
     chunks = open_catalog(catalog or folder.data["path"])
     _require_same_rows(folder, chunks)
     before: dict[str, Any] = folder.last_budget()
@@ -252,7 +258,7 @@ def resume(
         before.get("tolerance", TOLERANCE) if tolerance is None else tolerance,
         before.get("max_passes", MAX_PASSES) if max_passes is None else max_passes,
     )
-    task = stored_task(folder.config, folder.arrays(), chunks.features)
+    task = folder.task(chunks.features)
     check_settings(
         task.n_components,
         chunks.n_features,

@@ -16,6 +16,7 @@ from dgmmis.contest import SilentWatcher, Watcher
 from dgmmis.errors import InvalidSetting
 from dgmmis.folds import Folds
 from dgmmis.iterate import Limits
+from dgmmis.places import local_path
 from dgmmis.planning import require_room
 from dgmmis.preparation import Prepared, prepare_fit
 from dgmmis.prior import Prior
@@ -193,6 +194,8 @@ def _kept(
         "method": settings.get("method", "auto"),
     }
     data = {"path": str(catalog.path.resolve()), "fingerprint": catalog.fingerprint, "rows": catalog.n_rows}
-    folder = open_comparison(Path(output), config, data, numerics_fingerprint(), prepared.task.backgrounds)
+    folder = open_comparison(
+        local_path(output), config, data, numerics_fingerprint(), prepared.task.backgrounds
+    )
     with folder.driven():
         yield folder

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from dgmmis.errors import FeatureMismatch, InvalidData, UnitMismatch
 from dgmmis.fit_result import FitResult
 from dgmmis.mixture import Mixture
 from dgmmis.model import Model
+from dgmmis.places import local_path
 from dgmmis.population import Population
 from dgmmis.runs import RunFolder, open_run
 from dgmmis.samples import default_names
@@ -18,7 +20,7 @@ Initial = Mixture | Population | Model | FitResult | RunFolder | str | Path
 
 
 def starting_population(
-    initial: Initial | None, features: tuple[str, ...], units: tuple[str, ...]
+    initial: Initial | None, features: tuple[str, ...], units: tuple[str, ...], *, trust: Iterable[str] = ()
 ) -> Mixture | Population | None:
     """Find the population that a fit is to start from.
 
@@ -28,6 +30,8 @@ def starting_population(
         A path is that of a model's file or of a run folder, whose last pass counts.
     features, units : tuple of str
         Of the data.
+    trust : iterable of str
+        Functions "module:function" that a stored model or run names and that may be imported.
 
     Returns
     -------
@@ -42,7 +46,7 @@ def starting_population(
         If a path holds neither a model nor a run with a finished pass.
     """
     if isinstance(initial, str | Path):
-        initial = _read(Path(initial))
+        initial = _read(local_path(initial), trust)
     if isinstance(initial, RunFolder):
         initial = initial.model()
     if isinstance(initial, FitResult):
@@ -53,14 +57,14 @@ def starting_population(
     return initial.population if initial.backgrounds else initial.mixture
 
 
-def _read(path: Path) -> Model | RunFolder:
+def _read(path: Path, trust: Iterable[str]) -> Model | RunFolder:
     if path.is_dir():
-        return open_run(path)
+        return open_run(path, trust=trust)
     if not path.exists():
         raise InvalidData(
             f"initial {path} does not exist: name a run folder or a saved model.", array="initial"
         )
-    return Model.load(path)
+    return Model.load(path, trust=trust)
 
 
 def _require_same(model: Model, features: tuple[str, ...], units: tuple[str, ...]) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 from dgmmis.ingestion.ingest_plan import MissingError, Options, make_plan
 from dgmmis.ingestion.streaming import open_rows, provenance_of, semidefinite_tolerance, stream
 from dgmmis.noise import NoiseLike
+from dgmmis.places import local_path
 from dgmmis.store.catalog import Catalog
 from dgmmis.store.writer import CatalogWriter, ChunkOrder
 
@@ -109,7 +110,7 @@ def ingest(
     opened = open_rows(source, options, noise)
     plan = make_plan(opened, options, provenance_of(source, options))
     with CatalogWriter(
-        Path(destination),
+        local_path(destination),
         plan.schema,
         chunk_rows=chunk_rows,
         order=order,

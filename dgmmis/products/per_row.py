@@ -14,6 +14,7 @@ from dgmmis.cluster.supervisor import PROGRESS_DEADLINE, Supervisor
 from dgmmis.cluster.worker_side import opened_catalog
 from dgmmis.errors import InvalidSetting, UnitMismatch
 from dgmmis.model import Model
+from dgmmis.places import local_path
 from dgmmis.posterior import infer
 from dgmmis.products.chunk_rows import ChunkRows
 from dgmmis.products.folder import product_folder
@@ -91,7 +92,7 @@ def apply(
     if top < 1:
         raise InvalidSetting(f"top is {top}; expected at least 1.")
     top = min(top, model.mixture.n_components)
-    destination = Path(destination).absolute()
+    destination = local_path(destination).absolute()
     with product_folder(destination, overwrite) as folder:
         as_parquet = destination.suffix == ".parquet"
         if as_parquet:

@@ -11,6 +11,7 @@ import numpy as np
 
 from dgmmis.errors import InvalidData
 from dgmmis.noise import Noise, NoiseLike
+from dgmmis.places import local_path
 from dgmmis.readers.array_sources import ArrayTable, MatrixSource
 from dgmmis.readers.csv_files import CsvSource
 from dgmmis.readers.fits_tables import FITS_SUFFIXES, FitsSource
@@ -46,7 +47,7 @@ def open_source(path: Path | str, *, features: Sequence[str], wanted: Sequence[s
     EmptySource
         If nothing is in it.
     """
-    path = Path(path)
+    path = local_path(path)
     if not path.exists():
         raise InvalidData(f"source {path} does not exist.", array=str(path))
     name = path.name.lower()

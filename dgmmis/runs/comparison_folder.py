@@ -13,7 +13,6 @@ More models may join later, and fits may be given more passes: what a pass is de
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -26,6 +25,8 @@ from dgmmis.background import BackgroundLike
 from dgmmis.beginnings import Beginning
 from dgmmis.errors import AlreadyExists, CorruptCheckpoint, InvalidData, InvalidSetting, RunConflict
 from dgmmis.iterate import Pass
+from dgmmis.plain_arrays import read_arrays
+from dgmmis.plain_files import MOST_JSON, as_json, read_plain, require_own_folders
 from dgmmis.runs.checkpoint import DIGEST_BYTES, decode, digest_of, encode, is_whole
 from dgmmis.runs.lock import hold
 from dgmmis.runs.objects import put_if_absent
@@ -36,6 +37,7 @@ __all__ = ["ComparisonFolder", "open_comparison"]
 
 FORMAT = "dgmmis comparison 1"
 SETTINGS = "settings.json"
+FOLDERS = ("starts", "passes", "scores", "models")
 NUMBERS = ("rows", "weight")
 ARRAYS = (
     "totals",
@@ -68,7 +70,8 @@ class ComparisonFolder:
 
     @contextmanager
     def driven(self) -> Iterator[None]:
-        """Be the one that drives this comparison; raises `RunLocked` if another does."""
+        """Be the one that drives this comparison; raises `RunLocked` if another does, `UnsafeFile` at a link."""
+        require_own_folders(self.path, FOLDERS)
         with hold(self.path / "lock"):
             yield
 
@@ -92,12 +95,12 @@ class ComparisonFolder:
         path = self.path / "starts" / f"{name}.ckpt"
 
         def read(content: bytes) -> Beginning:
-            with np.load(io.BytesIO(_payload(content, path)), allow_pickle=False) as stored:
-                self._require_root(str(stored["parent"]), path)
-                populations = tuple(
-                    population_of(stored, self._backgrounds, f"{i}_") for i in range(int(stored["count"]))
-                )
-                return Beginning(populations, tuple(stored["scores"].tolist()))
+            stored = read_arrays(_payload(content, path))
+            self._require_root(str(stored["parent"]), path)
+            populations = tuple(
+                population_of(stored, self._backgrounds, f"{i}_") for i in range(int(stored["count"]))
+            )
+            return Beginning(populations, tuple(stored["scores"].tolist()))
 
         return _found(path, read)
 
@@ -117,10 +120,10 @@ class ComparisonFolder:
         path = self.path / "scores" / f"{digest}.ckpt"
 
         def read(content: bytes) -> Scores:
-            with np.load(io.BytesIO(_payload(content, path)), allow_pickle=False) as stored:
-                self._require_root(str(stored["parent"]), path)
-                rows, weight = int(stored["rows"]), float(stored["weight"])
-                return Scores(rows, weight, *(stored[name] for name in ARRAYS))
+            stored = read_arrays(_payload(content, path))
+            self._require_root(str(stored["parent"]), path)
+            rows, weight = int(stored["rows"]), float(stored["weight"])
+            return Scores(rows, weight, *(stored[name] for name in ARRAYS))
 
         return _found(path, read)
 
@@ -163,7 +166,7 @@ def open_comparison(
         path.mkdir(parents=True, exist_ok=True)
         content = {"format": FORMAT, "config": dict(config), "data": dict(data), "numerics": dict(numerics)}
         _put(file, json.dumps(content, indent=1, sort_keys=True).encode())
-    stored = file.read_bytes()
+    stored = read_plain(file, MOST_JSON)
     _require_same(path, stored, config, data)
     return ComparisonFolder(path, digest_of(stored), backgrounds)
 
@@ -175,7 +178,7 @@ def _is_ours(entry: Path) -> bool:
 
 def _require_same(path: Path, stored: bytes, config: Mapping[str, Any], data: Mapping[str, Any]) -> None:
     try:
-        there = json.loads(stored)
+        there = as_json(stored)
         known = {**there["config"], "data fingerprint": there["data"]["fingerprint"]}
         same_format = there["format"] == FORMAT
     except (KeyError, TypeError, ValueError) as error:
@@ -206,7 +209,7 @@ def _found(path: Path, read: Callable[[bytes], T]) -> T | None:
     if not path.exists():
         return None
     try:
-        return read(path.read_bytes())
+        return read(read_plain(path))
     except (CorruptCheckpoint, KeyError, ValueError, InvalidData) as error:
         if isinstance(error, InvalidSetting):
             raise

@@ -14,32 +14,35 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from dgmmis.background import BackgroundLike
-from dgmmis.errors import AlreadyExists, CorruptCheckpoint, NotARun, RunConflict
+from dgmmis.errors import AlreadyExists, CorruptCheckpoint, NotARun
 from dgmmis.iterate import Pass
 from dgmmis.model import Model
 from dgmmis.packed import Array
+from dgmmis.places import local_path
+from dgmmis.plain_arrays import read_arrays
+from dgmmis.plain_files import MOST_JSON, read_plain, require_own_folders
 from dgmmis.runs.checkpoint import Checkpoint, decode, digest_of, encode, is_whole
+from dgmmis.runs.description import FORMAT, read_description, read_record, require_same
 from dgmmis.runs.lock import hold, is_held
 from dgmmis.runs.objects import put_if_absent
 from dgmmis.runs.parameters import npz_of
 from dgmmis.runs.start_object import decode_start, encode_start
-from dgmmis.runs.task_record import stored_backgrounds, stored_selection
+from dgmmis.runs.task_record import names_functions, stored_backgrounds, stored_selection, stored_task
 from dgmmis.runs.trace import read_trace
 from dgmmis.selection import Selection
 from dgmmis.starts import Start
+from dgmmis.task import Task
+from dgmmis.trust import NOBODY, Trust, remember
 
 __all__ = ["RunFolder", "create_run", "open_run"]
 
-FORMAT = "dgmmis run 2"
 FOLDERS = ("ckpt", "attempts", "log")
 
 
@@ -51,10 +54,12 @@ class RunFolder:
     path : pathlib.Path
     description : dict
         The content of run.json: `config`, `data`, `numerics`.
+    trust : Trust
+        Which functions that run.json names may be imported.
     """
 
-    def __init__(self, path: Path, description: dict[str, Any], root: str) -> None:
-        self.path, self.description, self._root = path, description, root
+    def __init__(self, path: Path, description: dict[str, Any], root: str, trust: Trust = NOBODY) -> None:
+        self.path, self.description, self._root, self.trust = path, description, root, trust
 
     @property
     def config(self) -> dict[str, Any]:
@@ -68,13 +73,28 @@ class RunFolder:
 
     @cached_property
     def backgrounds(self) -> tuple[BackgroundLike, ...]:
-        """The backgrounds that the run began with."""
-        return stored_backgrounds(self.config)
+        """The backgrounds that the run began with; one whose function is not trusted cannot be asked."""
+        return stored_backgrounds(self.config, self.trust)
 
     @cached_property
     def selection(self) -> Selection | None:
-        """The selection of the run's rows; raises `SelectionError` if a function cannot be imported here."""
-        return stored_selection(self.config, self.arrays())
+        """The selection of the run's rows.
+
+        Raises
+        ------
+        SelectionError, UntrustedFunction
+            If it has a function that cannot be imported here, or is not to be.
+        """
+        return stored_selection(self.config, self.arrays(), self.trust)
+
+    def task(self, features: tuple[str, ...]) -> Task:
+        """Return what is fitted; raises as `selection`."""
+        return stored_task(self.config, self.arrays(), features, self.trust)
+
+    @property
+    def names_functions(self) -> bool:
+        """Whether run.json names functions of users."""
+        return names_functions(self.config)
 
     def write_arrays(self, arrays: Mapping[str, Array]) -> None:
         """Store the arrays that the configuration names by their hashes."""
@@ -87,12 +107,23 @@ class RunFolder:
         path = self.path / "arrays.npz"
         if not path.exists():
             return {}
-        with np.load(path, allow_pickle=False) as stored:
-            return dict(stored)
+        try:
+            return read_arrays(read_plain(path))
+        except ValueError as error:
+            raise NotARun(f"{path} holds no arrays of a run: {error}. Restore it from a copy.") from error
 
     @contextmanager
     def driven(self) -> Iterator[None]:
-        """Be the one that drives this run; raises `RunLocked` if another is."""
+        """Be the one that drives this run.
+
+        Raises
+        ------
+        RunLocked
+            If another is.
+        UnsafeFile
+            If what is written would lie elsewhere, by a symbolic link.
+        """
+        require_own_folders(self.path, FOLDERS)
         with hold(self.path / "lock"):
             yield
 
@@ -119,9 +150,7 @@ class RunFolder:
         """Return where the fit starts, or None before that is known."""
         path = self.path / "start.ckpt"
         return (
-            decode_start(path.read_bytes(), str(path), self._root, self.backgrounds)
-            if path.exists()
-            else None
+            decode_start(read_plain(path), str(path), self._root, self.backgrounds) if path.exists() else None
         )
 
     def write_start(self, start: Start) -> None:
@@ -130,7 +159,7 @@ class RunFolder:
 
     def checkpoint_numbers(self) -> list[int]:
         """Numbers of the stored passes, ascending."""
-        return sorted(int(path.stem) for path in (self.path / "ckpt").glob("*.ckpt"))
+        return sorted(int(path.stem) for path in (self.path / "ckpt").glob("*.ckpt") if path.stem.isdecimal())
 
     def latest(self, at_most: int | None = None) -> Checkpoint | None:
         """Return the last whole checkpoint that belongs to this chain; one that fails its hash is passed over.
@@ -191,7 +220,7 @@ class RunFolder:
     def read_checkpoint(self, number: int) -> Checkpoint:
         """Read one checkpoint; raises `CorruptCheckpoint` if it is not what was written."""
         path = self._checkpoint_path(number)
-        return decode(path.read_bytes(), str(path), self.backgrounds)
+        return decode(read_plain(path), str(path), self.backgrounds)
 
     def write_checkpoint(self, scan: Pass, parent: str) -> str:
         """Store a pass and return its digest."""
@@ -201,13 +230,13 @@ class RunFolder:
 
     def digest_of_start(self) -> str:
         """Digest of the start: the parent of checkpoint 0."""
-        return digest_of((self.path / "start.ckpt").read_bytes())
+        return digest_of(read_plain(self.path / "start.ckpt"))
 
     def _require_parent(self, checkpoint: Checkpoint, number: int) -> None:
         before = self.path / "start.ckpt" if number == 0 else self._checkpoint_path(number - 1)
-        if not before.exists() or not is_whole(before.read_bytes()):
+        if not before.exists() or not is_whole(content := read_plain(before)):
             return  # this one is whole; what came before cannot say otherwise
-        expected = digest_of(before.read_bytes())
+        expected = digest_of(content)
         if checkpoint.parent != expected:
             raise CorruptCheckpoint(
                 f"checkpoint {number} of {self.path} follows {checkpoint.parent[:12]}, but the one before it is "
@@ -233,8 +262,12 @@ class RunFolder:
     def last_budget(self) -> dict[str, Any]:
         """Tolerance, passes and means of the last attempt; empty before the first."""
         number = self.n_attempts()
-        path = self.path / "attempts" / f"{number:04d}.json"
-        return dict(json.loads(path.read_text())) if number else {}
+        return self.budget(number) if number else {}
+
+    def budget(self, attempt: int) -> dict[str, Any]:
+        """Tolerance, passes and means of an attempt, and when it began."""
+        path = self.path / "attempts" / f"{attempt:04d}.json"
+        return read_record(path, numbers=("tolerance", "max_passes", "began"))
 
     def trace_path(self, attempt: int) -> Path:
         """Where that attempt logs."""
@@ -251,7 +284,7 @@ class RunFolder:
     def final(self) -> dict[str, Any] | None:
         """How the run ended, or None."""
         path = self.path / "final.json"
-        return dict(json.loads(path.read_text())) if path.exists() else None
+        return read_record(path, texts=("state", "reason")) if path.exists() else None
 
     def write_final(self, outcome: Mapping[str, Any]) -> None:
         """Record the end."""
@@ -277,19 +310,27 @@ def create_run(
         If the folder holds something else.
     """
     if (path / "run.json").exists():
-        run = open_run(path)
-        _require_same(run, config, data)
-        return run
+        return _same_run(path, config, data)
     if path.exists() and not (path.is_dir() and all(_is_ours(entry) for entry in path.iterdir())):
         raise AlreadyExists(f"{path} exists and is no run. Name a new folder.")
     for folder in FOLDERS:
         (path / folder).mkdir(parents=True, exist_ok=True)
     content = {"format": FORMAT, "config": dict(config), "data": dict(data), "numerics": dict(numerics)}
-    try:
+    with suppress(
+        FileExistsError
+    ):  # another process made it at the same moment: the same one, or refused below
         put_if_absent(path / "run.json", json.dumps(content, indent=1, sort_keys=True).encode())
-    except FileExistsError:  # another process made it at the same moment
-        _require_same(open_run(path), config, data)
-    return open_run(path)
+    return _same_run(path, config, data)
+
+
+def _same_run(path: Path, config: Mapping[str, Any], data: Mapping[str, Any]) -> RunFolder:
+    """Open a run whose configuration the caller gave, who has thereby named all functions in it."""
+    run = open_run(path)
+    require_same(path, run.description, config, data)
+    if run.names_functions:
+        remember(read_plain(path / "run.json", MOST_JSON))
+        run.trust = Trust(everything=True)
+    return run
 
 
 def _is_ours(entry: Path) -> bool:
@@ -299,33 +340,22 @@ def _is_ours(entry: Path) -> bool:
     return entry.name in ("run.json", "lock") or entry.name.startswith(".run.json.")
 
 
-def open_run(path: str | Path) -> RunFolder:
-    """Open a run folder.
+def open_run(path: str | Path, *, trust: Iterable[str] | Trust = ()) -> RunFolder:
+    """Open a run folder.  Nothing that it names is imported before it is needed.
+
+    Parameters
+    ----------
+    path : path
+    trust : iterable of str
+        Functions "module:function" that may be imported because the run names them.  Those of a run that was begun
+        from this account may be anyway.
 
     Raises
     ------
     NotARun
         If it is none, or of a format this version does not read.
     """
-    path = Path(path)
-    try:
-        content = (path / "run.json").read_bytes()
-        description = json.loads(content)
-    except FileNotFoundError as error:
-        raise NotARun(f"{path} is no run: it has no run.json. `dgmmis fit --run DIR` makes one.") from error
-    except (OSError, ValueError) as error:
-        raise NotARun(f"{path}/run.json cannot be read: {error}.") from error
-    if not isinstance(description, dict) or description.get("format") != FORMAT:
-        raise NotARun(f"{path}/run.json is not of format {FORMAT!r}.")
-    return RunFolder(path, description, digest_of(content))
-
-
-def _require_same(run: RunFolder, config: Mapping[str, Any], data: Mapping[str, Any]) -> None:
-    stored, asked = run.config, json.loads(json.dumps(dict(config)))
-    stored["data fingerprint"], asked["data fingerprint"] = run.data["fingerprint"], data["fingerprint"]
-    different = sorted(key for key in stored.keys() | asked.keys() if stored.get(key) != asked.get(key))
-    if different:
-        lines = "; ".join(f"{key}: there {stored.get(key)}, asked {asked.get(key)}" for key in different)
-        raise RunConflict(
-            f"{run.path} holds a run of another configuration ({lines}). Name a new folder with --run."
-        )
+    path = local_path(path)
+    content, description = read_description(path)
+    trusted = trust if isinstance(trust, Trust) else Trust.in_file(content, trust)
+    return RunFolder(path, description, digest_of(content), trusted)

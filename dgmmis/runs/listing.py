@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from dgmmis.errors import NotARun
+from dgmmis.places import local_path
 from dgmmis.runs.folder import RunFolder, open_run
+from dgmmis.trust import Trust
 
 __all__ = ["list_runs"]
 
 
-def list_runs(root: str | Path) -> list[RunFolder]:
-    """All runs in `root` and one level below, by name.
+def list_runs(root: str | Path, *, trust: Iterable[str] | Trust = ()) -> list[RunFolder]:
+    """All runs in `root` and one level below, by name; `trust` as for `open_run`.
 
     Raises
     ------
     NotARun
         If `root` is no folder, or a run.json under it cannot be read.
     """
-    root = Path(root)
+    root = local_path(root)
     if not root.is_dir():
         raise NotARun(f"{root} is no folder.")
     found = [root] if (root / "run.json").exists() else []
     found += sorted(path.parent for path in root.glob("*/run.json"))
-    return [open_run(path) for path in found]
+    return [open_run(path, trust=trust) for path in found]

@@ -7,7 +7,14 @@ import time
 from pathlib import Path
 from typing import Any
 
+from dgmmis.plain_files import append_plain, as_json, read_plain
+
 __all__ = ["Trace", "read_trace"]
+
+MOST_TRACE = 1 << 30
+"""Bytes of a trace: ten million passes of a small mixture."""
+NUMBERS = {"pass": ("number", "seconds", "rows_per_second"), "start": ("seconds",)}
+"""What an event tells of."""
 
 
 class Trace:
@@ -19,7 +26,7 @@ class Trace:
     def write(self, event: str, **fields: Any) -> None:
         """Append one event.  A number that JSON lacks (infinity) is written as null."""
         record = {"event": event, "time": time.time(), **fields}
-        with open(self.path, "a", encoding="utf-8") as file:
+        with append_plain(self.path) as file:
             file.write(json.dumps(_finite(record)) + "\n")
 
 
@@ -38,9 +45,22 @@ def read_trace(path: Path) -> list[dict[str, Any]]:
     if not path.exists():
         return []
     events = []
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in read_plain(path, MOST_TRACE).decode("utf-8", "replace").splitlines():
         try:
-            events.append(json.loads(line))
+            event = as_json(line)
         except ValueError:
             break
+        if not _makes_sense(event):
+            break
+        events.append(event)
     return events
+
+
+def _makes_sense(event: object) -> bool:
+    """Tell whether this is an event with what readers of a trace count on."""
+    if not isinstance(event, dict) or not isinstance(event.get("event"), str):
+        return False
+    wanted = NUMBERS.get(event["event"], ())
+    return all(isinstance(event.get(name), int | float) for name in wanted) and (
+        event["event"] != "pass" or isinstance(event.get("amplitudes"), list)
+    )

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from dgmmis.errors import CorruptCatalog, InvalidSetting
 from dgmmis.packed import Array
+from dgmmis.places import local_path
 from dgmmis.row_hash import Hashes, hash_integers, hash_texts
 from dgmmis.rows import Rows
 from dgmmis.samples import Samples
@@ -51,7 +52,7 @@ def open_catalog(path: str | Path) -> Catalog:
     CorruptCatalog
         If its metadata are not what was written.
     """
-    folder = Path(os.path.abspath(path))
+    folder = Path(os.path.abspath(local_path(path)))
     return _opened(folder, Manifest.read(folder))
 
 

@@ -14,6 +14,7 @@ import google_crc32c
 import numpy as np
 
 from dgmmis.errors import NotACatalog
+from dgmmis.plain_files import as_json, open_plain, read_plain
 from dgmmis.store.parts import APPENDED, Addition, additions_of, numbers_of_part, prefix_of
 
 __all__ = [
@@ -28,6 +29,8 @@ __all__ = [
 
 MANIFEST = "manifest.json"
 QUARANTINE = "quarantine.jsonl"
+MOST_MANIFEST = 256 << 20
+"""Bytes of a manifest: about 90 for each chunk of each array, so 10 billion rows need a quarter of this."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,7 @@ class FileRecord:
     @classmethod
     def of_file(cls, path: Path) -> FileRecord:
         """Record of a file as it lies on disk, read piece by piece."""
-        with path.open("rb") as file:
+        with open_plain(path) as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
             return cls(file.tell(), digest)
 
@@ -191,7 +194,7 @@ class Manifest:
         """
         path = folder / MANIFEST
         try:
-            body = json.loads(path.read_bytes())
+            body = as_json(read_plain(path, MOST_MANIFEST))
             stated = body.pop("sha256")
             right = (
                 body["dgmmis_manifest"] == 1 and hashlib.sha256(canonical_json(body)).hexdigest() == stated
@@ -210,7 +213,7 @@ class Manifest:
                 f"{folder} is not a catalogue: {MANIFEST} cannot be read ({error.strerror}). Give the folder "
                 "that an ingest has finished, or ingest the source again."
             ) from error
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise NotACatalog(_altered(path, f"it is not the JSON of a manifest ({error!r})")) from error
         return manifest
 

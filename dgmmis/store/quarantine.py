@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from dgmmis.errors import TooManyQuarantined
 from dgmmis.faults import Fault, find_faults
+from dgmmis.plain_files import open_plain
 from dgmmis.store.manifest import QUARANTINE, canonical_json
 from dgmmis.store.schema import Schema, StoredRows
 
@@ -147,6 +148,6 @@ def read_entries(paths: Iterable[Path], limit: int | None) -> list[dict[str, Any
     entries: list[dict[str, Any]] = []
     for path in paths:
         left = None if limit is None else limit - len(entries)
-        with path.open("rb") as lines:
+        with open_plain(path) as lines:
             entries += [json.loads(line) for line in islice(lines, left)]
     return entries

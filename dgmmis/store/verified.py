@@ -6,13 +6,16 @@ import struct
 from pathlib import Path
 
 from dgmmis.errors import CorruptCatalog
-from dgmmis.store.layout import ArrayLayout
+from dgmmis.plain_files import MOST_JSON, read_plain
+from dgmmis.store.layout import CHUNK_LIMIT, ArrayLayout
 from dgmmis.store.manifest import FileRecord, Manifest
 from dgmmis.store.parts import PartedLayout
 
 __all__ = ["VerifiedFiles"]
 
 BLOSC_HEADER = 16
+MOST_CHUNK = CHUNK_LIMIT + 4096
+"""Bytes of a chunk's file: what cannot be compressed is stored as it is, with a header."""
 CHECKSUM = 4
 """Bytes of the crc32c behind the compressed block."""
 
@@ -55,7 +58,7 @@ class VerifiedFiles:
         """
         if key not in self.manifest.files:
             return self._read_chunk(key, *self._locate(key))
-        content = self._content(key, key, 0, (0, self.layout.n_rows))
+        content = self._content(key, key, 0, (0, self.layout.n_rows), MOST_JSON)
         if FileRecord.of(content) != self.manifest.files[key]:
             raise self._corrupt_file(key, "sha256 or length is not what was written")
         return content
@@ -87,7 +90,7 @@ class VerifiedFiles:
         return array, int(chunk)
 
     def _read_chunk(self, key: str, array: ArrayLayout, chunk: int) -> bytes:
-        stored = self._content(key, array.name, chunk, array.rows(chunk))
+        stored = self._content(key, array.name, chunk, array.rows(chunk), MOST_CHUNK)
         records = self.manifest.chunks[array.name]
         fault = records.fault(chunk, stored, thorough=key not in self._seen)
         fault = fault or _header_fault(stored, array.chunk_bytes)
@@ -96,9 +99,9 @@ class VerifiedFiles:
         self._seen.add(key)
         return stored
 
-    def _content(self, key: str, array: str, chunk: int, rows: tuple[int, int]) -> bytes:
+    def _content(self, key: str, array: str, chunk: int, rows: tuple[int, int], most: int) -> bytes:
         try:
-            return (self.folder / key).read_bytes()
+            return read_plain(self.folder / key, most)
         except OSError as error:
             raise CorruptCatalog(array, chunk, rows, _unreadable(error)) from error
 
