@@ -20,6 +20,7 @@ from dgmmis.selection import Selection, from_description
 
 __all__ = [
     "FORMAT",
+    "UNREADABLE",
     "describe_selection",
     "read_backgrounds",
     "read_header",
@@ -44,6 +45,9 @@ UNREADABLE = (
     zipfile.BadZipFile,
     zlib.error,
 )
+
+
+WAY_OUT = "Give the path of a file that Model.save wrote, or save the model again."
 
 
 def write_model(path: Path, header: Mapping[str, Any], arrays: Mapping[str, Array]) -> None:
@@ -77,7 +81,7 @@ def read_model(path: Path) -> tuple[dict[str, Any], dict[str, Array]]:
         if missing:
             raise LookupError(f"it has no {', '.join(sorted(missing))}")
     except UNREADABLE as error:
-        raise InvalidData(f"{path} is not a saved model: {error}.", array=str(path)) from error
+        raise InvalidData(f"{path} is not a saved model: {error}. {WAY_OUT}", array=str(path)) from error
     read_header(header, path)
     return header, arrays
 
@@ -85,7 +89,7 @@ def read_model(path: Path) -> tuple[dict[str, Any], dict[str, Array]]:
 def read_header(header: object, path: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Check a header; return the features and their units."""
     if not isinstance(header, dict):
-        raise InvalidData(f"{path} is not a saved model: its header is no object.", array=str(path))
+        raise InvalidData(f"{path} is not a saved model: its header is no object. {WAY_OUT}", array=str(path))
     if header.get("format") not in READABLE:
         raise InvalidData(
             f"{path} is a model of format {header.get('format')!r}; this version reads {' and '.join(READABLE)}.",
@@ -93,7 +97,7 @@ def read_header(header: object, path: Path) -> tuple[tuple[str, ...], tuple[str,
         )
     features, units = header.get("features"), header.get("units")
     if not _are_texts(features) or not _are_texts(units):
-        raise InvalidData(f"the model {path} does not name its features and units.", array=str(path))
+        raise InvalidData(f"the model {path} does not name its features and units. {WAY_OUT}", array=str(path))
     return tuple(features), tuple(units)
 
 
@@ -111,7 +115,7 @@ def read_backgrounds(header: Mapping[str, Any], path: Path) -> tuple[BackgroundL
     try:
         return tuple(background_from_description(one) for one in described)
     except DgmmisError as error:
-        raise InvalidData(f"the model {path} has an unusable background: {error}", array=str(path)) from error
+        raise InvalidData(f"the model {path} has an unusable background: {error} {WAY_OUT}", array=str(path)) from error
 
 
 def describe_selection(selection: Selection | None, note: str) -> tuple[dict[str, Any], dict[str, Array]]:
