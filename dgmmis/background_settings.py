@@ -37,8 +37,9 @@ def as_footprint(footprint: object) -> Footprint:
     InvalidSetting
         If it is no pair of corners of the same length, finite, low below high.
     """
-    pair = isinstance(footprint, Sequence) or (isinstance(footprint, np.ndarray) and footprint.ndim > 0)
-    if not pair or isinstance(footprint, str) or len(footprint) != 2:  # type: ignore[arg-type]
+    if isinstance(footprint, np.ndarray) and footprint.ndim:
+        footprint = tuple(footprint)
+    if not isinstance(footprint, Sequence) or isinstance(footprint, str) or len(footprint) != 2:
         raise InvalidSetting(f"footprint is {footprint!r}; expected two corners, (low (D,), high (D,)).")
     low, high = (_corner(corner, name) for corner, name in zip(footprint, ("low", "high"), strict=True))
     if low.shape != high.shape:

@@ -141,7 +141,9 @@ def _check(
                 f"{name} is {many!r}; expected several, for instance (4, 8, 16) or ('full',)."
             )
         if any(one in many[:i] for i, one in enumerate(many)):
-            raise InvalidSetting(f"{name} is {tuple(many)!r}; each may be named once. Leave out what is repeated.")
+            raise InvalidSetting(
+                f"{name} is {tuple(many)!r}; each may be named once. Leave out what is repeated."
+            )
 
 
 def _is_whole(number: object) -> bool:

@@ -138,7 +138,7 @@ class Estimate:
 
 
 def _require_whole(name: str, value: object, least: int, most: float = np.inf) -> None:
-    if not isinstance(value, Integral) or isinstance(value, bool) or not least <= value <= most:
+    if not isinstance(value, Integral) or isinstance(value, bool) or not least <= int(value) <= most:
         limit = "" if most == np.inf else f", and at most {most}"
         raise InvalidSetting(f"{name} is {value!r}; expected a whole number of at least {least}{limit}.")
 

@@ -34,7 +34,11 @@ def named_features(
 
 def _texts(given: object, what: str) -> tuple[str, ...]:
     """Several texts; one text is not taken for its letters."""
-    if not isinstance(given, Sequence) or isinstance(given, str) or not all(isinstance(t, str) for t in given):
+    if (
+        not isinstance(given, Sequence)
+        or isinstance(given, str)
+        or not all(isinstance(t, str) for t in given)
+    ):
         raise FeatureMismatch(
             f"{what} is {given!r}; expected one text for each column of values.", value=given
         )
@@ -50,7 +54,9 @@ def columns_of(asked: Iterable[str | int], features: tuple[str, ...]) -> list[in
         If there is no such feature, one is asked for twice, or none at all.
     """
     if not isinstance(asked, Iterable) or isinstance(asked, str):
-        raise FeatureMismatch(f"features {asked!r} were asked for; expected several of {', '.join(features)}.")
+        raise FeatureMismatch(
+            f"features {asked!r} were asked for; expected several of {', '.join(features)}."
+        )
     columns = [_column(feature, features) for feature in asked]
     if not columns or len(set(columns)) != len(columns):
         raise FeatureMismatch(

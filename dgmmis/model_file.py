@@ -97,7 +97,9 @@ def read_header(header: object, path: Path) -> tuple[tuple[str, ...], tuple[str,
         )
     features, units = header.get("features"), header.get("units")
     if not _are_texts(features) or not _are_texts(units):
-        raise InvalidData(f"the model {path} does not name its features and units. {WAY_OUT}", array=str(path))
+        raise InvalidData(
+            f"the model {path} does not name its features and units. {WAY_OUT}", array=str(path)
+        )
     return tuple(features), tuple(units)
 
 
@@ -115,7 +117,9 @@ def read_backgrounds(header: Mapping[str, Any], path: Path) -> tuple[BackgroundL
     try:
         return tuple(background_from_description(one) for one in described)
     except DgmmisError as error:
-        raise InvalidData(f"the model {path} has an unusable background: {error} {WAY_OUT}", array=str(path)) from error
+        raise InvalidData(
+            f"the model {path} has an unusable background: {error} {WAY_OUT}", array=str(path)
+        ) from error
 
 
 def describe_selection(selection: Selection | None, note: str) -> tuple[dict[str, Any], dict[str, Array]]:

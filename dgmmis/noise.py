@@ -40,7 +40,7 @@ class Noise:
     array: Array | None
 
     def __post_init__(self) -> None:
-        rank = _RANKS.get(self.kind, None) if isinstance(self.kind, str) else None
+        rank = _RANKS.get(self.kind) if isinstance(self.kind, str) else None
         array = self.array
         if rank is None or (array is None) != (rank == 0):
             raise InvalidData(_NOT_BY_HAND.format(self.kind, type(array).__name__), array="noise")
@@ -270,14 +270,16 @@ def _ordered(pair: object, n_features: int) -> tuple[int, int]:
 
 
 def _is_feature(index: object, n_features: int) -> bool:
-    return isinstance(index, int | np.integer) and not isinstance(index, bool) and 0 <= index < n_features
+    whole = isinstance(index, int | np.integer) and not isinstance(index, bool)
+    return whole and 0 <= int(index) < n_features  # type: ignore[call-overload]
 
 
 def _correlation(column: ArrayLike, n_rows: int) -> Array:
     shares = np.atleast_1d(as_numbers(column, "correlations"))
     if shares.shape not in ((1,), (n_rows,)):
         raise InvalidData(
-            f"a column of correlations has shape {shares.shape}; expected ({n_rows},) or one number.", array="noise"
+            f"a column of correlations has shape {shares.shape}; expected ({n_rows},) or one number.",
+            array="noise",
         )
     return shares
 
@@ -299,8 +301,9 @@ def _require_symmetric(matrices: Array, whose: str | None = None) -> None:
     if bad.any():
         row, i, j = (int(index) for index in np.argwhere(bad)[0])
         raise InvalidData(
-            f"{whose or f'noise of row {row}'} is not symmetric: entry ({i}, {j}) is {matrices[row, i, j]:g}, entry ({j}, {i}) is "
-            f"{matrices[row, j, i]:g}. Give symmetric covariances, for instance (C + C.T) / 2.",
+            f"{whose or f'noise of row {row}'} is not symmetric: "
+            f"entry ({i}, {j}) is {matrices[row, i, j]:g}, entry ({j}, {i}) is {matrices[row, j, i]:g}. "
+            "Give symmetric covariances, for instance (C + C.T) / 2.",
             array="noise",
             row=None if whose else row,
             column=i,

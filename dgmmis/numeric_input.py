@@ -30,5 +30,6 @@ def as_numbers(given: ArrayLike, name: str) -> Array:
             return np.asarray(np.ma.filled(array.astype(np.float64), np.nan))
     except (TypeError, ValueError, OverflowError) as error:
         raise InvalidData(
-            f"{name} cannot be read as real numbers: {error}. Give an array of floats or integers.", array=name
+            f"{name} cannot be read as real numbers: {error}. Give an array of floats or integers.",
+            array=name,
         ) from error

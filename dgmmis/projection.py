@@ -44,7 +44,7 @@ def as_projection(given: ArrayLike | None, n_rows: int, n_features: int) -> Arra
 
 
 def refuse_projection(projection: Array | None, values: Array, *, first_row: int = 0) -> None:
-    """Raise `InvalidData` for the first entry that is not finite, or too large; rows of R that saw nothing are not read."""
+    """Raise `InvalidData` for the first entry that is no usable number; rows of R that saw nothing are not read."""
     if projection is None or (np.abs(projection) <= LARGEST_ENTRY).all():
         return
     bad = ~(np.abs(projection) <= LARGEST_ENTRY)
@@ -57,7 +57,8 @@ def refuse_projection(projection: Array | None, values: Array, *, first_row: int
     row = at[0] + first_row if projection.ndim == 3 else None
     raise InvalidData(
         f"projection{'' if row is None else f' of row {row}'}: entry ({at[-2]}, {at[-1]}) is not a number within "
-        f"{LARGEST_ENTRY:g}: {projection[at]}. Mark a feature that was not observed as NaN in values, or leave the row out.",
+        f"{LARGEST_ENTRY:g}: {projection[at]}. Mark a feature that was not observed as NaN in values, or leave the "
+        "row out.",
         array="projection",
         row=row,
         column=at[-2],

@@ -17,10 +17,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-
-import dgmmis
 from sklearn.exceptions import ConvergenceWarning
 
+import dgmmis
 from dgmmis.errors import CollapsedComponent, DgmmisError, InvalidData
 from dgmmis.restarts import Restarts
 
@@ -30,12 +29,16 @@ CAP_SECONDS = 10
 BROKEN_ARITHMETIC = "log-density"
 """In the text of an error that found its number only in the middle of a pass."""
 
-WAY_OUT = re.compile(
-    r"\b(expected|give|leave|must|use|mark|mend|set|lower|needs?|name|names|install|choose|reshape|say|ask|allowed|"
-    r"fit|state|remove|save|divide|write|keep|start|read|reads|at least|missing values are|rename|ingest|resume|pass|replace|define|declare|has \d+ columns?|similar|example)\b",
-    re.IGNORECASE,
+WAYS = (
+    r"expected|give|leave|must|use|mark|mend|set|lower|needs?|names?|install|choose|reshape|say|ask|allowed|fit|state"
+    r"|remove|save|divide|write|keep|start|reads?|rename|ingest|resume|pass|replace|define|declare|similar|example"
+    r"|at least|has \d+ columns?"
 )
-PYTHONS_OWN = re.compile(r"unexpected keyword argument|missing \d+ required|takes (from )?\d+ (to \d+ )?positional|multiple values|unsupported operand")
+WAY_OUT = re.compile(rf"\b({WAYS})\b", re.IGNORECASE)
+PYTHONS_OWN = re.compile(
+    r"unexpected keyword argument|missing \d+ required|takes (from )?\d+ (to \d+ )?positional|multiple values"
+    r"|unsupported operand"
+)
 
 
 class Unacceptable(AssertionError):
@@ -134,7 +137,9 @@ def require_helpful(error: DgmmisError, attempt: Attempt) -> None:
     if not WAY_OUT.search(text):
         raise Unacceptable(f"offers no way out: {type(error).__name__}: {text}") from error
     of_rows = isinstance(error, InvalidData) and error.array in ("values", "noise", "weights")
-    of_rows = of_rows and BROKEN_ARITHMETIC not in text  # a row that is good may meet a component that is broken
+    of_rows = (
+        of_rows and BROKEN_ARITHMETIC not in text
+    )  # a row that is good may meet a component that is broken
     if of_rows and error.row is not None and attempt.rows:
         if error.row not in attempt.rows:
             raise Unacceptable(f"blames row {error.row}, not one of {attempt.rows}: {text}") from error
@@ -244,7 +249,9 @@ def _capped() -> Iterator[None]:
         raise TooLong
 
     before = signal.signal(signal.SIGPROF, stop)
-    signal.setitimer(signal.ITIMER_PROF, CAP_SECONDS, 1)  # again and again: a callback of the collector swallows it
+    signal.setitimer(
+        signal.ITIMER_PROF, CAP_SECONDS, 1
+    )  # again and again: a callback of the collector swallows it
     try:
         yield
     finally:

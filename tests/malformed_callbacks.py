@@ -68,7 +68,8 @@ def _somewhere(value: float) -> Callable[..., Any]:
 
 
 ERRORS = (
-    Wicked("no"), ValueError("bad"), KeyError("k"), ZeroDivisionError(), MemoryError(), OverflowError(), StopIteration(),
+    Wicked("no"), ValueError("bad"), KeyError("k"), ZeroDivisionError(), MemoryError(), OverflowError(),
+    StopIteration(),
     AttributeError("a"), RecursionError(), OSError("disk"), UnicodeDecodeError("utf8", b"x", 0, 1, "y"), TypeError(),
     FloatingPointError(), AssertionError(), NotImplementedError(), np.linalg.LinAlgError("singular"), TimeoutError(),
     GeneratorExit("as an exception of a user"), RuntimeWarning("w"),
@@ -78,10 +79,12 @@ ANSWERS: tuple[Callable[[np.ndarray], Any], ...] = (
     lambda a: a * np.nan, lambda a: a - 1, lambda a: a + 1, lambda a: a * 0, lambda a: a * np.inf, lambda a: a > 0,
     lambda a: a.astype(str), lambda a: a.astype(object), lambda a: a.astype(complex), lambda a: "text", lambda a: {},
     lambda a: object(), lambda a: iter(a), lambda a: a.tolist(), lambda a: np.ma.masked_array(a, mask=True),
-    lambda a: np.array(None), lambda a: a.astype("datetime64[s]"), lambda a: a.astype(np.float16), lambda a: a * 0 + 1,
+    lambda a: np.array(None), lambda a: a.astype("datetime64[s]"), lambda a: a.astype(np.float16),
+    lambda a: a * 0 + 1,
     lambda a: a.view([("p", float)]), lambda a: [None] * len(a), lambda a: a * 1e-300, lambda a: a * 5e-324,
     lambda a: a + 1e-12 + 0.5, lambda a: np.full((len(a), 2, 2), 1.0), lambda a: NotImplemented, lambda a: lambda: a,
-    lambda a: [[1], [1, 2]], lambda a: np.longdouble("1e4000") * a.astype(np.longdouble), lambda a: a[::-1] * 0 + 1e-320,
+    lambda a: [[1], [1, 2]], lambda a: np.longdouble("1e4000") * a.astype(np.longdouble),
+    lambda a: a[::-1] * 0 + 1e-320,
 )  # fmt: skip
 FUNCTIONS: tuple[Callable[..., Any], ...] = (
     *(_raiser(error) for error in ERRORS if isinstance(error, Exception)),
@@ -92,7 +95,9 @@ FUNCTIONS: tuple[Callable[..., Any], ...] = (
 )  # fmt: skip
 
 functions = st.sampled_from(FUNCTIONS) | st.builds(Counting)
-numbers = JUNK | st.sampled_from((0.0, 1.0, [0.0, 0.0], [9.0, 9.0], [-9.0, -9.0], [[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]]))
+numbers = JUNK | st.sampled_from(
+    (0.0, 1.0, [0.0, 0.0], [9.0, 9.0], [-9.0, -9.0], [[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
+)
 
 PARTS: dict[str, Callable[..., Any]] = {
     "Box": parts.Box,
@@ -116,7 +121,9 @@ def malformed_selections(draw: Any) -> Attempt:
     settings["before_noise"] = draw(st.sampled_from((False, False, False, True)))
     if made == "function":
         given = draw(functions)
-        return Attempt(lambda: _fit(selection=given, **settings), NAMES, what=f"selection={_name(given)}, {settings}")
+        return Attempt(
+            lambda: _fit(selection=given, **settings), NAMES, what=f"selection={_name(given)}, {settings}"
+        )
     kind = draw(st.sampled_from(sorted(PARTS)))
     arguments = draw(st.lists(numbers, min_size=1, max_size=3))
     return Attempt(
@@ -138,7 +145,9 @@ def malformed_densities(draw: Any) -> Attempt:
         background = dgmmis.DensityBackground(given, amplitude, footprint=box, sampler=sampler)
         return _fit(background=background, selection=selected)
 
-    return Attempt(call, ("density", "sampler", "background", "component"), what=f"density={_name(given)}, {box}")
+    return Attempt(
+        call, ("density", "sampler", "background", "component"), what=f"density={_name(given)}, {box}"
+    )
 
 
 @st.composite
@@ -155,7 +164,9 @@ def malformed_hooks(draw: Any) -> Attempt:
             (*NAMES, "noise_model", "noise"),
             what=f"noise_model={_name(given)}",
         )
-    return Attempt(lambda: _draw(given), ("covar_callback", "covar", "noise"), what=f"covar_callback={_name(given)}")
+    return Attempt(
+        lambda: _draw(given), ("covar_callback", "covar", "noise"), what=f"covar_callback={_name(given)}"
+    )
 
 
 NAMES = ("selection", "component", "values", "oversampling", "imputed", "before_noise", "row", "noise_model")

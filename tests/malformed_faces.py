@@ -22,7 +22,8 @@ from malformed_rows import WRONG_SHAPES, WRONG_TYPES
 from malformed_settings import JUNK, catalog, scene, words
 
 OF_ESTIMATOR = (
-    "n_components", "covariance_type", "tol", "floor", "prior", "background", "selection", "before_noise", "noise_model",
+    "n_components", "covariance_type", "tol", "floor", "prior", "background", "selection", "before_noise",
+    "noise_model",
     "method", "max_iter", "random_state", "weights_init", "means_init", "covariances_init", "precisions_init",
 )  # fmt: skip
 OF_GMM_FIT = (
@@ -58,13 +59,23 @@ def malformed_estimates(draw: Any) -> Attempt:
     """Fits of the estimator with tampered settings or rows."""
     from dgmmis.estimator import GaussianMixture
 
-    changed = {draw(st.sampled_from(OF_ESTIMATOR)): draw(JUNK) for _ in range(draw(st.sampled_from((0, 1, 1, 2))))}
+    changed = {
+        draw(st.sampled_from(OF_ESTIMATOR)): draw(JUNK) for _ in range(draw(st.sampled_from((0, 1, 1, 2))))
+    }
     values, mixture = scene()
-    settings: dict[str, Any] = {"n_components": 2, "max_iter": 2, "method": "em", "floor": 0.1, "means_init": mixture.means}
+    settings: dict[str, Any] = {
+        "n_components": 2,
+        "max_iter": 2,
+        "method": "em",
+        "floor": 0.1,
+        "means_init": mixture.means,
+    }
     rows: dict[str, Any] = {"X": values}
     what = draw(st.sampled_from(("X", "sample_weight", "noise", None)))
     if what is not None:
-        odd = WRONG_TYPES[draw(st.integers(0, len(WRONG_TYPES) - 1))] if draw(st.booleans()) else _shaped(draw)
+        odd = (
+            WRONG_TYPES[draw(st.integers(0, len(WRONG_TYPES) - 1))] if draw(st.booleans()) else _shaped(draw)
+        )
         rows[what] = odd(np.array(values if what == "X" else values[:, 0] ** 2))
 
     def call() -> Any:
@@ -115,7 +126,9 @@ def malformed_gmms(draw: Any) -> Attempt:
     for name in names:
         if name == "gmm":
             array = getattr(gmm, draw(st.sampled_from(("amp", "mean", "covar"))))
-            array.flat[draw(st.integers(0, array.size - 1))] = draw(st.sampled_from((np.nan, np.inf, -1.0, 1e300)))
+            array.flat[draw(st.integers(0, array.size - 1))] = draw(
+                st.sampled_from((np.nan, np.inf, -1.0, 1e300))
+            )
         elif name.endswith("callback"):
             arguments[name] = draw(functions | JUNK)
         else:
@@ -126,7 +139,9 @@ def malformed_gmms(draw: Any) -> Attempt:
         assert np.isfinite(log_likelihood), f"ln L is {log_likelihood}"
         return dgmmis.Mixture(gmm.amp / gmm.amp.sum(), gmm.mean, gmm.covar)
 
-    return Attempt(call, _names(names), what=f"pygmmis.fit({ {name: arguments.get(name) for name in names}!r})")
+    return Attempt(
+        call, _names(names), what=f"pygmmis.fit({ {name: arguments.get(name) for name in names}!r})"
+    )
 
 
 @st.composite
@@ -138,30 +153,49 @@ def malformed_commands(draw: Any, folders: Callable[[], Path]) -> Attempt:
     folder = folders()
     arguments = [part.format(catalog=catalog().path, folder=folder) for part in right]
     for option in changed:
-        value = draw(st.sampled_from(TEXTS) | st.text(alphabet=st.characters(exclude_characters="\0"), max_size=5))
+        value = draw(
+            st.sampled_from(TEXTS) | st.text(alphabet=st.characters(exclude_characters="\0"), max_size=5)
+        )
         arguments += [option, value]
 
     return Attempt(lambda: _run([verb, *arguments]), what=f"dgmmis {verb} {arguments}")
 
 
 TEXTS = (
-    "", "0", "-1", "1", "2", "1.5", "nan", "inf", "-inf", "1e999", "none", "auto", "x0", "x0=0:1", "x0=1:0", "x0=nan:1",
-    "x1=:", "x0=a:b", "nowhere=0:1", "full", "diagonal,full", "1,2", "1,1", "1,,2", "99999999999999999999", "os:system",
-    "nowhere:nothing", "bovy=-1", "bovy=nan", "data", "tcp://", "../..", "=", "x0=0.1", "1 GiB", "-5 GiB", "em", "newton",
+    "", "0", "-1", "1", "2", "1.5", "nan", "inf", "-inf", "1e999", "none", "auto", "x0", "x0=0:1", "x0=1:0",
+    "x0=nan:1",
+    "x1=:", "x0=a:b", "nowhere=0:1", "full", "diagonal,full", "1,2", "1,1", "1,,2", "99999999999999999999",
+    "os:system",
+    "nowhere:nothing", "bovy=-1", "bovy=nan", "data", "tcp://", "../..", "=", "x0=0.1", "1 GiB", "-5 GiB",
+    "em", "newton",
 )  # fmt: skip
-SHARED = ("--floor", "--covariance-type", "--prior", "--pruning", "--seed", "--background", "--footprint", "--keep", "--selection")
+SHARED = (
+    "--floor",
+    "--covariance-type",
+    "--prior",
+    "--pruning",
+    "--seed",
+    "--background",
+    "--footprint",
+    "--keep",
+    "--selection",
+)
 OPTIONS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "fit": (
-        ("{catalog}", "-K", "2", "--run", "{folder}/run", "--workers", "0", "--max-passes", "1", "--floor", "0.1", "--method", "em"),
+        ("{catalog}", "-K", "2", "--run", "{folder}/run", "--workers", "0", "--max-passes", "1", "--floor",
+        "0.1", "--method", "em"),
         (*SHARED, "-K", "--tolerance", "--max-passes", "--method", "--carried", "--initial", "--split-merge",
          "--threads", "--memory-limit", "--nonsense"),
     ),
     "compare": (
-        ("{catalog}", "-K", "1,2", "--folds", "0", "--restarts", "1", "--max-passes", "1", "--workers", "0", "-o", "{folder}/cmp",
+        ("{catalog}", "-K", "1,2", "--folds", "0", "--restarts", "1", "--max-passes", "1", "--workers", "0",
+        "-o", "{folder}/cmp",
          "--floor", "0.1"),
-        ("-K", "--covariance-types", "--folds", "--restarts", "--tolerance", "--max-passes", "--floor", "--prior", "--keep"),
+        ("-K", "--covariance-types", "--folds", "--restarts", "--tolerance", "--max-passes", "--floor",
+        "--prior", "--keep"),
     ),
-    "plan": (("{catalog}", "-K", "2", "--workers", "0"), ("-K", "--workers", "--threads", "--memory-limit", "--background")),
+    "plan": (("{catalog}", "-K", "2", "--workers", "0"), ("-K", "--workers", "--threads", "--memory-limit",
+    "--background")),
     "resume": (("{folder}", "--workers", "0"), ("--tolerance", "--max-passes", "--catalog")),
     "status": (("{folder}",), ("--nonsense",)),
     "describe": (("{folder}",), ("--nonsense",)),
@@ -193,11 +227,19 @@ def _run(arguments: list[str]) -> object:
 def _silent(argv: list[str]) -> Iterator[tuple[io.StringIO, io.StringIO]]:
     before, sys.argv = sys.argv, argv
     try:
-        with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(io.StringIO()) as err:
+        with (
+            contextlib.redirect_stdout(io.StringIO()) as out,
+            contextlib.redirect_stderr(io.StringIO()) as err,
+        ):
             yield out, err
     finally:
         sys.argv = before
 
 
 def _names(changed: list[str]) -> tuple[str, ...]:
-    return (*words(changed), *(word for name in changed for word in THEIR_NAMES.get(name, ())), "component", "values")
+    return (
+        *words(changed),
+        *(word for name in changed for word in THEIR_NAMES.get(name, ())),
+        "component",
+        "values",
+    )

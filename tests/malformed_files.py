@@ -41,7 +41,25 @@ def right_table() -> dict[str, np.ndarray]:
 
 
 ODD = (np.nan, np.inf, -np.inf, 1e300, -1e300, 0.0, -1.0, 5e-324, 1.0000001, 99.0)
-CELLS = ("text", "1,5", "", "NaN", "nan", "inf", "-inf", "1e999", "0x10", "True", "\x00", "ß", '"', "1 2", "--", "1e5", "9" * 400)
+CELLS = (
+    "text",
+    "1,5",
+    "",
+    "NaN",
+    "nan",
+    "inf",
+    "-inf",
+    "1e999",
+    "0x10",
+    "True",
+    "\x00",
+    "ß",
+    '"',
+    "1 2",
+    "--",
+    "1e5",
+    "9" * 400,
+)
 
 
 def _odd_number(table: dict[str, Any], draw: Any) -> None:
@@ -117,7 +135,9 @@ def write(table: dict[str, Any], folder: Path, form: str) -> Any:
         text = "\n".join([",".join(table), *(",".join(map(str, row)) for row in rows)])
         path.write_bytes(gzip.compress(text.encode()) if form.endswith("gz") else text.encode())
     elif form == "parquet":
-        pyarrow.parquet.write_table(pa.table({name: pa.array(list(column)) for name, column in table.items()}), path)
+        pyarrow.parquet.write_table(
+            pa.table({name: pa.array(list(column)) for name, column in table.items()}), path
+        )
     elif form == "fits":
         fits.BinTableHDU(np.rec.fromarrays(list(table.values()), names=list(table))).writeto(path)
     elif form == "npz":
@@ -143,7 +163,9 @@ def _flipped(path: Path, draw: Any) -> None:
 
 
 def _replaced(path: Path, draw: Any) -> None:
-    path.write_bytes(draw(st.binary(max_size=60) | st.sampled_from((b"", b"\n", b"a,b\n", b"\xff\xfe", b"PK\x03\x04"))))
+    path.write_bytes(
+        draw(st.binary(max_size=60) | st.sampled_from((b"", b"\n", b"a,b\n", b"\xff\xfe", b"PK\x03\x04")))
+    )
 
 
 def _odd_cell(path: Path, draw: Any) -> None:
@@ -166,18 +188,31 @@ def _a_folder(path: Path, draw: Any) -> None:
     path.mkdir()
 
 
-FILE_FAULTS = (_truncated, _flipped, _flipped, _replaced, _odd_cell, _odd_cell, _odd_cell, _missing_file, _a_folder)
+FILE_FAULTS = (
+    _truncated,
+    _flipped,
+    _flipped,
+    _replaced,
+    _odd_cell,
+    _odd_cell,
+    _odd_cell,
+    _missing_file,
+    _a_folder,
+)
 OPTIONS = (
     "features", "error", "corr", "jitter", "derive", "id", "weights", "where", "units", "missing_error", "chunk_rows",
     "order", "max_quarantined", "overwrite", "noise", "progress",
 )  # fmt: skip
 NEARLY: dict[str, tuple[Any, ...]] = {
     "features": (["a", "a"], ["a"], "a", [], ["a", "nowhere"], [1, 2], ["c"]),
-    "error": (["{}"], ["{}_{}"], ["a=-1"], ["a=nan"], ["a=inf"], ["a="], ["=x"], ["a=b_error"], ["a=1e300"], ["x"], ["a=a"]),
+    "error": (["{}"], ["{}_{}"], ["a=-1"], ["a=nan"], ["a=inf"], ["a="], ["=x"], ["a=b_error"], ["a=1e300"],
+    ["x"], ["a=a"]),
     "corr": ("{}", "{}_{}_{}", "", "no", "{}_{}"),
     "jitter": ({"a": -1}, {"x": 1}, {"a": np.nan}, {"a": "1"}, {"a": 1e300}),
-    "derive": (["c=a*b"], ["c=a+"], ["c"], ["a=b"], ["c=a**9**9"], ["c=__import__('os')"], ["c=1/0"], ["c=a-a"], ["c=1"]),
-    "where": ("a >", "nowhere > 1", "a", "a.real", "9**9**9 > a", "'x'", "a > 'x'", "a > 99", "[a]", "lambda: 1", "a/0 > 1"),
+    "derive": (["c=a*b"], ["c=a+"], ["c"], ["a=b"], ["c=a**9**9"], ["c=__import__('os')"], ["c=1/0"],
+    ["c=a-a"], ["c=1"]),
+    "where": ("a >", "nowhere > 1", "a", "a.real", "9**9**9 > a", "'x'", "a > 'x'", "a > 99", "[a]",
+    "lambda: 1", "a/0 > 1"),
     "units": ({"a": "parsec per fortnight"}, {"x": "deg"}, {"a": 1}, {"a": "deg", "a_error": "kg"}),
     "id": ("a", "nowhere", "a_b_corr"),
     "weights": ("id", "nowhere", "a"),
@@ -203,24 +238,14 @@ class Folders:
 @st.composite
 def malformed_ingests(draw: Any, folders: Callable[[], Path]) -> Attempt:
     """Ingests of broken tables and files, and with impossible options; some are appended instead."""
-    table, form = right_table(), draw(st.sampled_from(FORMS))
-    options: dict[str, Any] = dict(ASKED)
+    form = draw(st.sampled_from(FORMS))
     kind = draw(st.sampled_from(("table", "table", "file", "options", "options")))
-    notes: list[object] = [form, kind]
-    if kind == "table":
-        for fault in draw(st.lists(st.sampled_from(TABLE_FAULTS), min_size=1, max_size=2)):
-            if table:
-                fault(table, draw)
-                notes.append(fault.__name__)
-    if kind == "options" or draw(st.integers(0, 3)) == 0:
-        for name in draw(st.lists(st.sampled_from(OPTIONS), min_size=1, max_size=2)):
-            near = st.sampled_from(NEARLY[name]) if name in NEARLY else JUNK
-            options[name] = draw(near | near | JUNK)
-        notes.append({name: options[name] for name in options if options[name] is not ASKED.get(name)})
-    folder = folders()
+    table, notes = _broken_table(draw) if kind == "table" else (right_table(), [])
+    asked = _broken_options(draw) if kind == "options" or draw(st.integers(0, 3)) == 0 else {}
+    options, folder = {**ASKED, **asked}, folders()
     try:
         source = write(table, folder, form)
-    except Exception:
+    except Exception:  # what a form cannot hold is given as arrays
         source = table
     if kind == "file" and isinstance(source, Path):
         fault = draw(st.sampled_from(FILE_FAULTS))
@@ -234,7 +259,22 @@ def malformed_ingests(draw: Any, folders: Callable[[], Path]) -> Attempt:
             return dgmmis.append(_plain_catalog(folder), source, **more)
         return dgmmis.ingest(source, folder / "x.zarr", **options)
 
-    return Attempt(call, (*ALSO, *options), what=f"{notes} append={appended}")
+    return Attempt(call, (*ALSO, *options), what=f"{form} {notes} {asked} append={appended}")
+
+
+def _broken_table(draw: Any) -> tuple[dict[str, Any], list[str]]:
+    table: dict[str, Any] = right_table()
+    faults = draw(st.lists(st.sampled_from(TABLE_FAULTS), min_size=1, max_size=2))
+    for fault in faults:
+        if table:
+            fault(table, draw)
+    return table, [fault.__name__ for fault in faults]
+
+
+def _broken_options(draw: Any) -> dict[str, Any]:
+    names = draw(st.lists(st.sampled_from(OPTIONS), min_size=1, max_size=2))
+    near = {name: st.sampled_from(NEARLY[name]) if name in NEARLY else JUNK for name in names}
+    return {name: draw(near[name] | near[name] | JUNK) for name in names}
 
 
 def _plain_catalog(folder: Path) -> dgmmis.Catalog:
@@ -278,7 +318,9 @@ def malformed_models(draw: Any, folders: Callable[[], Path]) -> Attempt:
         values = np.random.default_rng(0).normal(size=(9, 2))
         return dgmmis.fit(values, n_components=2, initial=path, max_passes=1, method="em", floor=0.1)
 
-    return Attempt(call, (str(path), "amplitude", "means", "covariance", "model", "component"), what=f"{kind} {user}")
+    return Attempt(
+        call, (str(path), "amplitude", "means", "covariance", "model", "component"), what=f"{kind} {user}"
+    )
 
 
 def _tamper(arrays: dict[str, Any], kind: str, draw: Any) -> None:
@@ -287,11 +329,15 @@ def _tamper(arrays: dict[str, Any], kind: str, draw: Any) -> None:
         array = np.array(arrays[name])
         change = draw(st.sampled_from(("number", "shape", "type", "gone")))
         if change == "number":
-            array.flat[draw(st.integers(0, array.size - 1))] = draw(st.sampled_from(ODD) | st.floats(width=64))
+            array.flat[draw(st.integers(0, array.size - 1))] = draw(
+                st.sampled_from(ODD) | st.floats(width=64)
+            )
         elif change == "shape":
             array = draw(st.sampled_from((array[:-1], array[None], array.ravel()[:1], array[:0])))
         elif change == "type":
-            array = draw(st.sampled_from((array.astype(str), array.astype(complex), array > 0, array.astype(">f4"))))
+            array = draw(
+                st.sampled_from((array.astype(str), array.astype(complex), array > 0, array.astype(">f4")))
+            )
         arrays[name] = array
         if change == "gone":
             del arrays[name]
@@ -302,6 +348,8 @@ def _tamper(arrays: dict[str, Any], kind: str, draw: Any) -> None:
         arrays["header"] = np.array(json.dumps(given)) if draw(st.booleans()) else np.array([1.0])
         return
     key = draw(st.sampled_from(("format", "features", "units", "backgrounds", "selection", "selection_note")))
-    header[key] = draw(st.sampled_from((None, 1, "x", [], ["a"], ["a", "a"], [1, 2], {}, {"kind": "Box"}, [{"kind": "uniform"}],
-        [{"kind": "density", "density": "os:system"}], {"kind": "Callback", "reference": "os:system"}, True, [[]], [None])))  # fmt: skip
+    header[key] = draw(st.sampled_from((None, 1, "x", [], ["a"], ["a", "a"], [1, 2], {}, {"kind": "Box"},
+    [{"kind": "uniform"}],
+        [{"kind": "density", "density": "os:system"}], {"kind": "Callback", "reference": "os:system"}, True,
+        [[]], [None])))  # fmt: skip
     arrays["header"] = np.array(json.dumps(header))

@@ -143,7 +143,9 @@ def odd_rows(case: Case, draw: Any) -> None:
     values = _numbers(case.values)
     if values.ndim != 2 or not len(values):
         return
-    kind = draw(st.sampled_from(("all the same", "one", "two", "all missing", "fewer than components", "far")))
+    kind = draw(
+        st.sampled_from(("all the same", "one", "two", "all missing", "fewer than components", "far"))
+    )
     if kind == "all the same":
         values[:] = values[0]
     elif kind == "all missing":
@@ -167,7 +169,9 @@ def odd_noise(case: Case, draw: Any) -> None:
     if noise.ndim < 2 or not noise.size:
         noise = np.ones((*_shape(case)[:1], _shape(case)[-1]))
     number = draw(st.sampled_from(BAD_VARIANCES) | st.floats(width=64))
-    where = draw(st.sampled_from(("one entry", "one row", "everything", "asymmetric", "correlation beyond 1")))
+    where = draw(
+        st.sampled_from(("one entry", "one row", "everything", "asymmetric", "correlation beyond 1"))
+    )
     index = tuple(int(case.rng.integers(size)) for size in noise.shape)
     case.rows += [index[0]] if noise.ndim == 3 or len(noise) == _shape(case)[0] else []
     if where == "one entry":
@@ -229,7 +233,9 @@ def wrong_shape(case: Case, draw: Any) -> None:
 def odd_projection(case: Case, draw: Any) -> None:
     """A projection that is none."""
     n, d = _shape(case)[0], _shape(case)[-1]
-    shape = draw(st.sampled_from(((d, d), (n, d, d), (d, d + 1), (d + 1, d), (d,), (), (n, d), (d, 0), (0, d))))
+    shape = draw(
+        st.sampled_from(((d, d), (n, d, d), (d, d + 1), (d + 1, d), (d,), (), (n, d), (d, 0), (0, d)))
+    )
     projection = case.rng.normal(size=shape)
     if projection.size:
         number = draw(st.sampled_from((*ODD, None)) | st.floats(width=64))
@@ -246,7 +252,9 @@ def odd_names(case: Case, draw: Any) -> None:
     d = _shape(case)[-1]
     name = draw(st.sampled_from(("features", "units")))
     given = draw(
-        st.sampled_from(((), ("a",) * d, ("a",), "ab", 3, None, (1, 2), [None] * d, {"a": 1}, (b"x",) * d, ("",) * d))
+        st.sampled_from(
+            ((), ("a",) * d, ("a",), "ab", 3, None, (1, 2), [None] * d, {"a": 1}, (b"x",) * d, ("",) * d)
+        )
         | st.lists(st.text(max_size=3), min_size=d, max_size=d)
     )
     case.names += ["feature", "name"]

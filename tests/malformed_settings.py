@@ -147,14 +147,18 @@ def _pair(*given: Any) -> dict[str, Any]:
 MAKERS: dict[str, Callable[..., dict[str, Any]]] = {
     "frozen": _frozen,
     "odd frozen": _odd_frozen,
-    "wishart": lambda scale, rows=None, nu=None: {"prior": dgmmis.Prior(dgmmis.InverseWishart(scale, nu, rows))},
+    "wishart": lambda scale, rows=None, nu=None: {
+        "prior": dgmmis.Prior(dgmmis.InverseWishart(scale, nu, rows))
+    },
     "dirichlet": lambda one, *_: {"prior": dgmmis.Prior(amplitudes=dgmmis.Dirichlet(one))},
     "prior": lambda one, other=None, *_: {"prior": dgmmis.Prior(one, other)},
     "bovy": lambda w, *_: {"prior": dgmmis.Prior(dgmmis.InverseWishart.bovy(w))},
     "box": lambda box, amplitude=0.1, high=1.0: {"background": dgmmis.Background(box, amplitude, 0.0, high)},
     "corners": lambda low, high=None, share=0.1: {"background": dgmmis.Background((low, high), share)},
     "backgrounds": lambda *many: {"background": [*many, dgmmis.Background(([-99, -99], [99, 99]), 0.1)]},
-    "density": lambda f, share=0.1, box=None: {"background": dgmmis.DensityBackground(f, share, footprint=box)},
+    "density": lambda f, share=0.1, box=None: {
+        "background": dgmmis.DensityBackground(f, share, footprint=box)
+    },
     "floor": lambda one, *more: {"floor": [one, *more] if more else one},
     "initial": lambda *given: {"initial": dgmmis.Mixture(*(*given, *scene()[1].__dict__.values())[:3])},
     "population": lambda one, *more: {"initial": dgmmis.Population(scene()[1], (one, *more))},
@@ -194,8 +198,27 @@ OF_COMPARE = (
     "n_components", "covariance_types", "folds", "restarts", "tolerance", "max_passes", "seed", "output", "initial",
     "frozen", "run", "split_merge", "method", "pruning", "prior", "floor", "nonsense", "carried", "noise", "weights",
 )  # fmt: skip
-OF_UNCERTAINTY = ("method", "sample_rows", "replicates", "resampling_seed", "client", "catalog", "nonsense", "noise")
-OF_RESTARTS = ("n_components", "n_starts", "tolerance", "max_passes", "seed", "initial", "nonsense", "carried", "prior")
+OF_UNCERTAINTY = (
+    "method",
+    "sample_rows",
+    "replicates",
+    "resampling_seed",
+    "client",
+    "catalog",
+    "nonsense",
+    "noise",
+)
+OF_RESTARTS = (
+    "n_components",
+    "n_starts",
+    "tolerance",
+    "max_passes",
+    "seed",
+    "initial",
+    "nonsense",
+    "carried",
+    "prior",
+)
 OF_PLAN = (
     "n_components", "memory_limit", "workers", "threads", "nonsense", "background", "selection", "calibrated", "client",
     "initial", "seed", "floor", "noise",

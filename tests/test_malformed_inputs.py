@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import gc
+import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -69,7 +70,9 @@ def test_the_kinds_add_up_to_a_thousand():
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_malformed_inputs_are_refused_by_name_or_end_in_a_sound_result(kind: str, tmp_path: Path, capsys: Any):
+def test_malformed_inputs_are_refused_by_name_or_end_in_a_sound_result(
+    kind: str, tmp_path: Path, capsys: Any
+):
     tally = judge_many(kind, 1, tmp_path)
     assert tally.total >= KINDS[kind][1]
 
@@ -79,5 +82,5 @@ def test_malformed_inputs_are_refused_by_name_or_end_in_a_sound_result(kind: str
 def test_ten_times_as_many_malformed_inputs_are(kind: str, tmp_path: Path, capsys: Any):
     tally = judge_many(kind, 10, tmp_path)
     with capsys.disabled():
-        print(f"\n{kind}: {tally}")
+        sys.stdout.write(f"\n{kind}: {tally}\n")
     assert tally.total >= 10 * KINDS[kind][1]

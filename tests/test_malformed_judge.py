@@ -117,4 +117,6 @@ def test_a_catalogue_that_lost_a_row_is_not_accepted():
 
 
 def test_sound_things_are():
-    assert require_sound(fitted()) == require_sound(fitted().model) == require_sound(fitted().mixture) == "sound"
+    assert (
+        require_sound(fitted()) == require_sound(fitted().model) == require_sound(fitted().mixture) == "sound"
+    )

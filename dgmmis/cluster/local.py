@@ -77,7 +77,7 @@ def require_sensible(workers: int | None, threads: int, memory_limit: str | int)
 
 
 def _is_count(number: object) -> bool:
-    return isinstance(number, Integral) and not isinstance(number, bool) and 1 <= number <= MOST_WORKERS
+    return isinstance(number, Integral) and not isinstance(number, bool) and 1 <= int(number) <= MOST_WORKERS
 
 
 @contextmanager

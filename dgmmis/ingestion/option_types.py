@@ -7,7 +7,15 @@ from numbers import Integral, Real
 
 from dgmmis.errors import InvalidSetting
 
-__all__ = ["as_numbers_by_name", "as_text", "as_texts", "as_texts_by_name", "require_count", "require_flag", "require_progress"]
+__all__ = [
+    "as_numbers_by_name",
+    "as_text",
+    "as_texts",
+    "as_texts_by_name",
+    "require_count",
+    "require_flag",
+    "require_progress",
+]
 
 
 def as_texts(given: object, name: str) -> tuple[str, ...]:
@@ -60,7 +68,9 @@ def require_flag(given: object, name: str) -> None:
 def require_progress(given: object) -> None:
     """Refuse what cannot be called."""
     if given is not None and not callable(given):
-        raise InvalidSetting(f"progress is {given!r}; expected a function of (rows read, rows in all), or None.")
+        raise InvalidSetting(
+            f"progress is {given!r}; expected a function of (rows read, rows in all), or None."
+        )
 
 
 def _by_name(given: object, name: str) -> dict[str, object]:

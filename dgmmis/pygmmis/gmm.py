@@ -73,7 +73,9 @@ class GMM:
             with np.load(filename, allow_pickle=False) as stored:
                 amp, mean, covar = (as_numbers(stored[name], name) for name in ARRAYS)
         except UNREADABLE as error:
-            raise InvalidData(f"{filename} is no file that GMM.save wrote: {error!r}. Save the mixture again.", array="amp") from error
+            raise InvalidData(
+                f"{filename} is no file that GMM.save wrote: {error!r}. Save the mixture again.", array="amp"
+            ) from error
         if mean.ndim != 2 or amp.shape != mean.shape[:1] or covar.shape != (*mean.shape, mean.shape[1]):
             raise InvalidData(
                 f"{filename} holds amp {amp.shape}, mean {mean.shape} and covar {covar.shape}; expected (K,), (K, D) "

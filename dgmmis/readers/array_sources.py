@@ -223,4 +223,6 @@ def _require_one_length(name: str, shapes: Mapping[str, tuple[int, ...]]) -> Non
             )
     if len(set(shapes.values())) > 1:
         lengths = ", ".join(f"{column} {shape[0]}" for column, shape in shapes.items())
-        raise InvalidData(f"{name}: arrays differ in length: {lengths}. Give one entry a row in each.", array=name)
+        raise InvalidData(
+            f"{name}: arrays differ in length: {lengths}. Give one entry a row in each.", array=name
+        )

@@ -17,7 +17,15 @@ from dgmmis.errors import InvalidData
 __all__ = ["MemoryArray", "RowArray", "StoredArray", "npz_members"]
 
 
-UNREADABLE = (OSError, EOFError, LookupError, NotImplementedError, RuntimeError, zipfile.BadZipFile, zlib.error)
+UNREADABLE = (
+    OSError,
+    EOFError,
+    LookupError,
+    NotImplementedError,
+    RuntimeError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 """What zipfile and zlib raise for files that were cut off, altered, encrypted or never were archives."""
 
 WAY_OUT = "Save the file again, or fetch it again."
@@ -127,7 +135,9 @@ def npz_members(path: Path) -> dict[str, StoredArray]:
         with zipfile.ZipFile(path) as archive:
             members = [name for name in archive.namelist() if name.endswith(".npy")]
     except (ValueError, *UNREADABLE) as error:
-        raise InvalidData(f"{path.name} cannot be read as .npz: {error}. {WAY_OUT}", array=path.name) from error
+        raise InvalidData(
+            f"{path.name} cannot be read as .npz: {error}. {WAY_OUT}", array=path.name
+        ) from error
     return {
         member.removesuffix(".npy"): StoredArray(
             f"{path.name}, array '{member.removesuffix('.npy')}'", _MemberOpener(path, member)

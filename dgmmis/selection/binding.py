@@ -214,8 +214,8 @@ class BoundSelection:
             question = Question("", tuple(self.names.all[c] for c in used), table[:, used], begin)
             raise ImpossibleRow(
                 f"the selection says this row cannot have been observed: {question.words(entry)} has "
-                f"probability {answers[entry]:g} ({len(impossible)} such rows of {len(answers)} here). Leave such rows out, or "
-                "mend the selection.",
+                f"probability {answers[entry]:g} ({len(impossible)} such rows of {len(answers)} here). "
+                "Leave such rows out, or mend the selection.",
                 array="values",
                 row=question.row(entry),
                 value=question.columns[entry].tolist(),

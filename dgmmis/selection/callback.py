@@ -46,9 +46,7 @@ class Callback(Part):
 
     def __post_init__(self) -> None:
         if not callable(self.function):
-            raise SelectionError(
-                f"{self.function!r} cannot be called: give a function of (N, F) values."
-            )
+            raise SelectionError(f"{self.function!r} cannot be called: give a function of (N, F) values.")
         object.__setattr__(self, "features", checked_features(self.features, "Callback"))
         if self.reference is None:
             object.__setattr__(self, "reference", _reference(self.function))
