@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import ArrayLike
 
 from dgmmis.assessment import GivenRows, RowsOfRun
-from dgmmis.driver import Observer, SilentObserver, drive, prepare_run
+from dgmmis.driver import Observer, drive, prepare_run, watching
 from dgmmis.errors import DgmmisError, InvalidData, InvalidSetting
 from dgmmis.expectation import NEGLIGIBLE
 from dgmmis.fit_result import FitResult
@@ -21,9 +21,9 @@ from dgmmis.local_pass import processors
 from dgmmis.noise import NoiseLike
 from dgmmis.places import local_path
 from dgmmis.planning import require_room
-from dgmmis.preparation import Prepared, prepare_fit
+from dgmmis.preparation import Prepared, prepare_fit, require_known
 from dgmmis.prior import Prior
-from dgmmis.restarts import Restarts, distinct
+from dgmmis.restarts import MOST_STARTS, Restarts, distinct
 from dgmmis.runs import RunFolder, open_run
 from dgmmis.short_fits import GOES_ON, short_fits
 from dgmmis.starting_model import Initial
@@ -191,10 +191,9 @@ def fit(
         "features": features,
         "units": units,
     }
-    limits = Limits(tolerance, max_passes)
+    limits, observer = Limits(tolerance, max_passes), watching(observer)
     prepared = prepare_fit(values, n_components=n_components, limits=limits, **settings)
     require_room(prepared, client)
-    observer = observer or SilentObserver()
     rows = GivenRows.of(prepared, values, settings)
     if run is None:
         return fit_from(prepared, get_ready(prepared, client, observer), observer).knowing(rows)
@@ -269,7 +268,7 @@ def resume(
         seed=task.seed,
     )
     require_room(Prepared(chunks, task, None, limits), client, seek_start=folder.read_start() is None)
-    watcher = observer or SilentObserver()
+    watcher = watching(observer)
     return drive(
         folder,
         chunks,
@@ -347,8 +346,9 @@ def fit_restarts(
     DgmmisError
         As of `fit`; if no start survived, the error of the first.
     """
-    if not isinstance(n_starts, Integral) or n_starts < 1:
-        raise InvalidSetting(f"n_starts is {n_starts!r}; expected a whole number of at least 1.")
+    require_known(settings, "fit_restarts")
+    if not isinstance(n_starts, Integral) or isinstance(n_starts, bool) or not 1 <= n_starts <= MOST_STARTS:
+        raise InvalidSetting(f"n_starts is {n_starts!r}; expected a whole number from 1 to {MOST_STARTS}.")
     if settings.get("initial") is not None or settings.get("frozen"):
         raise InvalidSetting(
             "fit_restarts seeds its starts itself: initial and frozen belong to `fit`, one start at a time."
@@ -359,7 +359,7 @@ def fit_restarts(
     prepared = prepare_fit(values, n_components=n_components, limits=limits, seed=seed, **settings)
     require_room(prepared, client)
     rows = prepared.chunks.read_pilot(pilot_rows(n_components, prepared.chunks.latent_features))
-    watcher = observer or SilentObserver()
+    watcher = watching(observer)
     ready = get_ready(prepared, client, watcher)
     given = GivenRows.of(prepared, values, {**settings, "seed": seed})
     results: list[FitResult] = []

@@ -18,7 +18,7 @@ from dgmmis.imputed_passes import Completion
 from dgmmis.iterate import Limits
 from dgmmis.optimum import Fitted, Optimum, at_optimum
 from dgmmis.population import Population
-from dgmmis.preparation import Prepared, prepare_fit
+from dgmmis.preparation import Prepared, prepare_fit, require_known
 from dgmmis.runs import RunFolder, open_run
 from dgmmis.store import Catalog, open_catalog
 from dgmmis.task import Task, information_sample, look, set_up
@@ -97,6 +97,7 @@ def uncertainty(
                 "catalog is where a run's rows lie now: give the rows of a result as values."
             )
         if values is not None:
+            require_known(settings, "uncertainty")
             return GivenRows(values, settings)(fitted, wanted, client)
         _refuse(settings)
         return fitted.assessed(wanted, client)

@@ -176,7 +176,7 @@ class DensityBackground:
         """
         if self.n_features is None:
             raise InvalidSetting(
-                "the density's features are not known: DensityBackground(..., n_features=D)."
+                "the density's features are not known: give DensityBackground(..., n_features=D)."
             )
         kept = tuple(int(column) for column in columns)
         box = None if self.footprint is None else Background(self.footprint).marginal(kept).footprint

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 
 from dgmmis import model_file, population_algebra
 from dgmmis.background import BackgroundLike
+from dgmmis.errors import InvalidSetting
 from dgmmis.feature_names import columns_of, given_variances, named_features, require_same
 from dgmmis.kept_selection import selection_of_all, selection_within
 from dgmmis.mixture import Mixture
@@ -81,6 +82,8 @@ class Model(NamedPopulation):
         InvalidData
             If the values lie beyond any finite density.
         """
+        if not isinstance(given, Mapping):
+            raise InvalidSetting(f"given is {given!r}; expected {{feature: value}} of the features to fix.")
         columns = columns_of(given, self.features)
         if isinstance(noise, Mapping):
             noise = given_variances(noise, columns, self.features)

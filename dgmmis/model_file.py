@@ -22,6 +22,7 @@ from dgmmis.trust import NOBODY, Trust, remember
 
 __all__ = [
     "FORMAT",
+    "UNREADABLE",
     "describe_selection",
     "read_backgrounds",
     "read_header",
@@ -46,6 +47,9 @@ UNREADABLE = (
     zipfile.BadZipFile,
     zlib.error,
 )
+
+
+WAY_OUT = "Give the path of a file that Model.save wrote, or save the model again."
 
 
 def write_model(path: Path, header: Mapping[str, Any], arrays: Mapping[str, Array]) -> None:
@@ -96,7 +100,7 @@ def read_model(path: Path, names: Iterable[str] = ()) -> tuple[dict[str, Any], d
         if missing:
             raise LookupError(f"it has no {', '.join(sorted(missing))}")
     except UNREADABLE as error:
-        raise InvalidData(f"{path} is not a saved model: {error}.", array=str(path)) from error
+        raise InvalidData(f"{path} is not a saved model: {error}. {WAY_OUT}", array=str(path)) from error
     read_header(header, path)
     return header, arrays, Trust.in_file(text.encode(), names)
 
@@ -104,7 +108,7 @@ def read_model(path: Path, names: Iterable[str] = ()) -> tuple[dict[str, Any], d
 def read_header(header: object, path: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Check a header; return the features and their units."""
     if not isinstance(header, dict):
-        raise InvalidData(f"{path} is not a saved model: its header is no object.", array=str(path))
+        raise InvalidData(f"{path} is not a saved model: its header is no object. {WAY_OUT}", array=str(path))
     if header.get("format") not in READABLE:
         raise InvalidData(
             f"{path} is a model of format {header.get('format')!r}; this version reads {' and '.join(READABLE)}.",
@@ -112,7 +116,9 @@ def read_header(header: object, path: Path) -> tuple[tuple[str, ...], tuple[str,
         )
     features, units = header.get("features"), header.get("units")
     if not _are_texts(features) or not _are_texts(units):
-        raise InvalidData(f"the model {path} does not name its features and units.", array=str(path))
+        raise InvalidData(
+            f"the model {path} does not name its features and units. {WAY_OUT}", array=str(path)
+        )
     return tuple(features), tuple(units)
 
 
@@ -132,7 +138,9 @@ def read_backgrounds(
     try:
         return tuple(background_from_description(one, trust) for one in described)
     except DgmmisError as error:
-        raise InvalidData(f"the model {path} has an unusable background: {error}", array=str(path)) from error
+        raise InvalidData(
+            f"the model {path} has an unusable background: {error} {WAY_OUT}", array=str(path)
+        ) from error
 
 
 def describe_selection(selection: Selection | None, note: str) -> tuple[dict[str, Any], dict[str, Array]]:

@@ -44,7 +44,8 @@ def ask_density(density: Density, values: Array, covariances: Array, rows: NDArr
     except Exception as error:
         raise InvalidData(
             f"the background's density raised {error!r} when asked about {len(rows)} rows, the first being "
-            f"row {rows[0]} with values {values[0]}.",
+            f"row {rows[0]} with values {values[0]}. It must take values (n, D) and covariances (n, D, D), NaN and 0 "
+            "where a feature is missing, and return n densities.",
             array="background",
             row=int(rows[0]),
         ) from error

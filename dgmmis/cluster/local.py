@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from numbers import Integral
 
 from dask.utils import parse_bytes
 from distributed import Client, LocalCluster
@@ -14,6 +15,9 @@ from dgmmis.errors import ClusterLost, InvalidSetting
 from dgmmis.local_pass import processors
 
 __all__ = ["connect", "local_cluster", "require_sensible"]
+
+MOST_WORKERS = 10_000
+MOST_BYTES = 1 << 60
 
 
 @contextmanager
@@ -65,18 +69,26 @@ def local_cluster(
 
 def require_sensible(workers: int | None, threads: int, memory_limit: str | int) -> None:
     """Raise `InvalidSetting` for arguments of `local_cluster` that cannot be meant."""
-    if threads < 1 or (workers is not None and workers < 1):
-        raise InvalidSetting(
-            f"{workers} workers of {threads} threads were asked for; at least 1 of each is needed."
-        )
-    if memory_limit == "auto":
+    for name, number in (("workers", workers), ("threads", threads)):
+        if not (number is None and name == "workers") and not _is_count(number):
+            raise InvalidSetting(
+                f"{workers!r} workers of {threads!r} threads were asked for; at least 1 of each is needed, and at most "
+                f"{MOST_WORKERS}."
+            )
+    if isinstance(memory_limit, str) and memory_limit == "auto":
         return
     try:
-        parse_bytes(memory_limit)
-    except ValueError as error:
+        size = parse_bytes(memory_limit) if isinstance(memory_limit, str | int | float) else 0
+    except (ValueError, OverflowError) as error:
         raise InvalidSetting(
             f"memory limit {memory_limit!r} is no size: {error}. Write it like '2 GiB'."
         ) from error
+    if not 0 < size < MOST_BYTES:
+        raise InvalidSetting(f"memory limit {memory_limit!r} is no size. Write it like '2 GiB'.")
+
+
+def _is_count(number: object) -> bool:
+    return isinstance(number, Integral) and not isinstance(number, bool) and 1 <= int(number) <= MOST_WORKERS
 
 
 @contextmanager

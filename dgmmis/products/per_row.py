@@ -80,7 +80,7 @@ def apply(
         raise InvalidSetting(
             f"model is a {type(model).__name__}; expected a Model, for instance result.model."
         )
-    if order not in ("storage", "source"):
+    if not isinstance(order, str) or order not in ("storage", "source"):
         raise InvalidSetting(f"order is {order!r}; expected 'storage' or 'source'.")
     if order == "source" and not catalog.follows_source:
         raise InvalidSetting(

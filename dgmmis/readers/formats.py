@@ -49,7 +49,10 @@ def open_source(path: Path | str, *, features: Sequence[str], wanted: Sequence[s
     """
     path = local_path(path)
     if not path.exists():
-        raise InvalidData(f"source {path} does not exist.", array=str(path))
+        raise InvalidData(
+            f"source {path} does not exist. Give the path of a file, or of a folder of Parquet files.",
+            array=str(path),
+        )
     name = path.name.lower()
     if path.is_dir() or name.endswith(PARQUET_SUFFIXES):
         return ParquetSource(path)

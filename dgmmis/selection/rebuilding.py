@@ -48,10 +48,10 @@ def from_description(
         return build(dict(description), arrays or {}, trust)
     except SelectionError:
         raise
-    except (KeyError, TypeError, ValueError, RecursionError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise SelectionError(
-            f"this is no description of a selection ({type(error).__name__}: {error}): {dict(description)!r:.300}. "
-            f"Known kinds: {sorted(BUILDERS)}.",
+            f"this is no description of a selection ({type(error).__name__}: {error}): {repr(description)[:300]}. "
+            f"Expected one of the kinds {sorted(BUILDERS)}.",
             value=description,
         ) from error
 
