@@ -8,7 +8,9 @@ from contextlib import contextmanager
 from dask.utils import parse_bytes
 from distributed import Client, LocalCluster
 
+from dgmmis.cluster.closing import closed_in_time
 from dgmmis.cluster.configuration import owned_settings
+from dgmmis.cluster.quiet import quietly
 from dgmmis.errors import ClusterLost, InvalidSetting
 from dgmmis.local_pass import processors
 
@@ -38,16 +40,19 @@ def local_cluster(
     workers = workers or max(1, processors() // threads)
     with (
         owned_settings(),
-        LocalCluster(
-            n_workers=workers,
-            threads_per_worker=threads,
-            processes=True,
-            memory_limit=memory_limit,
-            host="127.0.0.1",
-            dashboard_address="127.0.0.1:0",
-            silence_logs="ERROR",
+        quietly(),
+        closed_in_time(
+            LocalCluster(
+                n_workers=workers,
+                threads_per_worker=threads,
+                processes=True,
+                memory_limit=memory_limit,
+                host="127.0.0.1",
+                dashboard_address="127.0.0.1:0",
+                silence_logs="ERROR",
+            )
         ) as cluster,
-        Client(cluster) as client,
+        closed_in_time(Client(cluster)) as client,
     ):
         yield client
 
@@ -79,7 +84,7 @@ def connect(address: str, *, timeout: float = 30.0) -> Iterator[Client]:
     ClusterLost
         If nobody answers there.
     """
-    with owned_settings():
+    with owned_settings(), quietly():
         try:
             client = Client(address, timeout=timeout)
         except (TypeError, ValueError) as error:
@@ -92,5 +97,5 @@ def connect(address: str, *, timeout: float = 30.0) -> Iterator[Client]:
                 f"no scheduler answers at {address}: {error}. Start one with 'dask scheduler' and workers with "
                 "'dask worker', or leave --cluster out to use this machine."
             ) from error
-        with client:
+        with closed_in_time(client):
             yield client
