@@ -236,12 +236,15 @@ def test_a_worker_is_cut_off(scene: Scene, tmp_path: Path, tally: Tally, repeat:
 @pytest.mark.parametrize("repeat", REPEATS)
 def test_the_driver_is_cut_off(scene: Scene, tmp_path: Path, tally: Tally, repeat: int) -> None:
     run = tmp_path / "run"
-    with cable(repeat) as line, processes(tmp_path, host=line.here) as cluster:
-        with under_way(cluster, scene, run, 1 + 3 * repeat, line.prefix) as (driver, watch):
-            line.pull()
-            how = ends_well("driver cut off", scene, cluster, run, driver, watch, tally)
-            assert (how, driver.returncode) == ("ClusterLost", 7)
-            resumes(scene, cluster, run)
+    with (
+        cable(repeat) as line,
+        processes(tmp_path, host=line.here) as cluster,
+        under_way(cluster, scene, run, 1 + 3 * repeat, line.prefix) as (driver, watch),
+    ):
+        line.pull()
+        how = ends_well("driver cut off", scene, cluster, run, driver, watch, tally)
+        assert (how, driver.returncode) == ("ClusterLost", 7)
+        resumes(scene, cluster, run)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting a file system needs root")

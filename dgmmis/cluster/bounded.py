@@ -8,11 +8,22 @@ from collections.abc import Callable
 from concurrent.futures import CancelledError
 from typing import Any, TypeVar
 
+from distributed.client import ClosedClientError
+
 __all__ = ["UNANSWERED", "within"]
 
 T = TypeVar("T")
 
-UNANSWERED = (TimeoutError, OSError, CancelledError, KeyError, AttributeError, RuntimeError, ValueError)
+UNANSWERED = (
+    TimeoutError,
+    OSError,
+    CancelledError,
+    ClosedClientError,
+    KeyError,
+    AttributeError,
+    RuntimeError,
+    ValueError,
+)
 """What Dask's client raises while its scheduler or a worker is gone or going."""
 
 

@@ -18,6 +18,9 @@ LOG = logging.getLogger(__name__)
 PATIENCE = 20.0
 """[s] Dask's nannies kill a worker that has not ended after 4 s."""
 
+ABANDONED: list[Client | LocalCluster] = []
+"""Kept until the end of the process: Dask warns of a cluster that is collected and was never closed."""
+
 Opened = TypeVar("Opened", Client, LocalCluster)
 
 
@@ -32,6 +35,7 @@ def closed_in_time(opened: Opened) -> Iterator[Opened]:
             within(PATIENCE, opened.close, timeout=PATIENCE)
         except UNANSWERED as error:
             LOG.info("closing %r was given up: %r", opened, error)
+            ABANDONED.append(opened)
         for (
             process
         ) in multiprocessing.active_children():  # children only: a number may have gone to another process

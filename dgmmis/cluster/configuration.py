@@ -63,7 +63,7 @@ def progress_deadline() -> float:
     stated = dask.config.get("dgmmis.progress-deadline", PROGRESS_DEADLINE)
     try:
         seconds = float(parse_timedelta(stated))
-    except (TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise InvalidSetting(
             f"dgmmis.progress-deadline is {stated!r}; expected a time like '90 s'."
         ) from error

@@ -164,6 +164,8 @@ class Supervisor:
         except DgmmisError:
             raise
         except UNANSWERED as error:
+            if self._client.status == "running" and isinstance(error, ValueError | AttributeError):
+                raise  # no fault of the cluster
             self._trouble = error
             return False
         duty.add(Copy(future, time.monotonic()))
