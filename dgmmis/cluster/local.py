@@ -49,7 +49,7 @@ def local_cluster(
                 memory_limit=memory_limit,
                 host="127.0.0.1",
                 dashboard_address="127.0.0.1:0",
-                silence_logs="ERROR",
+                silence_logs="CRITICAL",
             )
         ) as cluster,
         closed_in_time(Client(cluster)) as client,

@@ -10,8 +10,10 @@ from contextlib import suppress
 from typing import Any
 
 from distributed import Client, Future, KilledWorker, wait
+from distributed.client import ClosedClientError
 from distributed.protocol.pickle import dumps
 
+from dgmmis.cluster.bounded import UNANSWERED
 from dgmmis.cluster.configuration import allows_skew
 from dgmmis.cluster.roster import Roster
 from dgmmis.cluster.worker_check import computing_fingerprint, differences, read_pickled
@@ -42,11 +44,14 @@ def ask_workers(
     """
     roster = Roster(client)
     roster.look(now=True)
-    asked = {address: _ask(client, address, question, args) for address in only or roster.addresses()}
+    asked = {}
+    for address in only or roster.addresses():
+        with suppress(ClosedClientError):  # whatever comes next says that the cluster is lost
+            asked[address] = _ask(client, address, question, args)
     answers: dict[str, Any] = {}
     ends = time.monotonic() + patience
-    while asked and time.monotonic() < ends:
-        with suppress(TimeoutError, CancelledError):
+    while asked and time.monotonic() < ends and client.status != "closed":
+        with suppress(*UNANSWERED):
             wait(list(asked.values()), timeout=SOON, return_when="FIRST_COMPLETED")
         for address in [address for address, future in asked.items() if future.status != "pending"]:
             with suppress(TimeoutError, CancelledError, KilledWorker):

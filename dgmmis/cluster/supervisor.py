@@ -186,10 +186,10 @@ class Supervisor:
     def _wait(self, duties: Duties) -> None:
         """Wait until something changes, or for a moment."""
         pending = [copy.future for copy in duties.copies()]
-        if not pending:
+        if not pending or self._client.status != "running":
             time.sleep(POLL)
             return
-        with suppress(TimeoutError, CancelledError):
+        with suppress(*UNANSWERED):  # a client that was closed meanwhile among them
             wait(pending, timeout=POLL, return_when="FIRST_COMPLETED")
 
     def _collect(self, duty: Duty, duties: Duties, pace: Pace) -> tuple[bool, Any]:
