@@ -124,7 +124,8 @@ def test_two_workers_examine_rows_to_the_bits_of_none(
 def killing(client: Client, least: float, most: float, seed: int) -> Iterator[list[int]]:
     """Kill a random worker process again and again, by its process id.
 
-    The killer waits until the one before was replaced, and stops after four: on a busy machine a new worker may need longer than the pause to import what it needs, and no cluster could ever get anywhere.
+    The killer waits until the one before was replaced, and stops after four: on a busy machine a new worker may
+    need longer than the pause to import what it needs, and no cluster could ever get anywhere.
     """
     stop, killed, rng = threading.Event(), [], np.random.default_rng(seed)
     size = len(client.cluster.workers)

@@ -40,9 +40,19 @@ def client() -> Iterator[Client]:
 def sending(client: Client, function, *before):
     """Make the submit of a function of bounds."""
 
+    def announced(*arguments):
+        import time
+
+        from distributed import get_worker
+
+        get_worker().log_event("dgmmis-begun", get_worker().get_current_task())
+        time.sleep(0.2)
+        return function(*arguments)
+
     def submit(bounds, _, placement):
         where = {"workers": list(placement.workers), "allow_other_workers": True} if placement.workers else {}
-        return client.submit(function, *before, bounds, pure=False, **where)
+        call = announced if placement.announced else function
+        return client.submit(call, *before, bounds, pure=False, **where)
 
     return submit
 

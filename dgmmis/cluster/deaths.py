@@ -4,23 +4,41 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Any
 
 from distributed import Client
 
 from dgmmis.cluster.bounded import UNANSWERED
+from dgmmis.cluster.worker_check import BEGUN
 
-__all__ = ["Deaths"]
+__all__ = ["Beginning", "Death", "Deaths"]
 
 TOPIC = "all"
 """Where Dask's scheduler logs that a worker was removed, and which tasks it had."""
 
 
+@dataclass(frozen=True)
+class Death:
+    """A worker died, having these tasks."""
+
+    worker: str
+    keys: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Beginning:
+    """A worker began a task."""
+
+    key: str
+
+
 class Deaths:
     """Hears of workers that died while they had tasks.
 
-    Nothing is asked of workers, which may die within a millisecond of beginning a task.
+    Nothing is asked of workers, which may die within a millisecond of beginning a task; only those that are to
+    announce it do so.
 
     Parameters
     ----------
@@ -29,7 +47,7 @@ class Deaths:
 
     def __init__(self, client: Client) -> None:
         self._client = client
-        self._new: SimpleQueue[tuple[str, frozenset[str]]] = SimpleQueue()
+        self._new: SimpleQueue[Death | Beginning] = SimpleQueue()
 
     @contextmanager
     def watched(self) -> Iterator[None]:
@@ -38,17 +56,19 @@ class Deaths:
         try:
             yield
         finally:
-            with suppress(*UNANSWERED):
-                self._client.unsubscribe_topic(TOPIC)
+            for topic in (TOPIC, BEGUN):
+                with suppress(*UNANSWERED):
+                    self._client.unsubscribe_topic(topic)
 
     def listen(self) -> None:
         """Begin to listen, also again after the connection was lost."""
         with suppress(*UNANSWERED):
             self._client.subscribe_topic(TOPIC, self._hear)
+            self._client.subscribe_topic(BEGUN, lambda event: self._new.put(Beginning(str(event[1]))))
 
-    def taken(self) -> list[tuple[str, frozenset[str]]]:
-        """Addresses that died since the last call, and the keys of the tasks that each had."""
-        taken = []
+    def taken(self) -> list[Death | Beginning]:
+        """List what has happened since the last call, in order."""
+        taken: list[Death | Beginning] = []
         with suppress(Empty):
             while True:
                 taken.append(self._new.get_nowait())
@@ -57,4 +77,6 @@ class Deaths:
     def _hear(self, event: tuple[float, Any]) -> None:
         _, what = event
         if isinstance(what, dict) and what.get("action") == "remove-worker" and not what.get("expected"):
-            self._new.put((str(what.get("worker")), frozenset(map(str, what.get("processing-tasks", ())))))
+            self._new.put(
+                Death(str(what.get("worker")), frozenset(map(str, what.get("processing-tasks", ()))))
+            )

@@ -15,8 +15,10 @@ Bounds = tuple[int, int]
 
 IN_COMPANY = 3
 """Deaths of workers that a segment was on before its chunks are run alone."""
-ALONE = 2
-"""Deaths of workers that a chunk was alone on before it is believed to be the cause."""
+ALONE = 3
+"""Deaths of workers that had begun a chunk, with nothing else at hand, before it is believed to be the cause."""
+ELSEWHERE = 2
+"""How many more there must be for each worker that died meanwhile without having begun it."""
 
 
 @dataclass
@@ -61,6 +63,10 @@ class Duty:
         Workers that did not hand out a result.
     keys : set of str
         Of all tasks that were ever sent for it.
+    begun : bool
+        Whether a worker has said that it begins, and has not died since.
+    elsewhere : int
+        Workers that died while this was to be done alone, without having begun it.
     """
 
     bounds: Bounds
@@ -70,6 +76,8 @@ class Duty:
     before: int = 0
     avoided: set[str] = field(default_factory=set)
     keys: set[str] = field(default_factory=set)
+    begun: bool = False
+    elsewhere: int = 0
 
     def add(self, copy: Copy) -> None:
         """Note that another task computes it."""
@@ -136,17 +144,20 @@ class Duties:
         self._together.pop(duty.bounds, None)
         self._alone.pop(duty.bounds, None)
 
+    def begin(self, key: str) -> None:
+        """Note that a worker says that it begins a task."""
+        for duty in self.current():
+            duty.begun = duty.begun or key in duty.keys
+
     def blame(self, worker: str, keys: frozenset[str]) -> Duty | None:
         """Count the death of a worker that had these tasks; return the chunk that is proven to have killed it."""
+        if self.alone:
+            return next((duty for duty in self.current() if _is_guilty(duty, worker, keys)), None)
         for duty in self.current():
-            if not duty.keys & keys:
-                continue
-            duty.deaths.append(worker)
-            if duty.bounds in self._alone:
-                if len(duty.deaths) >= ALONE:
-                    return duty
-            elif len(duty.deaths) >= IN_COMPANY:
-                self._set_apart(duty)
+            if duty.keys & keys:
+                duty.deaths.append(worker)
+                if len(duty.deaths) >= IN_COMPANY:
+                    self._set_apart(duty)
         return None
 
     def _set_apart(self, duty: Duty) -> None:
@@ -157,3 +168,13 @@ class Duties:
             bounds = (chunk, chunk + 1)
             self._alone[bounds] = Duty(bounds, before=len(duty.deaths))
         self.total += stop - start - 1
+
+
+def _is_guilty(duty: Duty, worker: str, keys: frozenset[str]) -> bool:
+    """Count a death while one chunk is done alone: workers may die of other causes, and do so without it too."""
+    if duty.begun and duty.keys & keys:
+        duty.deaths.append(worker)
+        duty.begun = False
+    else:
+        duty.elsewhere += 1
+    return len(duty.deaths) >= ALONE + ELSEWHERE * duty.elsewhere

@@ -9,7 +9,7 @@ from typing import Any
 
 from distributed import Client, Future
 
-from dgmmis.cluster.worker_check import alike
+from dgmmis.cluster.worker_check import alike, announcing
 
 __all__ = ["Placement", "Sender"]
 
@@ -24,10 +24,13 @@ class Placement:
         Preferred; anywhere if empty.  Never a demand: a task that is pinned to a worker hangs if that dies.
     anew : bool
         Whether data that were sent before must be sent again, to one of `workers`.
+    announced : bool
+        Whether the worker is to say that it begins.
     """
 
     workers: tuple[str, ...] = ()
     anew: bool = False
+    announced: bool = False
 
 
 @dataclass(frozen=True)
@@ -48,4 +51,5 @@ class Sender:
         """Send one task out."""
         where = {"workers": list(placement.workers), "allow_other_workers": True} if placement.workers else {}
         key = f"{function.__name__}-{uuid.uuid4().hex}"
-        return self.client.submit(alike, self.expected, function, *args, key=key, pure=False, **where)
+        call = announcing if placement.announced else alike
+        return self.client.submit(call, self.expected, function, *args, key=key, pure=False, **where)

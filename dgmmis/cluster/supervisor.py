@@ -13,8 +13,9 @@ from distributed import Client, Future, LocalCluster, wait
 
 from dgmmis.cluster.bounded import UNANSWERED, within
 from dgmmis.cluster.configuration import progress_deadline as configured_deadline
-from dgmmis.cluster.deaths import Deaths
+from dgmmis.cluster.deaths import Beginning, Deaths
 from dgmmis.cluster.duties import Bounds, Copy, Duties, Duty
+from dgmmis.cluster.lateness import is_late, without_end
 from dgmmis.cluster.pace import Pace
 from dgmmis.cluster.placement import Placement
 from dgmmis.cluster.roster import Roster, workers_of
@@ -178,7 +179,7 @@ class Supervisor:
             home = None
         heard = tuple(worker for worker in self._roster.heard() if worker not in duty.avoided)
         if duties.alone:
-            return Placement(heard[:1], anew=bool(duty.deaths))
+            return Placement(heard[:1], anew=bool(duty.deaths), announced=True)
         if home is not None and home not in silent and home not in duty.avoided:
             return Placement((home,))
         return Placement(heard if silent or duty.avoided else (), anew=bool(duty.avoided))
@@ -248,8 +249,11 @@ class Supervisor:
 
     def _mourn(self, duties: Duties) -> None:
         """Count the workers that died; a chunk that kills them alone ends the pass."""
-        for worker, keys in self._deaths.taken():
-            guilty = duties.blame(worker, keys)
+        for event in self._deaths.taken():
+            if isinstance(event, Beginning):
+                duties.begin(event.key)
+                continue
+            guilty = duties.blame(event.worker, event.keys)
             if guilty is not None:
                 chunk = guilty.bounds[0]
                 rows = None if self._rows_of is None else self._rows_of(chunk)
@@ -257,37 +261,24 @@ class Supervisor:
 
     def _hurry(self, duties: Duties, pace: Pace, submit: Submit, parameters: Any) -> None:
         """Give what is late, or lies with a silent worker, to another as well; what is stuck is an error."""
-        moment = time.monotonic()
+        moment, silent = time.monotonic(), self._roster.silent()
         for duty in duties.current():
             for copy in duty.copies:
                 if copy.future.key in self._roster.holders:
                     copy.see(self._roster.holders[copy.future.key], moment)
-            self._require_end(duty, pace, moment)
+            endless = without_end(duty, pace, self._roster.heard(), moment)
+            if endless:
+                raise self._lost(endless)
             self._drop_orphans(duty, moment)
             others = self._others(duty)
-            if others and len(duty.copies) == 1 and self._is_late(duty.copies[0], pace, moment):
+            if others and len(duty.copies) == 1 and is_late(duty.copies[0], pace, silent, moment):
                 self._dispatch(duty, submit, parameters, Placement(others, anew=True))
                 self.resubmitted += 1
-
-    def _is_late(self, copy: Copy, pace: Pace, moment: float) -> bool:
-        if copy.worker is None:
-            return False  # in nobody's hands: waits for its turn
-        return copy.worker in self._roster.silent() or moment - copy.since > pace.late
 
     def _others(self, duty: Duty) -> tuple[str, ...]:
         """Workers to send something to that do not have this segment."""
         having = {copy.worker for copy in duty.copies} | duty.avoided
         return tuple(worker for worker in self._roster.heard() if worker not in having)
-
-    def _require_end(self, duty: Duty, pace: Pace, moment: float) -> None:
-        heard = self._roster.heard()
-        ages = [moment - copy.since for copy in duty.copies if copy.worker in heard]
-        if max(ages, default=0.0) > pace.stuck:
-            raise self._lost(
-                f"chunks {duty.bounds[0]}..{duty.bounds[1] - 1} have been computed for {max(ages):.0f} s without an "
-                f"end, on {' and '.join(str(copy.worker) for copy in duty.copies)}: others took at most "
-                f"{pace.slowest:.1f} s. If a function of yours is part of the fit, see whether it ends"
-            )
 
     def _drop_orphans(self, duty: Duty, moment: float) -> None:
         """Give up what no worker has while some are idle.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Callable, Mapping
 from functools import cache
 from importlib.metadata import version
@@ -15,9 +16,14 @@ from distributed.protocol.pickle import loads
 from dgmmis.errors import WorkersDiffer
 from dgmmis.runs import numerics_fingerprint
 
-__all__ = ["alike", "computing_fingerprint", "differences", "read_pickled"]
+__all__ = ["BEGUN", "alike", "announcing", "computing_fingerprint", "differences", "read_pickled"]
 
 T = TypeVar("T")
+
+BEGUN = "dgmmis-begun"
+"""Topic of the scheduler's events under which workers say that they begin a task."""
+HEARD = 0.2
+"""[s] Messages leave a worker every 2 ms; one that dies at once would take its own with it."""
 
 
 @cache
@@ -51,6 +57,14 @@ def alike(expected: Mapping[str, str] | None, function: Callable[..., T], *args:
     if expected is not None and computing_fingerprint() != expected:
         raise WorkersDiffer.of(get_worker().address, differences(computing_fingerprint(), expected))
     return function(*args)
+
+
+def announcing(expected: Mapping[str, str] | None, function: Callable[..., T], *args: object) -> T:
+    """Say that a task begins, wait until that is heard, and call as `alike` does."""
+    worker = get_worker()
+    worker.log_event(BEGUN, str(worker.get_current_task()))
+    time.sleep(HEARD)
+    return alike(expected, function, *args)
 
 
 def read_pickled(content: bytes) -> tuple[dict[str, str], str]:
