@@ -24,7 +24,7 @@ from dgmmis.errors import ClusterLost, DgmmisError, InvalidSetting, PoisonChunk
 __all__ = ["Submit", "Supervisor", "require_client"]
 
 POLL = 1.0
-RESULT_TIMEOUT = 10.0
+RESULT_TIMEOUT = 5.0
 PATIENCE = 24
 """Deadlines to wait while living workers say that they compute: a segment may rightly take long."""
 MOST_FAILURES = 20
@@ -189,9 +189,10 @@ class Supervisor:
         heard = tuple(worker for worker in self._roster.heard() if worker not in duty.avoided)
         if duties.alone:
             return Placement(heard[:1], anew=bool(duty.deaths), announced=True)
+        suspected = bool(duty.deaths)
         if home is not None and home not in silent and home not in duty.avoided:
-            return Placement((home,))
-        return Placement(heard if silent or duty.avoided else (), anew=bool(duty.avoided))
+            return Placement((home,), announced=suspected)
+        return Placement(heard if silent or duty.avoided else (), bool(duty.avoided), suspected)
 
     def _wait(self, duties: Duties) -> None:
         """Wait until something changes, or for a moment."""
