@@ -70,6 +70,7 @@ def fit(
     features: tuple[str, ...] = (),
     units: tuple[str, ...] = (),
     run: str | Path | None = None,
+    runs: str | Path | None = None,
     observer: Observer | None = None,
 ) -> FitResult:
     """Fit a Gaussian mixture to noisy, incomplete rows by maximum likelihood, or by a posterior's maximum.
@@ -140,6 +141,8 @@ def fit(
     run : path, optional
         Folder that keeps every pass of a catalogue's fit, so that `resume` goes on from any death.  The
         same settings on the same data continue the run that lies there.
+    runs : path, optional
+        A root instead: the folder below it gets its name from settings and data.
     observer : Observer, optional
         Told of every pass.
 
@@ -167,6 +170,8 @@ def fit(
         If `initial` is a model of other features or units, or a folder that is no run.
     RunConflict, RunLocked
         If the run folder holds another run, or another process drives it.
+    RunCancelled
+        If the run was cancelled, before or meanwhile.
     """
     settings: dict[str, Any] = {
         "noise": noise,
@@ -196,21 +201,30 @@ def fit(
     require_room(prepared, client)
     observer = observer or SilentObserver()
     rows = GivenRows.of(prepared, values, settings)
-    if run is None:
+    place = _place(run, runs)
+    if place is None:
         return fit_from(prepared, get_ready(prepared, client, observer), observer).knowing(rows)
     chunks, task = prepared.chunks, prepared.task
     if not isinstance(chunks, Catalog):
         raise InvalidSetting("a run keeps the fit of a catalogue: ingest the array first (dgmmis.ingest).")
-    folder = prepare_run(Path(run), chunks, task, initial=prepared.initial)
+    folder = prepare_run(place, chunks, task, initial=prepared.initial, named=runs is None)
     return drive(
         folder,
         chunks,
         task,
-        lambda: passes_over(chunks, client, observer, task),
+        lambda watcher: passes_over(chunks, client, watcher, task),
         prepared.limits,
         budget=_means(client),
         observer=observer,
     ).knowing(rows)
+
+
+def _place(run: str | Path | None, runs: str | Path | None) -> Path | None:
+    """Find where a run is to be kept, if anywhere: a folder, or the root of folders."""
+    if run is not None and runs is not None:
+        raise InvalidSetting("run names one folder and runs the root of many: give one of the two.")
+    place = run if runs is None else runs
+    return None if place is None else Path(place)
 
 
 def resume(
@@ -221,6 +235,7 @@ def resume(
     client: Client | None = None,
     catalog: str | Path | None = None,
     observer: Observer | None = None,
+    lift_cancel: bool = True,
 ) -> FitResult:
     """Go on with a run from its last checkpoint: after any death, or with a larger budget.
 
@@ -229,14 +244,18 @@ def resume(
     run : path
         The run folder.
     tolerance, max_passes : optional
-        Budgets of this attempt; by default those of the attempt before.
+        Budgets of this attempt; by default those last asked for, or of the attempt before.
     client : distributed.Client, optional
     catalog : path, optional
         Where the catalogue lies now, if it was moved; its fingerprint must be the same.
     observer : Observer, optional
+    lift_cancel : bool
+        Go on with a run that was cancelled too.
 
     Raises
     ------
+    RunCancelled
+        If the run is cancelled meanwhile; or was before and `lift_cancel` is False.
     NotARun, RunLocked, CorruptCheckpoint
         If the folder is none, is driven by another process, or was damaged.
     InvalidData
@@ -247,7 +266,7 @@ def resume(
     folder = open_run(run)
     chunks = open_catalog(catalog or folder.data["path"])
     _require_same_rows(folder, chunks)
-    before: dict[str, Any] = folder.last_budget()
+    before: dict[str, Any] = folder.next_budget()
     limits = Limits(
         before.get("tolerance", TOLERANCE) if tolerance is None else tolerance,
         before.get("max_passes", MAX_PASSES) if max_passes is None else max_passes,
@@ -263,15 +282,15 @@ def resume(
         seed=task.seed,
     )
     require_room(Prepared(chunks, task, None, limits), client, seek_start=folder.read_start() is None)
-    watcher = observer or SilentObserver()
     return drive(
         folder,
         chunks,
         task,
-        lambda: passes_over(chunks, client, watcher, task),
+        lambda heeding: passes_over(chunks, client, heeding, task),
         limits,
-        budget=_means(client),
-        observer=watcher,
+        budget={**_means(client), "requests": before["requests"]},
+        observer=observer,
+        lift_cancel=lift_cancel,
     ).knowing(RowsOfRun(folder, catalog))
 
 

@@ -114,7 +114,7 @@ class ClusterPasses:
         self._client, self._cut, self._negligible = client, cut, negligible
         self._resample: Resample | None = None
         self._supervisor = Supervisor(client, progress_deadline, on_segment)
-        self._imputing = Supervisor(client, progress_deadline, None)
+        self._imputing = Supervisor(client, progress_deadline, on_segment)
         self._segments = segment_bounds(chunks.n_chunks, self._supervisor.n_threads())
         self._sent: dict[Bounds, Future[Any]] = {}
         self._token = uuid.uuid4().hex

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from multiprocessing.resource_tracker import ensure_running
 
 from dask.utils import parse_bytes
 from distributed import Client, LocalCluster
@@ -36,20 +38,34 @@ def local_cluster(
     """
     require_sensible(workers, threads, memory_limit)
     workers = workers or max(1, processors() // threads)
-    with (
-        owned_settings(),
-        LocalCluster(
-            n_workers=workers,
-            threads_per_worker=threads,
-            processes=True,
-            memory_limit=memory_limit,
-            host="127.0.0.1",
-            dashboard_address="127.0.0.1:0",
-            silence_logs="ERROR",
-        ) as cluster,
-        Client(cluster) as client,
-    ):
-        yield client
+    with owned_settings():
+        with _deaf_to_interrupts():
+            local = LocalCluster(
+                n_workers=workers,
+                threads_per_worker=threads,
+                processes=True,
+                memory_limit=memory_limit,
+                host="127.0.0.1",
+                dashboard_address="127.0.0.1:0",
+                silence_logs="ERROR",
+            )
+        with local as cluster, Client(cluster) as client:
+            yield client
+
+
+@contextmanager
+def _deaf_to_interrupts() -> Iterator[None]:
+    """Block SIGINT in all threads and processes that are begun meanwhile, and those that they begin.
+
+    Ctrl-C reaches every process of a terminal, but it is the driver's to stop at a boundary, and then to stop its
+    workers.  One that comes meanwhile is heard afterwards.
+    """
+    ensure_running()  # else the first thread to begin a process begins this too, and unblocks SIGINT afterwards
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def require_sensible(workers: int | None, threads: int, memory_limit: str | int) -> None:

@@ -95,13 +95,13 @@ class Supervisor:
             self._revive()
             self._send(todo - set(pending), submit, parameters, pending)
             self._wait(pending)
+            self._tell(len(segments) - len(todo), len(segments))
             for bounds in sorted(pending):
                 finished, result = self._collect(bounds, pending, failures)
                 if finished:
                     todo.discard(bounds)
                     last_progress = time.monotonic()
-                    if self._on_segment is not None:
-                        self._on_segment(len(segments) - len(todo), len(segments))
+                    self._tell(len(segments) - len(todo), len(segments))
                     yield result
             now = time.monotonic()
             last_sign = max(last_sign, last_progress)
@@ -109,6 +109,11 @@ class Supervisor:
                 last_sign = now
             if now - last_sign > self._deadline or now - last_progress > PATIENCE * self._deadline:
                 raise self._lost(f"no segment finished for {now - last_progress:.0f} s")
+
+    def _tell(self, done: int, of: int) -> None:
+        """Tell how far the pass is; at least every few seconds, since whoever listens may want it to stop."""
+        if self._on_segment is not None:
+            self._on_segment(done, of)
 
     def _send(
         self, missing: set[Bounds], submit: Submit, parameters: Any, pending: dict[Bounds, Future[Any]]

@@ -7,7 +7,7 @@ from pathlib import Path
 from dgmmis.errors import NotARun
 from dgmmis.runs.folder import RunFolder, open_run
 
-__all__ = ["list_runs"]
+__all__ = ["list_runs", "run_paths"]
 
 
 def list_runs(root: str | Path) -> list[RunFolder]:
@@ -18,9 +18,19 @@ def list_runs(root: str | Path) -> list[RunFolder]:
     NotARun
         If `root` is no folder, or a run.json under it cannot be read.
     """
+    return [open_run(path) for path in run_paths(root)]
+
+
+def run_paths(root: str | Path) -> list[Path]:
+    """Folders of the runs in `root` and one level below, by name, whether they can be read or not.
+
+    Raises
+    ------
+    NotARun
+        If `root` is no folder.
+    """
     root = Path(root)
     if not root.is_dir():
         raise NotARun(f"{root} is no folder.")
     found = [root] if (root / "run.json").exists() else []
-    found += sorted(path.parent for path in root.glob("*/run.json"))
-    return [open_run(path) for path in found]
+    return found + sorted(path.parent for path in root.glob("*/run.json"))

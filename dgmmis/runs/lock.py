@@ -12,7 +12,7 @@ from pathlib import Path
 
 from dgmmis.errors import RunLocked
 
-__all__ = ["hold", "is_held"]
+__all__ = ["hold", "is_held", "read_holder"]
 
 PATIENCE = 1.0
 """Seconds to try: somebody asking for the run's state holds the lock for an instant."""
@@ -60,3 +60,8 @@ def is_held(path: Path) -> bool:
         except BlockingIOError:
             return True
         return False
+
+
+def read_holder(path: Path) -> str:
+    """Who wrote into the lock at `path` last: its holder, if it is held."""
+    return path.read_text() if path.exists() else ""
