@@ -35,7 +35,7 @@ from dgmmis.unkept_fit import fit_from, get_ready, passes_over
 if TYPE_CHECKING:
     from distributed import Client
 
-__all__ = ["fit", "fit_restarts", "resume"]
+__all__ = ["fit", "fit_restarts", "go_on", "resume"]
 
 TOLERANCE = 0.1
 MAX_PASSES = 1000
@@ -235,7 +235,6 @@ def resume(
     client: Client | None = None,
     catalog: str | Path | None = None,
     observer: Observer | None = None,
-    lift_cancel: bool = True,
 ) -> FitResult:
     """Go on with a run from its last checkpoint: after any death, or with a larger budget.
 
@@ -249,19 +248,37 @@ def resume(
     catalog : path, optional
         Where the catalogue lies now, if it was moved; its fingerprint must be the same.
     observer : Observer, optional
-    lift_cancel : bool
-        Go on with a run that was cancelled too.
 
     Raises
     ------
     RunCancelled
-        If the run is cancelled meanwhile; or was before and `lift_cancel` is False.
+        If the run is cancelled meanwhile; a cancel from before is lifted.
     NotARun, RunLocked, CorruptCheckpoint
         If the folder is none, is driven by another process, or was damaged.
     InvalidData
         If the catalogue is not the one the run began on, or rows were appended to it since.
     MemoryPlanExceeded
         If it cannot fit into the memory there is; with more, it goes on.
+    """
+    return go_on(
+        run, tolerance=tolerance, max_passes=max_passes, client=client, catalog=catalog, observer=observer
+    )
+
+
+def go_on(
+    run: str | Path,
+    *,
+    tolerance: float | None = None,
+    max_passes: int | None = None,
+    client: Client | None = None,
+    catalog: str | Path | None = None,
+    observer: Observer | None = None,
+    attempts: int | None = None,
+) -> FitResult:
+    """Go on with a run as `resume` does; or, with `attempts`, on behalf of a server that saw so many of them.
+
+    Then nobody asked for this drive by name: a cancel is not lifted (`RunCancelled`), and if somebody drove the run
+    since, it is left to him (`RunLocked`).
     """
     folder = open_run(run)
     chunks = open_catalog(catalog or folder.data["path"])
@@ -290,7 +307,8 @@ def resume(
         limits,
         budget={**_means(client), "requests": before["requests"]},
         observer=observer,
-        lift_cancel=lift_cancel,
+        lift_cancel=attempts is None,
+        attempts=attempts,
     ).knowing(RowsOfRun(folder, catalog))
 
 

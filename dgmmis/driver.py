@@ -23,6 +23,7 @@ from dgmmis.errors import (
     InvalidData,
     RunCancelled,
     RunInterrupted,
+    RunLocked,
 )
 from dgmmis.fit_result import FitResult, Scan
 from dgmmis.improvement import Search, improve
@@ -136,6 +137,7 @@ def drive(
     budget: Mapping[str, Any] | None = None,
     observer: Observer | None = None,
     lift_cancel: bool = False,
+    attempts: int | None = None,
 ) -> FitResult:
     """Drive a run until it converges or its passes are used up.
 
@@ -157,11 +159,13 @@ def drive(
     observer : Observer, optional
     lift_cancel : bool
         Go on with a run that was cancelled.
+    attempts : int, optional
+        Go on only if there were so many before.
 
     Raises
     ------
     RunLocked
-        If another process drives the run.
+        If another process drives the run; or did since the caller counted its attempts.
     RunCancelled
         If it is cancelled meanwhile, at the next boundary of a segment or pass; or was before.
     CollapsedComponent, ImputationLimit, InvalidData
@@ -170,6 +174,8 @@ def drive(
         If the cluster died; the run can be resumed.
     """
     with run.driven(), _heeding_cancels(run, observer or SilentObserver(), lift_cancel) as watcher:
+        if attempts not in (None, run.n_attempts()):
+            raise RunLocked(f"{run.path} was driven meanwhile; nothing is left to do of what was seen.")
         number = run.begin_attempt(
             {"tolerance": limits.tolerance, "max_passes": limits.max_passes, **(budget or {})}
         )

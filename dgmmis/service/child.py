@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from dgmmis.api import resume
+from dgmmis.api import go_on
 from dgmmis.cluster import connect, local_cluster
 from dgmmis.errors import DgmmisError, RunInterrupted
 from dgmmis.observer import SilentObserver
@@ -39,7 +39,7 @@ def main(order: dict[str, Any]) -> int:
     try:
         with heeding_signals(stop, way_on), _means(order) as client:
             observer = Heeding(SilentObserver(), stop)
-            result = resume(order["run"], client=client, observer=observer, lift_cancel=False)
+            result = go_on(order["run"], client=client, observer=observer, attempts=order["attempts"])
     except DgmmisError as error:
         _report({"error": type(error).__name__, "message": str(error)})
         return error.exit_code

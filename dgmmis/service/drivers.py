@@ -44,7 +44,7 @@ class Driver:
     ----------
     run : RunFolder
     order : dict
-        With which means: cluster, workers, threads, memory_limit.
+        With which means (cluster, workers, threads, memory_limit), and after how many `attempts`.
 
     Attributes
     ----------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,25 @@ from dgmmis.errors import DgmmisError
 from dgmmis.runs import RunFolder, open_run, run_paths
 from dgmmis.service.summary import run_summary
 
-__all__ = ["Root", "summaries"]
+__all__ = ["Root", "Waiting", "summaries"]
+
+
+@dataclass(frozen=True, order=True)
+class Waiting:
+    """A run that waits for a driver.
+
+    Attributes
+    ----------
+    since : float
+        Seconds since 1970.
+    path : pathlib.Path
+    attempts : int
+        That had been made when it was seen waiting: whoever drives it now may tell whether somebody did meanwhile.
+    """
+
+    since: float
+    path: Path
+    attempts: int
 
 
 class Root:
@@ -21,7 +40,7 @@ class Root:
         self._known: dict[Path, RunFolder] = {}
         self._told: set[Path] = set()
 
-    def waiting(self, tell: Callable[[str, dict[str, Any]], None]) -> list[RunFolder]:
+    def waiting(self, tell: Callable[[str, dict[str, Any]], None]) -> list[Waiting]:
         """List the runs that wait for a driver, the longest first; one that cannot be read is told of, once."""
         found = []
         for file in self._path.glob("*/run.json"):
@@ -29,15 +48,15 @@ class Root:
             try:
                 run = self._known.get(path) or open_run(path)
                 self._known[path] = run
-                since = _waiting_since(run)
+                attempts, since = run.n_attempts(), _waiting_since(run)
             except (DgmmisError, OSError, ValueError, KeyError) as error:
                 if path not in self._told:
                     tell("unreadable", {"run": str(path), "reason": str(error)})
                 self._told.add(path)
                 continue
             if since is not None:
-                found.append((since, str(path), run))
-        return [run for _, _, run in sorted(found, key=lambda item: item[:2])]
+                found.append(Waiting(since, path, attempts))
+        return sorted(found)
 
 
 def _waiting_since(run: RunFolder) -> float | None:

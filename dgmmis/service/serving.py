@@ -25,9 +25,9 @@ from dgmmis.errors import (
     RunLocked,
 )
 from dgmmis.local_pass import processors
-from dgmmis.runs import RunFolder
+from dgmmis.runs import RunFolder, open_run
 from dgmmis.service.drivers import Driver, Outcome
-from dgmmis.service.root import Root
+from dgmmis.service.root import Root, Waiting
 from dgmmis.service.summary import ENDED
 from dgmmis.signal_stops import heeding_signals
 from dgmmis.stopping import Stop
@@ -152,7 +152,7 @@ class _Server:
             stop.check()
             self._look_after()
             waiting = self._root.waiting(self._tell)
-            self._start([run for run in waiting if run.path not in self._drivers])
+            self._start([one for one in waiting if one.path not in self._drivers])
             if drain and not waiting and not self._drivers:
                 return
             stop.wait(POLL)
@@ -173,15 +173,16 @@ class _Server:
             )
         self._drivers.clear()
 
-    def _start(self, waiting: list[RunFolder]) -> None:
+    def _start(self, waiting: list[Waiting]) -> None:
         now = time.monotonic()
         if now < self._cluster_not_before:
             return
-        ready = [run for run in waiting if now >= self._not_before.get(run.path, 0.0)]
-        for run in ready[: self._at_once - len(self._drivers)]:
-            with self._sparing_others(run.path):
+        ready = [one for one in waiting if now >= self._not_before.get(one.path, 0.0)]
+        for one in ready[: self._at_once - len(self._drivers)]:
+            with self._sparing_others(one.path):
+                run = open_run(one.path)
                 order = self._means.order(run.requests.last(), self._at_once)
-                self._drivers[run.path] = driver = Driver(run, order)
+                self._drivers[run.path] = driver = Driver(run, {**order, "attempts": one.attempts})
                 self._tell("driving", {"run": str(run.path), "process": driver.pid})
 
     def _look_after(self) -> None:
