@@ -40,6 +40,11 @@ def wait_for(condition: Callable[[], object], what: str) -> float:
     return time.monotonic() - began
 
 
+def say(what: str) -> None:
+    """Print how a promise was kept, for `pytest -s`."""
+    sys.stdout.write(f"\n{what}\n")
+
+
 def begin(target: Callable[..., None], *arguments: object) -> BaseProcess:
     """Start a process."""
     with (
