@@ -87,44 +87,20 @@ def test_a_given_start_is_part_of_the_name_and_is_kept(catalog: dgmmis.Catalog, 
     assert bits_of(dgmmis.resume(begun.path)) == bits_of(expected)
 
 
-def test_two_servers_drive_each_run_once_and_one_that_fails_stops_no_other(
-    catalog: dgmmis.Catalog,
-    undisturbed: dgmmis.RunFolder,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(dgmmis.service.serving, "MOST_TRIES", 1)
-    gone = write_catalog(tmp_path / "gone.zarr", n_rows=500, chunk_rows=200)
-    root = tmp_path / "root"
-    lost = submit(gone, root)
-    gone.path.rename(tmp_path / "elsewhere.zarr")
-    runs = [submit(catalog, root), submit(catalog, root, seed=1)]
-    (root / "broken").mkdir()
-    (root / "broken" / "run.json").write_text("{")
+def served(root: Path, servers: int) -> list[tuple[str, dict[str, object]]]:
+    """What servers that work at once tell until nothing waits any more."""
     told: list[tuple[str, dict[str, object]]] = []
-    with ThreadPoolExecutor(2) as servers:
-        for future in [
-            servers.submit(
-                dgmmis.serve,
-                root,
-                at_once=2,
-                drain=True,
-                tell=lambda event, fields: told.append((event, fields)),
-            )
-            for _ in range(2)
-        ]:
+
+    def serve() -> None:
+        dgmmis.serve(root, at_once=2, drain=True, tell=lambda event, fields: told.append((event, fields)))
+
+    with ThreadPoolExecutor(servers) as pool:
+        for future in [pool.submit(serve) for _ in range(servers)]:
             future.result()
-    assert [run.state for run in runs] == ["STOPPED", "STOPPED"]
-    assert [run.folder.n_attempts() for run in runs] == [1, 1]
-    for run in runs:
-        assert_one_history(run.path)
-    assert_same_bits(runs[0].path, undisturbed)
-    assert lost.state == "FAILED"
-    assert "gone.zarr" in lost.status["reason"]
-    assert any(event == "unreadable" and "broken" in str(fields["run"]) for event, fields in told)
+    return told
 
 
-def test_a_server_told_to_stop_leaves_a_run_that_another_server_ends_with_the_same_bits(
+def test_a_server_told_to_stop_leaves_a_run_that_one_of_two_others_ends_with_the_same_bits(
     catalog: dgmmis.Catalog, tmp_path: Path
 ) -> None:
     root = tmp_path / "root"
@@ -137,11 +113,29 @@ def test_a_server_told_to_stop_leaves_a_run_that_another_server_ends_with_the_sa
     assert [event["event"] for event in log] == ["serving", "driving", "stopping", "left", "ended"]
     assert (run.state, log[3]["state"]) == ("INTERRUPTED", "INTERRUPTED")
     assert "signal 15" in run.status["reason"]
-    dgmmis.serve(root, drain=True)
-    assert run.wait(timeout=1) == "STOPPED"
+    served(root, 2)
+    assert (run.wait(timeout=1), run.folder.n_attempts()) == ("STOPPED", 2)
     assert_one_history(run.path)
     expected = dgmmis.fit(catalog, **{**SETTINGS, "initial": None}, max_passes=6)
     assert run.model().mixture.means.tobytes() == expected.mixture.means.tobytes()
+
+
+def test_a_run_that_cannot_be_driven_or_read_stops_no_server(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dgmmis.service.serving, "MOST_TRIES", 1)
+    gone = write_catalog(tmp_path / "gone.zarr", n_rows=500, chunk_rows=200)
+    lost = submit(gone, tmp_path / "root")
+    gone.path.rename(tmp_path / "elsewhere.zarr")
+    (tmp_path / "root" / "broken").mkdir()
+    (tmp_path / "root" / "broken" / "run.json").write_text("{")
+    told = served(tmp_path / "root", 1)
+    assert lost.state == "FAILED"
+    assert "gone.zarr" in lost.status["reason"]
+    assert [event for event, _ in told] == ["serving", "unreadable", "driving", "given up", "ended"]
+    assert "broken" in str(told[1][1]["run"])
+    lost.queue()
+    assert lost.state == "QUEUED"
 
 
 def test_a_cancelled_run_stops_soon_keeps_its_last_pass_and_goes_on_only_if_asked_by_name(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -212,10 +213,11 @@ def test_servers_are_killed_and_stopped_and_started_twice(
     catalog: dgmmis.Catalog, expected: str, tmp_path: Path
 ) -> None:
     rng, slowest = np.random.default_rng(5), 0.0
-    run = submit(catalog, tmp_path)
+    root = tmp_path / "0"
+    run = submit(catalog, root)
     for ending in (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGKILL):
         folder, attempts = run.folder, run.folder.n_attempts()
-        server = begin_serving(tmp_path)
+        server = begin_serving(root)
         wait_for(lambda folder=folder, seen=attempts: folder.n_attempts() > seen, "a driver")
         time.sleep(rng.uniform(0, 0.3))
         began = time.monotonic()
@@ -226,14 +228,15 @@ def test_servers_are_killed_and_stopped_and_started_twice(
         wait_for(lambda folder=folder: not folder.is_held(), "the driver to stop")
         slowest = max(slowest, time.monotonic() - began)
         if ended(run, expected):
-            run = submit(catalog, tmp_path / f"after{ending}")
+            root = tmp_path / f"after {root.name}"
+            run = submit(catalog, root)
         assert run.state in ("INTERRUPTED", "STOPPED", "QUEUED")
-    servers = [begin_serving(tmp_path, "--drain") for _ in range(2)]
+    servers = [begin_serving(root, "--drain") for _ in range(2)]
     for server in servers:
         server.communicate(timeout=300)
         assert server.returncode == 0
-    for one in dgmmis.list_runs(tmp_path):
-        assert ended(dgmmis.Run(one.path), expected)
+    assert run.state == "STOPPED"
+    assert ended(run, expected)
     say(f"4/4 servers ended at random moments, drivers gone within {slowest:.1f} s, two more ended the work")
 
 
@@ -288,13 +291,7 @@ def test_a_cancel_reaches_a_fit_on_workers_and_one_whose_cluster_has_none(
     assert json.loads(process.communicate(timeout=60)[0])["error"] == "RunCancelled"
     assert process.returncode == 10
     on_workers = time.monotonic() - began
-    scheduler = subprocess.Popen(
-        [
-            *(sys.executable, "-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0"),
-            *("--dashboard-address", "127.0.0.1:0", "--scheduler-file", str(tmp_path / "scheduler.json")),
-        ],
-        stderr=subprocess.DEVNULL,
-    )
+    scheduler = begin_dask("scheduler", "--port", "0", "--scheduler-file", str(tmp_path / "scheduler.json"))
     try:
         wait_for(lambda: (tmp_path / "scheduler.json").exists(), "the scheduler")
         address = json.loads((tmp_path / "scheduler.json").read_text())["address"]
@@ -310,3 +307,36 @@ def test_a_cancel_reaches_a_fit_on_workers_and_one_whose_cluster_has_none(
         scheduler.wait(60)
     assert without < MOST_SECONDS
     say(f"cancelled on workers in {on_workers:.1f} s, while waiting for workers in {without:.1f} s")
+
+
+def begin_dask(what: str, *options: str) -> subprocess.Popen[bytes]:
+    words = [sys.executable, "-m", f"distributed.cli.dask_{what}", "--host", "127.0.0.1", *options]
+    return subprocess.Popen([*words, "--dashboard-address", "127.0.0.1:0"], stderr=subprocess.DEVNULL)
+
+
+def test_a_server_waits_for_a_cluster_that_is_not_there(
+    catalog: dgmmis.Catalog, expected: str, tmp_path: Path
+) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    run = submit(catalog, tmp_path)
+    server = begin_serving(tmp_path, "--drain", "--cluster", f"tcp://127.0.0.1:{port}")
+    first = json.loads(next(line for line in server.stderr if "cluster lost" in line))
+    assert (first["loss"], first["of"], first["again_in_seconds"]) == (1, 10, 5.0)
+    assert run.state == "QUEUED"
+    began = time.monotonic()
+    cluster = [
+        begin_dask("scheduler", "--port", port),
+        begin_dask("worker", f"tcp://127.0.0.1:{port}", "--nthreads", "2", "--no-nanny"),
+    ]
+    try:
+        server.communicate(timeout=600)
+        assert server.returncode == 0
+    finally:
+        for process in reversed(cluster):
+            process.terminate()
+            process.wait(60)
+    assert run.state == "STOPPED"
+    assert ended(run, expected)
+    say(f"a cluster that came late was taken up, and the run ended in {time.monotonic() - began:.0f} s")
