@@ -204,9 +204,10 @@ def _heeding_cancels(run: RunFolder, observer: Observer, lift: bool) -> Iterator
         if not lift and run.final() is None:
             raise RunCancelled(str(run.path))
         run.requests.lift_cancel(f"attempts/{run.n_attempts() + 1:04d}")
-    stop = Stop()
-    with watching(lambda: RunCancelled(str(run.path)) if run.requests.is_cancelled() else None, stop):
-        yield Heeding(observer, stop)
+    heeding = observer if isinstance(observer, Heeding) else Heeding(observer, Stop())
+    cancelled = RunCancelled(str(run.path))
+    with watching(lambda: cancelled if run.requests.is_cancelled() else None, heeding.stop):
+        yield heeding
 
 
 @contextmanager

@@ -60,30 +60,31 @@ class Heeding:
     ----------
     observer : Observer
     stop : Stop
+        Whoever else has reason to end the drive asks this one too.
     """
 
     def __init__(self, observer: Observer, stop: Stop) -> None:
-        self._observer, self._stop = observer, stop
+        self._observer, self.stop = observer, stop
 
     def on_stage(self, what: str) -> None:
         """Pass on, then heed."""
         self._observer.on_stage(what)
-        self._stop.check()
+        self.stop.check()
 
     def on_start_pass(self, scan: Pass) -> None:
         """Pass on, then heed."""
         self._observer.on_start_pass(scan)
-        self._stop.check()
+        self.stop.check()
 
     def on_segment(self, done: int, of: int) -> None:
         """Pass on, then heed."""
         self._observer.on_segment(done, of)
-        self._stop.check()
+        self.stop.check()
 
     def on_pass(self, scan: Scan, log_likelihoods: tuple[float, ...], rows: int) -> None:
         """Pass on, then heed: the pass is stored by now."""
         self._observer.on_pass(scan, log_likelihoods, rows)
-        self._stop.check()
+        self.stop.check()
 
 
 @contextmanager

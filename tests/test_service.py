@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +16,7 @@ import pytest
 
 import dgmmis
 import dgmmis.service.serving
+from dgmmis.cli import main
 from dgmmis.errors import InvalidSetting, RunCancelled, RunConflict, RunInterrupted
 from dgmmis.runs.lock import hold
 from dgmmis.service.logs import follow
@@ -231,6 +234,59 @@ def test_garbage_collection_takes_what_nobody_needs_and_changes_no_bit(
     assert run.model().mixture.means.tobytes() == fitted.mixture.means.tobytes()
     dgmmis.resume(run.path, max_passes=30)
     assert_same_bits(run.path, undisturbed)
+
+
+def test_the_command_line_does_all_of_this_and_tells_it_in_json(
+    catalog: dgmmis.Catalog,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def run_cli(*words: object, code: int = 0) -> str:
+        monkeypatch.setattr(sys, "argv", ["dgmmis", *map(str, words)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        assert ended.value.code == code
+        return capsys.readouterr().out
+
+    fit = (
+        catalog.path,
+        "-K",
+        3,
+        "--runs",
+        tmp_path,
+        "--workers",
+        0,
+        "--max-passes",
+        2,
+        "--tolerance",
+        0,
+        "--json",
+    )
+    submitted = json.loads(run_cli("submit", *fit))
+    run = submitted["run"]
+    assert submitted == {
+        "run": str(tmp_path / submitted["name"]),
+        "name": submitted["name"],
+        "state": "QUEUED",
+    }
+    assert json.loads(run_cli("cancel", run, "--json")) == {"run": run, "state": "CANCELLED"}
+    assert json.loads(run_cli("fit", *fit, code=10))["error"] == "RunCancelled"
+    assert json.loads(run_cli("resume", run, "--queue", "--json"))["state"] == "QUEUED"
+    assert json.loads(run_cli("fit", *fit))["run"] == run
+    assert json.loads(run_cli("status", run, "--json"))["go_on"] == f"dgmmis resume {run} --max-passes 100"
+    events = [json.loads(line)["event"] for line in run_cli("logs", run, "--json").splitlines()]
+    assert events == ["began", "start", "pass", "pass", "pass", "stopped"]
+    assert "pass  number=2" in run_cli("logs", run, "-f")
+    assert json.loads(run_cli("gc", tmp_path, "--dry-run", "--json"))["bytes"] == 0
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "run.json").write_text("{")
+    listed = json.loads(run_cli("ls", tmp_path, "--json", code=5))
+    assert [entry["state"] for entry in listed["runs"]] == ["STOPPED"]
+    assert "broken" in listed["unreadable"][0]["run"]
+    run_cli("serve", "--runs", tmp_path, "--drain", "--json")
+    run_cli("serve", "--runs", tmp_path, "--cluster", "10.0.0.1:1", code=2)
+    run_cli("fit", catalog.path, "-K", 3, code=2)
 
 
 def test_a_log_can_be_followed_to_the_end_of_its_run(catalog: dgmmis.Catalog, tmp_path: Path) -> None:

@@ -70,13 +70,17 @@ def kill(process: BaseProcess) -> bool:
 
 
 def at_a_moment_of(run: dgmmis.Run, process: BaseProcess, rng: np.random.Generator) -> None:
-    """Wait until a driver holds the lock, and then for a random part of some passes."""
-    attempts = run.folder.n_attempts()
-    wait_for(
-        lambda: run.folder.is_held() or run.folder.n_attempts() > attempts or not process.is_alive(),
-        "the lock",
-    )
-    time.sleep(rng.uniform(0, 1.2))
+    """Wait until a driver holds the lock, or, half of the times, has stored a pass; then for a random while."""
+    folder = run.folder
+    attempts, stored = folder.n_attempts(), len(folder.checkpoint_numbers())
+    if rng.random() < 0.5:
+        wait_for(lambda: len(folder.checkpoint_numbers()) > stored or not process.is_alive(), "a pass")
+        time.sleep(rng.uniform(0, 0.2))
+    else:
+        wait_for(
+            lambda: folder.is_held() or folder.n_attempts() > attempts or not process.is_alive(), "the lock"
+        )
+        time.sleep(rng.uniform(0, 0.6))
 
 
 def ended(run: dgmmis.Run, expected: str) -> bool:
@@ -286,11 +290,10 @@ def test_a_cancel_reaches_a_fit_on_workers_and_one_whose_cluster_has_none(
     process = subprocess.Popen(command(*words, "--workers", 2), stdout=subprocess.PIPE, text=True)
     wait_for(lambda: (run / "ckpt" / "000001.ckpt").exists(), "the second pass")
     began = time.monotonic()
-    done = subprocess.run(command("cancel", run, "--json"), capture_output=True, text=True, check=True)
-    assert json.loads(done.stdout)["state"] == "CANCELLED"
+    assert dgmmis.cancel(run, timeout=60) == "CANCELLED"
+    on_workers = time.monotonic() - began
     assert json.loads(process.communicate(timeout=60)[0])["error"] == "RunCancelled"
     assert process.returncode == 10
-    on_workers = time.monotonic() - began
     scheduler = begin_dask("scheduler", "--port", "0", "--scheduler-file", str(tmp_path / "scheduler.json"))
     try:
         wait_for(lambda: (tmp_path / "scheduler.json").exists(), "the scheduler")
@@ -305,7 +308,7 @@ def test_a_cancel_reaches_a_fit_on_workers_and_one_whose_cluster_has_none(
     finally:
         scheduler.terminate()
         scheduler.wait(60)
-    assert without < MOST_SECONDS
+    assert max(on_workers, without) < MOST_SECONDS
     say(f"cancelled on workers in {on_workers:.1f} s, while waiting for workers in {without:.1f} s")
 
 
