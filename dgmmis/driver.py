@@ -201,7 +201,7 @@ def _heeding_cancels(run: RunFolder, observer: Observer, lift: bool) -> Iterator
     A cancel that came when the run had ended already was too late, and says nothing of another drive.
     """
     if run.requests.is_cancelled():
-        if not lift and run.final() is None:
+        if not lift and not run.end():
             raise RunCancelled(str(run.path))
         run.requests.lift_cancel(f"attempts/{run.n_attempts() + 1:04d}")
     heeding = observer if isinstance(observer, Heeding) else Heeding(observer, Stop())

@@ -162,6 +162,9 @@ def test_a_cancelled_run_stops_soon_keeps_its_last_pass_and_goes_on_only_if_aske
     assert_same_bits(run, undisturbed)
     assert dgmmis.open_run(run).state() == "STOPPED"
     assert dgmmis.cancel(run) == "STOPPED"  # too late
+    dgmmis.open_run(run).requests.cancel()  # while its driver was about to end
+    assert dgmmis.open_run(run).state() == "STOPPED"
+    assert dgmmis.fit(catalog, **settings).n_passes == 41
 
 
 def test_a_cancelled_run_in_a_root_is_left_alone_until_it_is_queued_again(

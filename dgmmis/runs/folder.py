@@ -132,16 +132,23 @@ class RunFolder:
 
     def resting_state(self) -> str:
         """Compute the state as if nobody drove the run."""
-        final, cancelled = self.final(), self.requests.is_cancelled()
-        if final is not None and (cancelled or not self.is_waiting()):
-            return str(final["state"])
+        end, cancelled, waiting = self.end(), self.requests.is_cancelled(), self.is_waiting()
+        if end and (cancelled or not waiting):
+            return end
         if cancelled:
             return "CANCELLED"
-        attempts = self.n_attempts()
-        if attempts == 0 or self.is_waiting():
-            return "QUEUED"
+        return "QUEUED" if waiting or self.n_attempts() == 0 else "INTERRUPTED"
+
+    def end(self) -> str:
+        """Name the end that the last attempt came to by itself: SUCCEEDED, FAILED or STOPPED; empty without one.
+
+        A cancel that came after it was too late.
+        """
+        final, attempts = self.final(), self.n_attempts()
+        if final is not None or attempts == 0:
+            return "" if final is None else str(final["state"])
         trace = read_trace(self.trace_path(attempts))
-        return "STOPPED" if trace and trace[-1]["event"] == "stopped" else "INTERRUPTED"
+        return "STOPPED" if trace and trace[-1]["event"] == "stopped" else ""
 
     # --- the chain of checkpoints
 
