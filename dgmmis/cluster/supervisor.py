@@ -146,6 +146,7 @@ class Supervisor:
                     self._revive()
                     self._send(duties, submit, parameters)
                     self._wait(duties)
+                    self._report(duties)
                     for duty in duties.current():
                         finished, result = self._collect(duty, duties, pace)
                         if finished:
@@ -160,6 +161,7 @@ class Supervisor:
             duties.withdraw()  # an error's traceback would keep them, and the cluster would go on computing them
 
     def _report(self, duties: Duties) -> None:
+        """Tell how far the pass is; at least every few seconds, since whoever listens may want it to stop."""
         if self._on_segment is not None:
             self._on_segment(duties.done, duties.total)
 

@@ -4,9 +4,12 @@ run.json          what shapes the trajectory: configuration, data fingerprint, s
 arrays.npz        large arrays of the configuration (maps of a selection), if it has any
 start.ckpt        the mixture the fit starts from, and how it was found
 ckpt/000012.ckpt  one object per pass, each naming the digest of the one before
+requests/0001.json  what somebody who left wishes a server to drive it with
 attempts/0001.json  cluster, tolerance, max_passes: budgets belong to an attempt
 log/0001.jsonl    one line per event of that attempt
+cancel            somebody wants it to stop
 final.json        how the run ended
+collected/0001.json  which checkpoints were collected as garbage, and their digests
 lock              held by whoever drives the run
 """
 
@@ -30,12 +33,13 @@ from dgmmis.plain_arrays import read_arrays
 from dgmmis.plain_files import MOST_JSON, read_plain, require_own_folders
 from dgmmis.runs.checkpoint import Checkpoint, decode, digest_of, encode, is_whole
 from dgmmis.runs.description import FORMAT, read_description, read_record, require_same
-from dgmmis.runs.lock import hold, is_held
+from dgmmis.runs.lock import hold, is_held, read_holder
 from dgmmis.runs.objects import put_if_absent
 from dgmmis.runs.parameters import npz_of
+from dgmmis.runs.requests import Requests
 from dgmmis.runs.start_object import decode_start, encode_start
 from dgmmis.runs.task_record import names_functions, stored_backgrounds, stored_selection, stored_task
-from dgmmis.runs.trace import read_trace
+from dgmmis.runs.trace import Trace, read_trace
 from dgmmis.selection import Selection
 from dgmmis.starts import Start
 from dgmmis.task import Task
@@ -43,7 +47,8 @@ from dgmmis.trust import NOBODY, Trust, remember
 
 __all__ = ["RunFolder", "create_run", "open_run"]
 
-FOLDERS = ("ckpt", "attempts", "log")
+BUDGET = ("tolerance", "max_passes", "requests")
+FOLDERS = ("ckpt", "attempts", "log", "requests")
 
 
 class RunFolder:
@@ -123,26 +128,59 @@ class RunFolder:
         UnsafeFile
             If what is written would lie elsewhere, by a symbolic link.
         """
-        require_own_folders(self.path, FOLDERS)
+        require_own_folders(self.path, (*FOLDERS, "collected"))
         with hold(self.path / "lock"):
             yield
 
-    def state(self) -> str:
-        """Compute the state: RUNNING, SUCCEEDED, FAILED, STOPPED, INTERRUPTED or QUEUED.
+    @property
+    def requests(self) -> Requests:
+        """What is asked of this run."""
+        return Requests(self.path)
 
-        STOPPED ran out of its passes and can be resumed with more; INTERRUPTED died; nothing can stay
-        RUNNING after its driver's death, because the lock dies with it.
+    def is_waiting(self) -> bool:
+        """Tell whether a request is not answered yet: no attempt began since it was put."""
+        answered = self.last_budget().get("requests", 0)
+        return self.requests.count() > (answered if isinstance(answered, int) else 0)
+
+    def is_held(self) -> bool:
+        """Tell whether a living process drives this run."""
+        return is_held(self.path / "lock")
+
+    def holder(self) -> str:
+        """Who drives this run, or did last; empty if nobody did."""
+        return read_holder(self.path / "lock")
+
+    def state(self) -> str:
+        """Compute the state from what lies there and from the lock.
+
+        QUEUED waits to be driven; RUNNING is driven; CANCELLING is driven, and its driver is about to stop; CANCELLED
+        was stopped by a cancel; SUCCEEDED converged; STOPPED ran out of its passes; FAILED cannot go on as it is;
+        INTERRUPTED died.  Nothing can stay RUNNING after its driver's death, because the lock dies with it.
         """
-        if is_held(self.path / "lock"):
-            return "RUNNING"
-        final = self.final()
-        if final is not None:
-            return str(final["state"])
-        attempts = self.n_attempts()
-        if attempts == 0:
-            return "QUEUED"
+        if self.is_held():
+            cancelling = self.requests.is_cancelled() and self.final() is None
+            return "CANCELLING" if cancelling else "RUNNING"
+        return self.resting_state()
+
+    def resting_state(self) -> str:
+        """Compute the state as if nobody drove the run."""
+        end, cancelled, waiting = self.end(), self.requests.is_cancelled(), self.is_waiting()
+        if end and (cancelled or not waiting):
+            return end
+        if cancelled:
+            return "CANCELLED"
+        return "QUEUED" if waiting or self.n_attempts() == 0 else "INTERRUPTED"
+
+    def end(self) -> str:
+        """Name the end that the last attempt came to by itself: SUCCEEDED, FAILED or STOPPED; empty without one.
+
+        A cancel that came after it was too late.
+        """
+        final, attempts = self.final(), self.n_attempts()
+        if final is not None or attempts == 0:
+            return "" if final is None else str(final["state"])
         trace = read_trace(self.trace_path(attempts))
-        return "STOPPED" if trace and trace[-1]["event"] == "stopped" else "INTERRUPTED"
+        return "STOPPED" if trace and trace[-1]["event"] == "stopped" else ""
 
     # --- the chain of checkpoints
 
@@ -198,7 +236,7 @@ class RunFolder:
             try:
                 self.read_checkpoint(number)
             except CorruptCheckpoint:
-                path = self._checkpoint_path(number)
+                path = self.checkpoint_path(number)
                 path.rename(path.with_suffix(f".damaged-{self.n_attempts()}"))
                 damaged.append(number)
         return damaged
@@ -219,13 +257,13 @@ class RunFolder:
 
     def read_checkpoint(self, number: int) -> Checkpoint:
         """Read one checkpoint; raises `CorruptCheckpoint` if it is not what was written."""
-        path = self._checkpoint_path(number)
+        path = self.checkpoint_path(number)
         return decode(read_plain(path), str(path), self.backgrounds)
 
     def write_checkpoint(self, scan: Pass, parent: str) -> str:
         """Store a pass and return its digest."""
         content = encode(scan, parent)
-        put_if_absent(self._checkpoint_path(scan.number), content)
+        put_if_absent(self.checkpoint_path(scan.number), content)
         return digest_of(content)
 
     def digest_of_start(self) -> str:
@@ -233,7 +271,7 @@ class RunFolder:
         return digest_of(read_plain(self.path / "start.ckpt"))
 
     def _require_parent(self, checkpoint: Checkpoint, number: int) -> None:
-        before = self.path / "start.ckpt" if number == 0 else self._checkpoint_path(number - 1)
+        before = self.path / "start.ckpt" if number == 0 else self.checkpoint_path(number - 1)
         if not before.exists() or not is_whole(content := read_plain(before)):
             return  # this one is whole; what came before cannot say otherwise
         expected = digest_of(content)
@@ -243,7 +281,12 @@ class RunFolder:
                 f"{expected[:12]}: files of another run were mixed in. Restore the folder from a copy."
             )
 
-    def _checkpoint_path(self, number: int) -> Path:
+    def stored_digest(self, number: int) -> str:
+        """Digest of a stored checkpoint, whatever it holds."""
+        return digest_of(read_plain(self.checkpoint_path(number)))
+
+    def checkpoint_path(self, number: int) -> Path:
+        """Where a checkpoint lies."""
         return self.path / "ckpt" / f"{number:06d}.ckpt"
 
     # --- attempts, their traces, the end
@@ -253,9 +296,10 @@ class RunFolder:
         return len(list((self.path / "attempts").glob("[0-9][0-9][0-9][0-9].json")))
 
     def begin_attempt(self, budget: Mapping[str, Any]) -> int:
-        """Record a new attempt with its budget and return its number."""
+        """Record a new attempt with its budget and return its number; it answers all requests, unless it says less."""
         number = self.n_attempts() + 1
-        content = json.dumps({**budget, "began": time.time()}, indent=1).encode()
+        answered = {"requests": self.requests.count()}
+        content = json.dumps({**answered, **budget, "began": time.time()}, indent=1).encode()
         put_if_absent(self.path / "attempts" / f"{number:04d}.json", content)
         return number
 
@@ -268,6 +312,15 @@ class RunFolder:
         """Tolerance, passes and means of an attempt, and when it began."""
         path = self.path / "attempts" / f"{attempt:04d}.json"
         return read_record(path, numbers=("tolerance", "max_passes", "began"))
+
+    def next_budget(self) -> dict[str, Any]:
+        """Tolerance, passes and means for the next attempt, and how many `requests` it answers.
+
+        Those of the last request if it waits, else of the last attempt; empty if there is neither.
+        """
+        count = self.requests.count()
+        budget = self.requests.read(count) if self.is_waiting() else self.last_budget()
+        return {**budget, "requests": count}
 
     def trace_path(self, attempt: int) -> Path:
         """Where that attempt logs."""
@@ -296,6 +349,21 @@ class RunFolder:
         if path.exists():
             path.rename(self.path / "attempts" / f"{attempt:04d}-superseded-final.json")
 
+    def give_up(self, reason: str) -> None:
+        """Record, in an attempt of its own, that the run cannot be driven as it is, and why.
+
+        Raises
+        ------
+        RunLocked
+            If somebody drives it.
+        """
+        with self.driven():
+            budget = {key: value for key, value in self.next_budget().items() if key in BUDGET}
+            number = self.begin_attempt(budget)
+            Trace(self.trace_path(number)).write("refused", reason=reason)
+            self.reopen(number)
+            self.write_final({"state": "FAILED", "reason": reason})
+
 
 def create_run(
     path: Path, config: Mapping[str, Any], data: Mapping[str, Any], numerics: Mapping[str, str]
@@ -311,7 +379,7 @@ def create_run(
     """
     if (path / "run.json").exists():
         return _same_run(path, config, data)
-    if path.exists() and not (path.is_dir() and all(_is_ours(entry) for entry in path.iterdir())):
+    if _is_foreign(path):
         raise AlreadyExists(f"{path} exists and is no run. Name a new folder.")
     for folder in FOLDERS:
         (path / folder).mkdir(parents=True, exist_ok=True)
@@ -326,11 +394,18 @@ def create_run(
 def _same_run(path: Path, config: Mapping[str, Any], data: Mapping[str, Any]) -> RunFolder:
     """Open a run whose configuration the caller gave, who has thereby named all functions in it."""
     run = open_run(path)
-    require_same(path, run.description, config, data)
+    require_same(path, run.description, config, data, way_out=lambda: _other_place(run))
     if run.names_functions:
         remember(read_plain(path / "run.json", MOST_JSON))
         run.trust = Trust(everything=True)
     return run
+
+
+def _is_foreign(path: Path) -> bool:
+    """Tell whether a path is taken by something else, whoever else may be making a run of it at this moment."""
+    if not path.exists() or (path.is_dir() and all(_is_ours(entry) for entry in path.iterdir())):
+        return False
+    return not (path / "run.json").exists()
 
 
 def _is_ours(entry: Path) -> bool:
@@ -359,3 +434,14 @@ def open_run(path: str | Path, *, trust: Iterable[str] | Trust = ()) -> RunFolde
     content, description = read_description(path)
     trusted = trust if isinstance(trust, Trust) else Trust.in_file(content, trust)
     return RunFolder(path, description, digest_of(content), trusted)
+
+
+def _other_place(run: RunFolder) -> str:
+    """Say how a fit of other settings finds a place."""
+    state = run.state()
+    failed = (
+        f"It has {state}: remove it (rm -r {run.path}) if it is of no use, or name"
+        if state == "FAILED"
+        else "Name"
+    )
+    return f"{failed} a new folder with --run, or let the settings name one under a root: --runs ROOT."
