@@ -20,6 +20,8 @@ import dgmmis
 import dgmmis.runs.objects
 from dgmmis.errors import DgmmisError
 from dgmmis.observer import SilentObserver
+from dgmmis.signal_stops import heeding_signals
+from dgmmis.stopping import Heeding, Stop
 from simulated import TRUTH, noisy_rows
 
 VALUES, NOISE = noisy_rows(300)
@@ -58,9 +60,11 @@ def begin(target: Callable[..., None], *arguments: object) -> BaseProcess:
 
 
 def resume(run: str) -> None:
-    """Drive a run; the exit code is that of the error."""
+    """Drive a run as the command line does; the exit code is that of the error."""
+    stop = Stop()
     try:
-        dgmmis.resume(run)
+        with heeding_signals(stop, "resume it"):
+            dgmmis.resume(run, observer=Heeding(SilentObserver(), stop))
     except DgmmisError as error:
         sys.exit(error.exit_code)
 

@@ -188,6 +188,7 @@ def test_thirty_cancels_at_random_moments(catalog: dgmmis.Catalog, expected: str
         if state == "CANCELLED":
             cancels += 1
             slowest = max(slowest, seconds)
+            assert seconds < MOST_SECONDS, f"cancel {cancels} took {seconds:.1f} s; {run.trace[-3:]}"
             assert process.exitcode == 11
             assert run.state == "CANCELLED"
             latest = run.folder.latest()
@@ -195,7 +196,6 @@ def test_thirty_cancels_at_random_moments(catalog: dgmmis.Catalog, expected: str
         if ended(run, expected):
             run = submit(catalog, tmp_path / str(runs))
             runs += 1
-    assert slowest < MOST_SECONDS
     finish(run, expected)
     say(f"{cancels}/30 cancels within {slowest:.1f} s, the last pass kept, resumed with the same bits")
 
