@@ -85,5 +85,5 @@ def test_a_worker_that_comes_later_takes_part(client: Client) -> None:
 
 
 def test_rows_that_no_pass_could_take_are_left_to_the_pass() -> None:
-    far = Population(dgmmis.Mixture(np.ones(1), np.full((1, 3), 1e300), np.eye(3)[None] * 1e-300))
+    far = Population(dgmmis.Mixture(np.ones(1), np.full((1, 3), 1e99), np.eye(3)[None] * 1e-300))
     warm(far, Rows(np.zeros((5, 3)), Noise.none()), None)
