@@ -201,7 +201,7 @@ def fit(
     chunks, task = prepared.chunks, prepared.task
     if not isinstance(chunks, Catalog):
         raise InvalidSetting("a run keeps the fit of a catalogue: ingest the array first (dgmmis.ingest).")
-    folder = prepare_run(Path(run), chunks, task, initial=prepared.initial)
+    folder = prepare_run(run, chunks, task, initial=prepared.initial)
     return drive(
         folder,
         chunks,

@@ -193,6 +193,6 @@ def _kept(
         "method": settings.get("method", "auto"),
     }
     data = {"path": str(catalog.path.resolve()), "fingerprint": catalog.fingerprint, "rows": catalog.n_rows}
-    folder = open_comparison(Path(output), config, data, numerics_fingerprint(), prepared.task.backgrounds)
+    folder = open_comparison(output, config, data, numerics_fingerprint(), prepared.task.backgrounds)
     with folder.driven():
         yield folder

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -18,6 +17,7 @@ from dgmmis.fit_result import FitResult, Scan
 from dgmmis.improvement import Search, improve
 from dgmmis.imputed_passes import Completion
 from dgmmis.iterate import Limits, Pass, Problem, stopping_reason
+from dgmmis.location import Location
 from dgmmis.model import Model
 from dgmmis.population import Population
 from dgmmis.runs import RunFolder, create_run, numerics_fingerprint
@@ -74,7 +74,9 @@ class _Attempt:
     observer: Observer
 
 
-def prepare_run(path: Path, catalog: Catalog, task: Task, *, initial: Population | None) -> RunFolder:
+def prepare_run(
+    path: str | Location, catalog: Catalog, task: Task, *, initial: Population | None
+) -> RunFolder:
     """Create or open the run folder for this task on this catalogue.
 
     Raises
@@ -161,7 +163,7 @@ def drive(
         number = run.begin_attempt(
             {"tolerance": limits.tolerance, "max_passes": limits.max_passes, **(budget or {})}
         )
-        attempt = _Attempt(run, catalog, task, number, Trace(run.trace_path(number)), observer)
+        attempt = _Attempt(run, catalog, task, number, run.open_trace(number), observer)
         _log_beginning(attempt)
         _set_aside_damaged(attempt)
         if not _is_over(run, limits):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -189,8 +188,5 @@ class RunFacts:
 
 def gather(run: RunFolder) -> RunFacts:
     """Read a run folder; nothing in it is changed."""
-    attempts = [
-        dict(json.loads((run.path / "attempts" / f"{number:04d}.json").read_text()))
-        for number in range(1, run.n_attempts() + 1)
-    ]
+    attempts = [run.budget(number) for number in range(1, run.n_attempts() + 1)]
     return RunFacts(run, run.state(), run.latest(), run.read_start(), run.trace(), attempts)

@@ -12,12 +12,13 @@ lock              held by whoever drives the run
 
 from __future__ import annotations
 
+import io
 import json
+import re
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,15 +26,15 @@ import numpy as np
 from dgmmis.background import BackgroundLike
 from dgmmis.errors import AlreadyExists, CorruptCheckpoint, NotARun, RunConflict
 from dgmmis.iterate import Pass
+from dgmmis.location import Location, location_of
 from dgmmis.model import Model
 from dgmmis.packed import Array
 from dgmmis.runs.checkpoint import Checkpoint, decode, digest_of, encode, is_whole
-from dgmmis.runs.lock import hold, is_held
-from dgmmis.runs.objects import put_if_absent
 from dgmmis.runs.parameters import npz_of
+from dgmmis.runs.place import Place, place_at
 from dgmmis.runs.start_object import decode_start, encode_start
 from dgmmis.runs.task_record import stored_backgrounds, stored_selection
-from dgmmis.runs.trace import read_trace
+from dgmmis.runs.trace import Trace
 from dgmmis.selection import Selection
 from dgmmis.starts import Start
 
@@ -41,20 +42,31 @@ __all__ = ["RunFolder", "create_run", "open_run"]
 
 FORMAT = "dgmmis run 2"
 FOLDERS = ("ckpt", "attempts", "log")
+FIRST = "run.json"
+START = "start.ckpt"
+ARRAYS = "arrays.npz"
+FINAL = "final.json"
+ATTEMPT = re.compile(r"[0-9]{4}\.json")
 
 
 class RunFolder:
-    """One run on disk.  Use `create_run` or `open_run`.
+    """One run where it is kept.  Use `create_run` or `open_run`.
 
     Attributes
     ----------
-    path : pathlib.Path
+    place : Place
+        What reads and writes there.
     description : dict
         The content of run.json: `config`, `data`, `numerics`.
     """
 
-    def __init__(self, path: Path, description: dict[str, Any], root: str) -> None:
-        self.path, self.description, self._root = path, description, root
+    def __init__(self, place: Place, description: dict[str, Any], root: str) -> None:
+        self.place, self.description, self._root = place, description, root
+
+    @property
+    def path(self) -> Location:
+        """Where the run lies: a path, or an address in an object store."""
+        return self.place.location
 
     @property
     def config(self) -> dict[str, Any]:
@@ -80,20 +92,19 @@ class RunFolder:
         """Store the arrays that the configuration names by their hashes."""
         if arrays:
             with suppress(FileExistsError):  # the same content: its hashes are in run.json
-                put_if_absent(self.path / "arrays.npz", npz_of(arrays))
+                self.place.put_if_absent(ARRAYS, npz_of(arrays))
 
     def arrays(self) -> dict[str, Array]:
         """Return what `write_arrays` stored."""
-        path = self.path / "arrays.npz"
-        if not path.exists():
+        if not self.place.exists(ARRAYS):
             return {}
-        with np.load(path, allow_pickle=False) as stored:
+        with np.load(io.BytesIO(self.place.read(ARRAYS)), allow_pickle=False) as stored:
             return dict(stored)
 
     @contextmanager
     def driven(self) -> Iterator[None]:
         """Be the one that drives this run; raises `RunLocked` if another is."""
-        with hold(self.path / "lock"):
+        with self.place.hold():
             yield
 
     def state(self) -> str:
@@ -102,7 +113,7 @@ class RunFolder:
         STOPPED ran out of its passes and can be resumed with more; INTERRUPTED died; nothing can stay
         RUNNING after its driver's death, because the lock dies with it.
         """
-        if is_held(self.path / "lock"):
+        if self.place.is_held():
             return "RUNNING"
         final = self.final()
         if final is not None:
@@ -110,27 +121,25 @@ class RunFolder:
         attempts = self.n_attempts()
         if attempts == 0:
             return "QUEUED"
-        trace = read_trace(self.trace_path(attempts))
+        trace = self.open_trace(attempts).read()
         return "STOPPED" if trace and trace[-1]["event"] == "stopped" else "INTERRUPTED"
 
     # --- the chain of checkpoints
 
     def read_start(self) -> Start | None:
         """Return where the fit starts, or None before that is known."""
-        path = self.path / "start.ckpt"
-        return (
-            decode_start(path.read_bytes(), str(path), self._root, self.backgrounds)
-            if path.exists()
-            else None
-        )
+        if not self.place.exists(START):
+            return None
+        return decode_start(self.place.read(START), f"{self.path}/{START}", self._root, self.backgrounds)
 
     def write_start(self, start: Start) -> None:
         """Store where the fit starts."""
-        put_if_absent(self.path / "start.ckpt", encode_start(start, self._root))
+        self.place.put_if_absent(START, encode_start(start, self._root))
 
     def checkpoint_numbers(self) -> list[int]:
         """Numbers of the stored passes, ascending."""
-        return sorted(int(path.stem) for path in (self.path / "ckpt").glob("*.ckpt"))
+        names = self.place.names("ckpt")
+        return sorted(int(name.removesuffix(".ckpt")) for name in names if name.endswith(".ckpt"))
 
     def latest(self, at_most: int | None = None) -> Checkpoint | None:
         """Return the last whole checkpoint that belongs to this chain; one that fails its hash is passed over.
@@ -169,8 +178,8 @@ class RunFolder:
             try:
                 self.read_checkpoint(number)
             except CorruptCheckpoint:
-                path = self._checkpoint_path(number)
-                path.rename(path.with_suffix(f".damaged-{self.n_attempts()}"))
+                name = _checkpoint(number)
+                self.place.set_aside(name, f"{name.removesuffix('.ckpt')}.damaged-{self.n_attempts()}")
                 damaged.append(number)
         return damaged
 
@@ -190,82 +199,87 @@ class RunFolder:
 
     def read_checkpoint(self, number: int) -> Checkpoint:
         """Read one checkpoint; raises `CorruptCheckpoint` if it is not what was written."""
-        path = self._checkpoint_path(number)
-        return decode(path.read_bytes(), str(path), self.backgrounds)
+        name = _checkpoint(number)
+        return decode(self.place.read(name), f"{self.path}/{name}", self.backgrounds)
 
     def write_checkpoint(self, scan: Pass, parent: str) -> str:
         """Store a pass and return its digest."""
         content = encode(scan, parent)
-        put_if_absent(self._checkpoint_path(scan.number), content)
+        self.place.put_if_absent(_checkpoint(scan.number), content)
         return digest_of(content)
 
     def digest_of_start(self) -> str:
         """Digest of the start: the parent of checkpoint 0."""
-        return digest_of((self.path / "start.ckpt").read_bytes())
+        return digest_of(self.place.read(START))
 
     def _require_parent(self, checkpoint: Checkpoint, number: int) -> None:
-        before = self.path / "start.ckpt" if number == 0 else self._checkpoint_path(number - 1)
-        if not before.exists() or not is_whole(before.read_bytes()):
+        try:
+            before = self.place.read(START if number == 0 else _checkpoint(number - 1))
+        except FileNotFoundError:
             return  # this one is whole; what came before cannot say otherwise
-        expected = digest_of(before.read_bytes())
+        if not is_whole(before):
+            return
+        expected = digest_of(before)
         if checkpoint.parent != expected:
             raise CorruptCheckpoint(
                 f"checkpoint {number} of {self.path} follows {checkpoint.parent[:12]}, but the one before it is "
                 f"{expected[:12]}: files of another run were mixed in. Restore the folder from a copy."
             )
 
-    def _checkpoint_path(self, number: int) -> Path:
-        return self.path / "ckpt" / f"{number:06d}.ckpt"
-
     # --- attempts, their traces, the end
 
     def n_attempts(self) -> int:
         """How often this run was driven."""
-        return len(list((self.path / "attempts").glob("[0-9][0-9][0-9][0-9].json")))
+        return sum(ATTEMPT.fullmatch(name) is not None for name in self.place.names("attempts"))
 
     def begin_attempt(self, budget: Mapping[str, Any]) -> int:
         """Record a new attempt with its budget and return its number."""
         number = self.n_attempts() + 1
         content = json.dumps({**budget, "began": time.time()}, indent=1).encode()
-        put_if_absent(self.path / "attempts" / f"{number:04d}.json", content)
+        self.place.put_if_absent(f"attempts/{number:04d}.json", content)
         return number
+
+    def budget(self, attempt: int) -> dict[str, Any]:
+        """Tolerance, passes, means and beginning of an attempt."""
+        return dict(json.loads(self.place.read(f"attempts/{attempt:04d}.json")))
 
     def last_budget(self) -> dict[str, Any]:
         """Tolerance, passes and means of the last attempt; empty before the first."""
         number = self.n_attempts()
-        path = self.path / "attempts" / f"{number:04d}.json"
-        return dict(json.loads(path.read_text())) if number else {}
+        return self.budget(number) if number else {}
 
-    def trace_path(self, attempt: int) -> Path:
+    def open_trace(self, attempt: int) -> Trace:
         """Where that attempt logs."""
-        return self.path / "log" / f"{attempt:04d}.jsonl"
+        return Trace(self.place, f"log/{attempt:04d}.jsonl")
 
     def trace(self) -> list[dict[str, Any]]:
         """All events of all attempts, in order."""
         return [
             {**event, "attempt": attempt}
             for attempt in range(1, self.n_attempts() + 1)
-            for event in read_trace(self.trace_path(attempt))
+            for event in self.open_trace(attempt).read()
         ]
 
     def final(self) -> dict[str, Any] | None:
         """How the run ended, or None."""
-        path = self.path / "final.json"
-        return dict(json.loads(path.read_text())) if path.exists() else None
+        return dict(json.loads(self.place.read(FINAL))) if self.place.exists(FINAL) else None
 
     def write_final(self, outcome: Mapping[str, Any]) -> None:
         """Record the end."""
-        put_if_absent(self.path / "final.json", json.dumps(outcome, indent=1).encode())
+        self.place.put_if_absent(FINAL, json.dumps(outcome, indent=1).encode())
 
     def reopen(self, attempt: int) -> None:
         """Set an earlier end aside because an attempt with a larger budget goes on from it."""
-        path = self.path / "final.json"
-        if path.exists():
-            path.rename(self.path / "attempts" / f"{attempt:04d}-superseded-final.json")
+        if self.place.exists(FINAL):
+            self.place.set_aside(FINAL, f"attempts/{attempt:04d}-superseded-final.json")
+
+
+def _checkpoint(number: int) -> str:
+    return f"ckpt/{number:06d}.ckpt"
 
 
 def create_run(
-    path: Path, config: Mapping[str, Any], data: Mapping[str, Any], numerics: Mapping[str, str]
+    path: str | Location, config: Mapping[str, Any], data: Mapping[str, Any], numerics: Mapping[str, str]
 ) -> RunFolder:
     """Make a run folder, or open it if it holds a run of the same configuration and data.
 
@@ -276,40 +290,42 @@ def create_run(
     AlreadyExists
         If the folder holds something else.
     """
-    if (path / "run.json").exists():
-        run = open_run(path)
+    place = place_at(location_of(path))
+    if place.exists(FIRST):
+        run = _opened(place)
         _require_same(run, config, data)
         return run
-    if path.exists() and not (path.is_dir() and all(_is_ours(entry) for entry in path.iterdir())):
+    if not place.is_blank(FIRST, FOLDERS):
         raise AlreadyExists(f"{path} exists and is no run. Name a new folder.")
-    for folder in FOLDERS:
-        (path / folder).mkdir(parents=True, exist_ok=True)
+    place.make(FOLDERS)
     content = {"format": FORMAT, "config": dict(config), "data": dict(data), "numerics": dict(numerics)}
     try:
-        put_if_absent(path / "run.json", json.dumps(content, indent=1, sort_keys=True).encode())
+        place.put_if_absent(FIRST, json.dumps(content, indent=1, sort_keys=True).encode())
     except FileExistsError:  # another process made it at the same moment
-        _require_same(open_run(path), config, data)
-    return open_run(path)
+        _require_same(_opened(place), config, data)
+    return _opened(place)
 
 
-def _is_ours(entry: Path) -> bool:
-    """Tell what a death while making a run leaves behind: folders of ours, still empty, or an unfinished run.json."""
-    if entry.is_dir():
-        return entry.name in FOLDERS and not any(entry.iterdir())
-    return entry.name in ("run.json", "lock") or entry.name.startswith(".run.json.")
-
-
-def open_run(path: str | Path) -> RunFolder:
+def open_run(path: str | Location) -> RunFolder:
     """Open a run folder.
+
+    Parameters
+    ----------
+    path : path, or address in an object store
+        A folder, or "s3://BUCKET/PREFIX".
 
     Raises
     ------
     NotARun
         If it is none, or of a format this version does not read.
     """
-    path = Path(path)
+    return _opened(place_at(location_of(path)))
+
+
+def _opened(place: Place) -> RunFolder:
+    path = place.location
     try:
-        content = (path / "run.json").read_bytes()
+        content = place.read(FIRST)
         description = json.loads(content)
     except FileNotFoundError as error:
         raise NotARun(f"{path} is no run: it has no run.json. `dgmmis fit --run DIR` makes one.") from error
@@ -317,7 +333,7 @@ def open_run(path: str | Path) -> RunFolder:
         raise NotARun(f"{path}/run.json cannot be read: {error}.") from error
     if not isinstance(description, dict) or description.get("format") != FORMAT:
         raise NotARun(f"{path}/run.json is not of format {FORMAT!r}.")
-    return RunFolder(path, description, digest_of(content))
+    return RunFolder(place, description, digest_of(content))
 
 
 def _require_same(run: RunFolder, config: Mapping[str, Any], data: Mapping[str, Any]) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from dgmmis.errors import NotARun
-from dgmmis.runs.folder import RunFolder, open_run
+from dgmmis.location import Location, location_of
+from dgmmis.runs.folder import FIRST, RunFolder, open_run
+from dgmmis.runs.place import place_at
 
 __all__ = ["list_runs"]
 
 
-def list_runs(root: str | Path) -> list[RunFolder]:
+def list_runs(root: str | Location) -> list[RunFolder]:
     """All runs in `root` and one level below, by name.
 
     Raises
@@ -18,9 +20,14 @@ def list_runs(root: str | Path) -> list[RunFolder]:
     NotARun
         If `root` is no folder, or a run.json under it cannot be read.
     """
-    root = Path(root)
-    if not root.is_dir():
+    place = place_at(location_of(root))
+    folders = place.folders()
+    if not folders and not place.exists(FIRST) and not _is_folder(place.location):
         raise NotARun(f"{root} is no folder.")
-    found = [root] if (root / "run.json").exists() else []
-    found += sorted(path.parent for path in root.glob("*/run.json"))
-    return [open_run(path) for path in found]
+    found = [place] if place.exists(FIRST) else []
+    found += [below for name in folders if (below := place_at(place.location / name)).exists(FIRST)]
+    return [open_run(below.location) for below in found]
+
+
+def _is_folder(location: Location) -> bool:
+    return isinstance(location, Path) and location.is_dir()

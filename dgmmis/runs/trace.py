@@ -4,23 +4,33 @@ from __future__ import annotations
 
 import json
 import time
-from pathlib import Path
 from typing import Any
 
-__all__ = ["Trace", "read_trace"]
+from dgmmis.runs.place import Place
+
+__all__ = ["Trace"]
 
 
 class Trace:
-    """Appends events to a JSON-lines file; every line has `event` and `time` [s since 1970]."""
+    """The events of an attempt; every line has `event` and `time` [s since 1970]."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, place: Place, name: str) -> None:
+        self._place, self._name = place, name
 
     def write(self, event: str, **fields: Any) -> None:
         """Append one event.  A number that JSON lacks (infinity) is written as null."""
         record = {"event": event, "time": time.time(), **fields}
-        with open(self.path, "a", encoding="utf-8") as file:
-            file.write(json.dumps(_finite(record)) + "\n")
+        self._place.append_line(self._name, json.dumps(_finite(record)))
+
+    def read(self) -> list[dict[str, Any]]:
+        """All whole lines; a line cut off by a crash is left out."""
+        events = []
+        for line in self._place.lines(self._name):
+            try:
+                events.append(json.loads(line))
+            except ValueError:
+                break
+        return events
 
 
 def _finite(record: Any) -> Any:
@@ -31,16 +41,3 @@ def _finite(record: Any) -> Any:
     if isinstance(record, float) and record - record != 0:
         return None
     return record
-
-
-def read_trace(path: Path) -> list[dict[str, Any]]:
-    """All whole lines of a trace; a line cut off by a crash is left out."""
-    if not path.exists():
-        return []
-    events = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        try:
-            events.append(json.loads(line))
-        except ValueError:
-            break
-    return events
