@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from numbers import Integral
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from numpy.typing import ArrayLike
@@ -18,6 +17,7 @@ from dgmmis.fit_result import FitResult
 from dgmmis.fit_settings import check_settings
 from dgmmis.iterate import Limits
 from dgmmis.local_pass import processors
+from dgmmis.location import Location
 from dgmmis.noise import NoiseLike
 from dgmmis.planning import require_room
 from dgmmis.preparation import Prepared, prepare_fit
@@ -42,7 +42,7 @@ MAX_PASSES = 1000
 
 
 def fit(
-    values: ArrayLike | Catalog | str | Path,
+    values: ArrayLike | Catalog | str | Location,
     *,
     n_components: int,
     noise: NoiseLike = None,
@@ -69,7 +69,7 @@ def fit(
     client: Client | None = None,
     features: tuple[str, ...] = (),
     units: tuple[str, ...] = (),
-    run: str | Path | None = None,
+    run: str | Location | None = None,
     observer: Observer | None = None,
 ) -> FitResult:
     """Fit a Gaussian mixture to noisy, incomplete rows by maximum likelihood, or by a posterior's maximum.
@@ -214,12 +214,12 @@ def fit(
 
 
 def resume(
-    run: str | Path,
+    run: str | Location,
     *,
     tolerance: float | None = None,
     max_passes: int | None = None,
     client: Client | None = None,
-    catalog: str | Path | None = None,
+    catalog: str | Location | None = None,
     observer: Observer | None = None,
 ) -> FitResult:
     """Go on with a run from its last checkpoint: after any death, or with a larger budget.
@@ -306,7 +306,7 @@ def _means(client: Client | None) -> dict[str, int]:
 
 
 def fit_restarts(
-    values: ArrayLike | Catalog | str | Path,
+    values: ArrayLike | Catalog | str | Location,
     *,
     n_components: int,
     n_starts: int = 30,

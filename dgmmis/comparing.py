@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from numbers import Integral
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from numpy.typing import ArrayLike
@@ -16,6 +15,7 @@ from dgmmis.contest import SilentWatcher, Watcher
 from dgmmis.errors import InvalidSetting
 from dgmmis.folds import Folds
 from dgmmis.iterate import Limits
+from dgmmis.location import Location
 from dgmmis.planning import require_room
 from dgmmis.preparation import Prepared, prepare_fit
 from dgmmis.prior import Prior
@@ -36,7 +36,7 @@ NOT_OURS = ("initial", "frozen", "n_components", "covariance_type", "run", "spli
 
 
 def compare(
-    values: ArrayLike | Catalog | str | Path,
+    values: ArrayLike | Catalog | str | Location,
     *,
     n_components: Sequence[int] = (4, 8, 16),
     covariance_types: Sequence[str] = ("full",),
@@ -46,7 +46,7 @@ def compare(
     max_passes: int = MAX_PASSES,
     seed: int = 0,
     client: Client | None = None,
-    output: str | Path | None = None,
+    output: str | Location | None = None,
     observer: Watcher | None = None,
     **settings: Any,
 ) -> Comparison:
@@ -163,7 +163,7 @@ def _grid(
 
 @contextmanager
 def _kept(
-    output: str | Path | None,
+    output: str | Location | None,
     grid: Mapping[str, Prepared],
     settings: Mapping[str, Any],
     folds: int,

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from dgmmis.errors import InvalidSetting
 
-__all__ = ["Location", "S3Url", "is_url", "location_of"]
+__all__ = ["Location", "S3Url", "is_url", "local_path", "location_of"]
 
 BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
-PART = re.compile(r"[A-Za-z0-9._=+,~-]+")
+PART = re.compile(r"[A-Za-z0-9._=+,-]+")
 """Of a prefix, between two slashes: what needs no escape in an address, a shell or a log."""
 
 EXPECTED = "expected s3://BUCKET/PREFIX, or a path of this machine"
@@ -79,6 +79,26 @@ def location_of(place: str | Path | S3Url) -> Location:
     return _s3_url(place) if is_url(place) else Path(place)
 
 
+def local_path(place: str | Path | S3Url, what: str) -> Path:
+    """Read a path of this machine.
+
+    Parameters
+    ----------
+    place : str or Path
+    what : str
+        What is to lie there, for the message.
+
+    Raises
+    ------
+    InvalidSetting
+        If it is an address.
+    """
+    location = location_of(place)
+    if isinstance(location, S3Url):
+        raise InvalidSetting(f"{what} is {location}, but is kept on this machine only: name a path.")
+    return location
+
+
 def _s3_url(text: str) -> S3Url:
     scheme, _, rest = text.partition("://")
     bucket, _, key = rest.strip("/").partition("/")
@@ -87,7 +107,7 @@ def _s3_url(text: str) -> S3Url:
         raise InvalidSetting(f"{_shown(text)} cannot be read from or written to; {EXPECTED}.")
     if not parts or any(not PART.fullmatch(part) or part in (".", "..") for part in parts):
         raise InvalidSetting(
-            f"{_shown(text)} has no prefix of plain names (letters, digits, . _ - = + , ~) behind its bucket; "
+            f"{_shown(text)} has no prefix of plain names (letters, digits, . _ - = + ,) behind its bucket; "
             f"{EXPECTED}."
         )
     return S3Url(bucket, key)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -32,10 +31,12 @@ Workers = Annotated[
 ]
 Threads = Annotated[int, typer.Option(help="Threads per worker.")]
 MemoryLimit = Annotated[str, typer.Option(help='Memory of a worker, e.g. "1 GiB".')]
-Catalog = Annotated[Path, typer.Argument(metavar="CATALOG", help="Catalogue that `dgmmis ingest` wrote.")]
+Catalog = Annotated[
+    str, typer.Argument(metavar="CATALOG", help="Catalogue that `dgmmis ingest` wrote: a path, or s3://...")
+]
 Components = Annotated[int, typer.Option("-K", "--components", help="Components of the mixture.")]
 Initial = Annotated[
-    Path | None, typer.Option(help="Run folder of an earlier fit, or saved model (.npz), to start from.")
+    str | None, typer.Option(help="Run folder of an earlier fit, or saved model (.npz), to start from.")
 ]
 Selection = Annotated[
     str | None,
@@ -61,7 +62,7 @@ Footprint = Annotated[
 
 
 @contextmanager
-def resumable(run: Path) -> Iterator[None]:
+def resumable(run: str) -> Iterator[None]:
     """Say how to go on when the user interrupts."""
     try:
         yield
@@ -92,7 +93,10 @@ def using_cluster(
 def fit_verb(
     catalog: Catalog,
     n_components: Components,
-    run: Annotated[Path, typer.Option(help="Run folder: keeps every pass. The same settings continue it.")],
+    run: Annotated[
+        str,
+        typer.Option(help="Run folder, or s3://...: keeps every pass. The same settings continue it."),
+    ],
     tolerance: Annotated[
         float, typer.Option(help="Stop when further passes would add less than this to ln L \\[total nats].")
     ] = 0.1,
@@ -178,10 +182,10 @@ def fit_verb(
 
 
 def resume_verb(
-    run: Annotated[Path, typer.Argument(metavar="RUNDIR", help="Run folder of an earlier fit.")],
+    run: Annotated[str, typer.Argument(metavar="RUNDIR", help="Run folder of an earlier fit.")],
     tolerance: Annotated[float | None, typer.Option(help="Default: as before.")] = None,
     max_passes: Annotated[int | None, typer.Option(help="In all; default: as before.")] = None,
-    catalog: Annotated[Path | None, typer.Option(help="Where the catalogue lies now, if moved.")] = None,
+    catalog: Annotated[str | None, typer.Option(help="Where the catalogue lies now, if moved.")] = None,
     cluster: Cluster = None,
     workers: Workers = None,
     threads: Threads = 1,
@@ -206,12 +210,13 @@ def resume_verb(
     _finish(run, result, as_json)
 
 
-def _finish(run: Path, result: FitResult, as_json: bool) -> None:
-    model_path = run / "model.npz"
-    result.model.save(model_path)
+def _finish(run: str, result: FitResult, as_json: bool) -> None:
+    from dgmmis.runs import open_run
+
+    model_path = open_run(run).write_model(result.model)
     summary: dict[str, Any] = {
-        "run": str(run),
-        "model": str(model_path),
+        "run": run,
+        "model": model_path,
         "converged": result.converged,
         "reason": result.reason,
         "n_passes": result.n_passes,

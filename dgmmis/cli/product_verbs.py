@@ -13,7 +13,7 @@ from dgmmis.errors import InvalidSetting
 
 __all__ = ["apply_verb", "report_verb"]
 
-Run = Annotated[Path, typer.Argument(metavar="RUNDIR", help="Run folder.")]
+Run = Annotated[str, typer.Argument(metavar="RUNDIR", help="Run folder.")]
 
 
 def apply_verb(
@@ -37,10 +37,11 @@ def apply_verb(
 
     if order not in ("storage", "source"):
         raise InvalidSetting(f"--order is {order!r}; expected storage or source.")
-    model, opened = open_run(run).model(), open_catalog(catalog)
+    driven, opened = open_run(run), open_catalog(catalog)
+    model = driven.model()
     with (
         using_cluster(cluster, workers, threads, memory_limit) as client,
-        counting(f"applying {run.name}", quiet=as_json) as progress,
+        counting(f"applying {driven.path.name}", quiet=as_json) as progress,
     ):
         apply(
             model,

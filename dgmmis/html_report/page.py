@@ -18,6 +18,7 @@ from dgmmis.html_report.number_text import count, duration, significant
 from dgmmis.html_report.observation_facts import observation_facts, selection_text
 from dgmmis.html_report.run_facts import RunFacts, gather
 from dgmmis.html_report.wording import caveats, how_to_go_on, outcome, title
+from dgmmis.location import local_path
 from dgmmis.runs import RunFolder
 from dgmmis.starts import pilot_rows
 from dgmmis.store import Catalog
@@ -69,7 +70,7 @@ def write_report(
     CorruptCheckpoint
         If the run's start is damaged or files of another run were mixed in.
     """
-    destination = Path(destination)
+    destination = local_path(destination, "the report")
     _require_free(destination, overwrite)
     facts = gather(run)
     page = _render(_content(facts, consult(run, catalog)))

@@ -13,6 +13,7 @@ from distributed import Client, Future
 from dgmmis.cluster.supervisor import PROGRESS_DEADLINE, Supervisor
 from dgmmis.cluster.worker_side import opened_catalog
 from dgmmis.errors import InvalidSetting, UnitMismatch
+from dgmmis.location import Location, S3Url, local_path
 from dgmmis.model import Model
 from dgmmis.posterior import infer
 from dgmmis.products.chunk_rows import ChunkRows
@@ -28,7 +29,7 @@ Order = Literal["storage", "source"]
 
 def apply(
     model: Model,
-    catalog: Catalog | str | Path,
+    catalog: Catalog | str | Location,
     destination: str | Path,
     *,
     top: int = 3,
@@ -73,7 +74,7 @@ def apply(
         If the catalogue is not of the model's features and units.
     AlreadyExists
     """
-    if isinstance(catalog, str | Path):
+    if isinstance(catalog, str | Path | S3Url):
         catalog = open_catalog(catalog)
     if not isinstance(model, Model):
         raise InvalidSetting(
@@ -91,7 +92,7 @@ def apply(
     if top < 1:
         raise InvalidSetting(f"top is {top}; expected at least 1.")
     top = min(top, model.mixture.n_components)
-    destination = Path(destination).absolute()
+    destination = local_path(destination, "the output").absolute()
     with product_folder(destination, overwrite) as folder:
         as_parquet = destination.suffix == ".parquet"
         if as_parquet:

@@ -19,6 +19,8 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import cached_property
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -196,6 +198,14 @@ class RunFolder:
             standing.population.backgrounds,
             self.selection,
         )
+
+    def write_model(self, model: Model) -> str:
+        """Write a model beside the run, as `model.npz`, over an earlier one; tell where."""
+        with TemporaryDirectory() as folder:
+            path = Path(folder) / "model.npz"
+            model.save(path)
+            self.place.replace(path.name, path.read_bytes())
+            return str(self.path / path.name)
 
     def read_checkpoint(self, number: int) -> Checkpoint:
         """Read one checkpoint; raises `CorruptCheckpoint` if it is not what was written."""

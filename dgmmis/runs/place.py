@@ -6,8 +6,8 @@ from collections.abc import Collection, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
-from dgmmis.errors import InvalidSetting
 from dgmmis.location import Location, S3Url
+from dgmmis.runs.bucket_place import BucketPlace
 from dgmmis.runs.local_place import LocalPlace
 
 __all__ = ["Place", "place_at"]
@@ -70,6 +70,4 @@ class Place(Protocol):
 
 def place_at(location: Location) -> Place:
     """Give the place at a location."""
-    if isinstance(location, S3Url):
-        raise InvalidSetting(f"{location}: runs are kept in folders of this machine.")
-    return LocalPlace(location)
+    return BucketPlace(location) if isinstance(location, S3Url) else LocalPlace(location)
