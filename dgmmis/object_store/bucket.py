@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import re
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from dgmmis.errors import MissingLibrary, ObjectStoreError
+from dgmmis.errors import CorruptCheckpoint, MissingLibrary, ObjectStoreError
 from dgmmis.location import S3Url
+from dgmmis.object_store import connecting
 from dgmmis.object_store.answers import Changed, Stored
-from dgmmis.object_store.connecting import request_settings
 
 try:
     import obstore
@@ -31,10 +33,15 @@ except ImportError as error:
         f"s3:// needs obstore, which cannot be imported ({error}). Install it: pip install 'dgmmis[s3]'."
     ) from error
 
+if TYPE_CHECKING:
+    from obstore import GetResult, PutMode
+
 __all__ = ["ATTEMPTS", "Bucket"]
 
-ATTEMPTS = 4
-"""Of reading a body that came cut, and of a conditional put whose answer was lost; obstore's own come on top."""
+ATTEMPTS = 6
+"""Of a request whose body came cut or altered, or whose answer was lost; obstore's own come on top."""
+SHA256 = "dgmmis-sha256"
+"""Metadata of an object: of its content, as it was handed to the store."""
 WRITER = "dgmmis-writer"
 """Metadata of an object: which call put it, so that a call whose answer was lost knows its own object."""
 
@@ -62,10 +69,15 @@ class Bucket:
 
     @cached_property
     def _store(self) -> S3Store:
-        return S3Store(self.url.bucket, **request_settings())
+        return S3Store(self.url.bucket, **connecting.request_settings())
 
-    def get(self, name: str) -> Stored:
+    def get(self, name: str, *, checked: bool = True) -> Stored:
         """Read an object.
+
+        Parameters
+        ----------
+        checked : bool
+            Compare its content with the hash that it was put with; False for who has a hash of its own.
 
         Raises
         ------
@@ -73,20 +85,23 @@ class Bucket:
             If the store says that there is none.
         ObjectStoreError
             If it says anything else, or nothing, or its answers are cut short again and again.
+        CorruptCheckpoint
+            If the content is not the one that was put.
         """
         key = self._key(name)
-        for attempt in range(ATTEMPTS):
-            with self._telling("read", name):
-                found = obstore.get(self._store, key)
-                try:
-                    content = bytes(found.bytes())
-                except BaseError:
-                    if attempt == ATTEMPTS - 1:
-                        raise
-                    continue
-            if len(content) == found.meta["size"]:
+
+        def read() -> tuple[GetResult, bytes]:
+            found = obstore.get(self._store, key)
+            return found, bytes(found.bytes())
+
+        for _ in range(ATTEMPTS):
+            found, content = self._until_answered("read", name, read)
+            known = found.attributes.get(SHA256) if checked else None
+            if known is None or known == hashlib.sha256(content).hexdigest():
                 return Stored(content, str(found.meta["e_tag"]))
-        raise self._failed("read", name, f"its content came cut {ATTEMPTS} times")
+        raise CorruptCheckpoint(
+            f"{self._named(name)} does not match the hash it was put with: it was altered. Restore it from a copy."
+        )
 
     def exists(self, name: str) -> bool:
         """Tell whether there is an object of that name."""
@@ -94,9 +109,9 @@ class Bucket:
 
     def size(self, name: str) -> int | None:
         """Bytes of an object, None if there is none."""
+        key = self._key(name)
         try:
-            with self._telling("look for", name):
-                return int(obstore.head(self._store, self._key(name))["size"])
+            return self._until_answered("look for", name, lambda: int(obstore.head(self._store, key)["size"]))
         except FileNotFoundError:
             return None
 
@@ -113,20 +128,12 @@ class Bucket:
 
         def put() -> str:
             try:
-                put = obstore.put(
-                    self._store,
-                    self._key(name),
-                    content,
-                    mode="create",
-                    attributes={WRITER: mine},
-                    use_multipart=False,
-                )
+                return self._put(name, content, "create", {WRITER: mine})
             except AlreadyExistsError:
                 there = obstore.get(self._store, self._key(name), options={"head": True})
                 if there.attributes.get(WRITER) != mine:
                     raise FileExistsError(errno.EEXIST, "there is an object", self._named(name)) from None
                 return str(there.meta["e_tag"])
-            return str(put["e_tag"])
 
         return self._until_answered("write", name, put)
 
@@ -147,28 +154,18 @@ class Bucket:
 
         def put() -> str:
             try:
-                put = obstore.put(
-                    self._store, self._key(name), content, mode={"e_tag": etag}, use_multipart=False
-                )
+                return self._put(name, content, {"e_tag": etag}, {})
             except (PreconditionError, FileNotFoundError):
-                try:
-                    there = self.get(name)
-                except FileNotFoundError:
-                    raise Changed(self._named(name)) from None
-                if there.content != content:
+                there = self._found(name)
+                if there is None or there.content != content:
                     raise Changed(self._named(name)) from None
                 return there.etag
-            return str(put["e_tag"])
 
         return self._until_answered("write", name, put)
 
     def put(self, name: str, content: bytes) -> None:
         """Put an object, over another one if there is one."""
-        self._until_answered(
-            "write",
-            name,
-            lambda: obstore.put(self._store, self._key(name), content, mode="overwrite", use_multipart=False),
-        )
+        self._until_answered("write", name, lambda: self._put(name, content, "overwrite", {}))
 
     def delete(self, name: str) -> None:
         """Remove an object, if it is there."""
@@ -178,15 +175,36 @@ class Bucket:
     def names(self, prefix: str = "") -> list[str]:
         """Names of all objects in a folder and in the folders below it, without the folder, sorted."""
         key = self._key(prefix)
-        with self._telling("list", prefix):
-            found = [str(item["path"]) for batch in obstore.list(self._store, prefix=key) for item in batch]
-        return sorted(name.removeprefix(f"{key}/") for name in found)
+        found = self._until_answered(
+            "list",
+            prefix,
+            lambda: [o["path"] for some in obstore.list(self._store, prefix=key) for o in some],
+        )
+        return sorted(str(name).removeprefix(f"{key}/") for name in found)
 
     def folders(self) -> list[str]:
         """Names of the folders directly here, sorted."""
-        with self._telling("list", ""):
-            found = obstore.list_with_delimiter(self._store, prefix=self._key(""))["common_prefixes"]
-        return sorted(str(name).rstrip("/").rpartition("/")[2] for name in found)
+        key = self._key("")
+        found = self._until_answered("list", "", lambda: obstore.list_with_delimiter(self._store, prefix=key))
+        return sorted(str(name).rstrip("/").rpartition("/")[2] for name in found["common_prefixes"])
+
+    def _put(self, name: str, content: bytes, mode: PutMode, attributes: dict[str, str]) -> str:
+        known = {**attributes, SHA256: hashlib.sha256(content).hexdigest()}
+        try:
+            put = obstore.put(
+                self._store, self._key(name), content, mode=mode, attributes=known, use_multipart=False
+            )
+        except FileNotFoundError:
+            if not isinstance(mode, str):
+                raise
+            raise self._failed("write", name, "there is no such bucket") from None
+        return str(put["e_tag"])
+
+    def _found(self, name: str) -> Stored | None:
+        try:
+            return self.get(name)
+        except FileNotFoundError:
+            return None
 
     def _key(self, name: str) -> str:
         return (self.url / name).key
@@ -195,16 +213,16 @@ class Bucket:
         return str(self.url / name)
 
     def _until_answered(self, verb: str, name: str, request: Callable[[], T]) -> T:
-        """Repeat a request that may be repeated, though obstore does not know that it may."""
+        """Repeat a request that may be repeated, though obstore does not know that it may, or that it should."""
+        give_up = time.monotonic() + connecting.RETRY_SECONDS
         for attempt in range(ATTEMPTS):
             with self._telling(verb, name):
                 try:
                     return request()
                 except GenericError:
-                    if attempt == ATTEMPTS - 1:
+                    if attempt == ATTEMPTS - 1 or time.monotonic() > give_up:
                         raise
-                except FileNotFoundError:
-                    raise self._failed(verb, name, "there is no such bucket") from None
+            time.sleep(connecting.FIRST_WAIT * 2**attempt)
         raise self._failed(verb, name, "it does not answer")
 
     @contextmanager

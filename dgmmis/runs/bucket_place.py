@@ -38,12 +38,15 @@ class BucketPlace:
         self._logs: dict[str, list[str]] = {}
 
     def read(self, name: str) -> bytes:
-        """Content of the object that counts."""
+        """Content of the object that counts; raises `CorruptCheckpoint` if it is not what was put."""
+        return self._read(name, checked=True)
+
+    def _read(self, name: str, *, checked: bool) -> bytes:
         epoch = self._current()
         for key in filter(None, (epoch.key(name), key_in(epoch.number, name) if epoch.number else None)):
             with suppress(FileNotFoundError):
-                return self._bucket.get(key).content
-        return self._bucket.get(name).content
+                return self._bucket.get(key, checked=checked).content
+        return self._bucket.get(name, checked=checked).content
 
     def exists(self, name: str) -> bool:
         """Tell whether there is an object that counts."""
@@ -89,7 +92,7 @@ class BucketPlace:
         """Copy an object to another name, and leave it out from now on."""
         if self._tenure is None:
             raise RunLocked(f"{self.location} is not held: nothing is set aside there.")
-        content = self.read(name)
+        content = self._read(name, checked=False)
         with suppress(FileExistsError):  # copied before the last holder died
             self.put_if_absent(aside, content)
         if self._epoch.key(name) is None:

@@ -137,11 +137,9 @@ class ComparisonFolder:
     def _found(self, name: str, read: Callable[[bytes], T]) -> T | None:
         """Read an object if it is there and whole; a damaged one is set aside, so that it is made again."""
         try:
-            content = self.place.read(name)
+            return read(self.place.read(name))
         except FileNotFoundError:
             return None
-        try:
-            return read(content)
         except (CorruptCheckpoint, KeyError, ValueError, InvalidData) as error:
             if isinstance(error, InvalidSetting):
                 raise

@@ -225,7 +225,7 @@ class RunFolder:
     def _require_parent(self, checkpoint: Checkpoint, number: int) -> None:
         try:
             before = self.place.read(START if number == 0 else _checkpoint(number - 1))
-        except FileNotFoundError:
+        except (FileNotFoundError, CorruptCheckpoint):
             return  # this one is whole; what came before cannot say otherwise
         if not is_whole(before):
             return

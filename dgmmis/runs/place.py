@@ -29,7 +29,7 @@ class Place(Protocol):
         """Where it is."""
 
     def read(self, name: str) -> bytes:
-        """Content of an object; raises FileNotFoundError if there is none."""
+        """Content of an object; raises FileNotFoundError if there is none, CorruptCheckpoint if it was altered."""
 
     def exists(self, name: str) -> bool:
         """Tell whether there is an object of that name."""

@@ -62,14 +62,14 @@ class BucketFiles:
     `ObjectStoreError`: neither is ever taken for rows that are not there.
     """
 
-    attempts = 3
+    attempts = 6
 
     def __init__(self, url: S3Url) -> None:
         self._bucket = bucket_at(url)
 
     def read(self, key: str) -> bytes:
         """Content of an object."""
-        return self._bucket.get(key).content
+        return self._bucket.get(key, checked=False).content
 
     def record(self, key: str) -> FileRecord:
         """Length and sha256 of an object."""

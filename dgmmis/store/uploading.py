@@ -128,7 +128,7 @@ class UploadedPart:
         self.catalog: Catalog = open_catalog(catalog)
         self._bucket = bucket_at(catalog)
         self._url = catalog
-        stored = self._bucket.get(MANIFEST)
+        stored = self._bucket.get(MANIFEST, checked=False)
         self._etag = stored.etag
         self.manifest = Manifest.of(stored.content, f"{catalog}/{MANIFEST}")
         if self.manifest.fingerprint != self.catalog.fingerprint:
@@ -182,7 +182,8 @@ class UploadedPart:
         except FileExistsError as error:
             raise CatalogLocked(
                 f"another process appends to {self._url}, or one died before it was done: {self._prefix} lies there "
-                f"and the manifest does not name it. If none appends, delete {self._url / self._prefix} and append again."
+                f"and the manifest does not name it. If none appends, delete {self._url / self._prefix} and append "
+                "again."
             ) from error
         self._mine.append(name)
 
