@@ -34,7 +34,7 @@ BEATS = 10
 """Signs that a holder gives in one lease."""
 WATCHED = 2.5
 """Beats without a sign after which a run is no longer said to be driven."""
-POLL = 0.1
+POLL = 0.25
 """Of a beat: how often a watcher looks."""
 
 
