@@ -70,6 +70,14 @@ class AmplitudeChart:
         logarithms = np.log(np.maximum(amplitudes, tiny)) - np.log(np.maximum(self.origin, tiny))
         return self._reflected(logarithms * np.sqrt(self.rows))[:-1]
 
+    def tangent(self, x: Array) -> Array:
+        """Return the changes (n,) of the amplitudes along coordinates (n - 1,), to first order from the origin."""
+        if not self.size:
+            return np.zeros_like(self.origin)
+        growth = self._reflected(np.append(x, 0.0)) / np.sqrt(self.rows)
+        common = np.einsum("n,n->", self.origin, growth) / self.origin.sum()
+        return np.asarray(self.origin * (growth - common))
+
     def scores(self, counts: Array, amplitudes: Array) -> Array:
         """Gradient (..., n - 1) from the counts A (..., n) that rows give each at these amplitudes."""
         if not self.size:

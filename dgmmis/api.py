@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from numbers import Integral
 from typing import TYPE_CHECKING, Any
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import ArrayLike
 
 from dgmmis.assessment import GivenRows, RowsOfRun
-from dgmmis.driver import Observer, SilentObserver, drive, prepare_run
+from dgmmis.driver import Observer, drive, prepare_run, watching
 from dgmmis.errors import DgmmisError, InvalidData, InvalidSetting
 from dgmmis.expectation import NEGLIGIBLE
 from dgmmis.fit_result import FitResult
@@ -20,11 +20,10 @@ from dgmmis.local_pass import processors
 from dgmmis.location import Location
 from dgmmis.noise import NoiseLike
 from dgmmis.planning import require_room
-from dgmmis.preparation import Prepared, prepare_fit
+from dgmmis.preparation import Prepared, prepare_fit, require_known
 from dgmmis.prior import Prior
-from dgmmis.restarts import Restarts, distinct
+from dgmmis.restarts import MOST_STARTS, Restarts, distinct
 from dgmmis.runs import RunFolder, open_run
-from dgmmis.runs.task_record import stored_task
 from dgmmis.short_fits import GOES_ON, short_fits
 from dgmmis.starting_model import Initial
 from dgmmis.starts import pilot_rows
@@ -191,10 +190,9 @@ def fit(
         "features": features,
         "units": units,
     }
-    limits = Limits(tolerance, max_passes)
+    limits, observer = Limits(tolerance, max_passes), watching(observer)
     prepared = prepare_fit(values, n_components=n_components, limits=limits, **settings)
     require_room(prepared, client)
-    observer = observer or SilentObserver()
     rows = GivenRows.of(prepared, values, settings)
     if run is None:
         return fit_from(prepared, get_ready(prepared, client, observer), observer).knowing(rows)
@@ -221,6 +219,7 @@ def resume(
     client: Client | None = None,
     catalog: str | Location | None = None,
     observer: Observer | None = None,
+    trust: Iterable[str] = (),
 ) -> FitResult:
     """Go on with a run from its last checkpoint: after any death, or with a larger budget.
 
@@ -234,9 +233,14 @@ def resume(
     catalog : path, optional
         Where the catalogue lies now, if it was moved; its fingerprint must be the same.
     observer : Observer, optional
+    trust : iterable of str, optional
+        Functions "module:function" that the run names and that may be imported; those of a run that was begun from
+        this account may be anyway.
 
     Raises
     ------
+    UntrustedFunction
+        If the run names another function: nothing of it is imported.
     NotARun, RunLocked, CorruptCheckpoint
         If the folder is none, is driven by another process, or was damaged.
     InvalidData
@@ -244,7 +248,7 @@ def resume(
     MemoryPlanExceeded
         If it cannot fit into the memory there is; with more, it goes on.
     """
-    folder = open_run(run)
+    folder = open_run(run, trust=trust)
     chunks = open_catalog(catalog or folder.data["path"])
     _require_same_rows(folder, chunks)
     before: dict[str, Any] = folder.last_budget()
@@ -252,7 +256,7 @@ def resume(
         before.get("tolerance", TOLERANCE) if tolerance is None else tolerance,
         before.get("max_passes", MAX_PASSES) if max_passes is None else max_passes,
     )
-    task = stored_task(folder.config, folder.arrays(), chunks.features)
+    task = folder.task(chunks.features)
     check_settings(
         task.n_components,
         chunks.n_features,
@@ -263,7 +267,7 @@ def resume(
         seed=task.seed,
     )
     require_room(Prepared(chunks, task, None, limits), client, seek_start=folder.read_start() is None)
-    watcher = observer or SilentObserver()
+    watcher = watching(observer)
     return drive(
         folder,
         chunks,
@@ -341,8 +345,9 @@ def fit_restarts(
     DgmmisError
         As of `fit`; if no start survived, the error of the first.
     """
-    if not isinstance(n_starts, Integral) or n_starts < 1:
-        raise InvalidSetting(f"n_starts is {n_starts!r}; expected a whole number of at least 1.")
+    require_known(settings, "fit_restarts")
+    if not isinstance(n_starts, Integral) or isinstance(n_starts, bool) or not 1 <= n_starts <= MOST_STARTS:
+        raise InvalidSetting(f"n_starts is {n_starts!r}; expected a whole number from 1 to {MOST_STARTS}.")
     if settings.get("initial") is not None or settings.get("frozen"):
         raise InvalidSetting(
             "fit_restarts seeds its starts itself: initial and frozen belong to `fit`, one start at a time."
@@ -353,7 +358,7 @@ def fit_restarts(
     prepared = prepare_fit(values, n_components=n_components, limits=limits, seed=seed, **settings)
     require_room(prepared, client)
     rows = prepared.chunks.read_pilot(pilot_rows(n_components, prepared.chunks.latent_features))
-    watcher = observer or SilentObserver()
+    watcher = watching(observer)
     ready = get_ready(prepared, client, watcher)
     given = GivenRows.of(prepared, values, {**settings, "seed": seed})
     results: list[FitResult] = []

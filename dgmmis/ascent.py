@@ -27,6 +27,7 @@ from dgmmis.imputation import Imputed
 from dgmmis.imputed_passes import Imputation
 from dgmmis.information import prior_score
 from dgmmis.maximization import maximize
+from dgmmis.moment_lines import place_on_line
 from dgmmis.observation import Reference
 from dgmmis.outer_products import outer_products
 from dgmmis.packed import Array
@@ -61,6 +62,10 @@ maximization's."""
 
 AS_PREDICTED = 0.8
 """Share of the predicted gain with which a step needs no damping."""
+
+SETTLED = 0.125
+"""Predicted gain of all rows [nats per parameter] below which a step is not tried on the sample: it leads no farther
+than half a standard error, over which all rows' information says more than the curvature of a sample."""
 
 FARTHEST = 1.0
 """Largest change of a logarithm, or of a mean or a covariance in dispersions, in one step."""
@@ -180,11 +185,12 @@ class Ascent:
             return None
         gain = _slope(gradient, step) / 2
         step = _within_reach(chart, step)
-        if self.pilot is not None:
+        if self.pilot is not None and gain > SETTLED * chart.n_parameters:
             step = self._trusted(standing, ground, gradient, step)
         promised = _model_gain(ground.matrix, gradient, step)
         slope = _slope(gradient, step)
-        return Proposal(chart, np.zeros(chart.n_parameters), gradient, step, slope, promised, gain)
+        straight = self.pilot is not None
+        return Proposal(chart, np.zeros(chart.n_parameters), gradient, step, slope, promised, gain, straight)
 
     def _divided(self, chart: Chart, standing: Standing, *, plain: bool) -> Callable[[Array], Array | None]:
         """Make what divides a gradient by the information at a chart's origin; that of complete data is 1."""
@@ -271,7 +277,7 @@ class _Trial:
 
     def gain(self, step: Array) -> float:
         """Gain of a step [total nats]; -inf where nothing can be said."""
-        place, constraints = self.chart.place(step), self.ascent.constraints
+        place, constraints = place_on_line(self.chart, step), self.ascent.constraints
         try:
             pilot = self.ascent.pilot(place.population) if self.ascent.pilot else self.pilot
             gain = self._scale * (pilot.log_likelihood - self.pilot.log_likelihood)

@@ -18,9 +18,8 @@ from dgmmis.iterate import Limits
 from dgmmis.location import Location
 from dgmmis.optimum import Fitted, Optimum, at_optimum
 from dgmmis.population import Population
-from dgmmis.preparation import Prepared, prepare_fit
+from dgmmis.preparation import Prepared, prepare_fit, require_known
 from dgmmis.runs import RunFolder, open_run
-from dgmmis.runs.task_record import stored_task
 from dgmmis.store import Catalog, open_catalog
 from dgmmis.task import Task, information_sample, look, set_up
 from dgmmis.uncertainties import Method, Uncertainty
@@ -98,6 +97,7 @@ def uncertainty(
                 "catalog is where a run's rows lie now: give the rows of a result as values."
             )
         if values is not None:
+            require_known(settings, "uncertainty")
             return GivenRows(values, settings)(fitted, wanted, client)
         _refuse(settings)
         return fitted.assessed(wanted, client)
@@ -173,7 +173,7 @@ class RowsOfRun:
         """Estimate the result's uncertainties."""
         ended = _Ended(result.population, result.log_likelihood, result.completion)
         chunks = _catalog_of(self.run, self.catalog)
-        task = stored_task(self.run.config, self.run.arrays(), chunks.features)
+        task = self.run.task(chunks.features)
         return _assess(ended, chunks, task, wanted, client)
 
 
@@ -185,7 +185,7 @@ def _of_run(
         raise NotARun(f"{run.path} has no finished pass yet: drive it with `dgmmis resume {run.path}`.")
     chunks = _catalog_of(run, catalog)
     scan = latest.scan
-    task = stored_task(run.config, run.arrays(), chunks.features)
+    task = run.task(chunks.features)
     ended = _Ended(scan.population, scan.statistics.log_likelihood, scan.completion)
     return _assess(ended, chunks, task, wanted, client)
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from dgmmis.errors import FeatureMismatch, InvalidData, InvalidSetting
-from dgmmis.numeric_input import as_numbers
+from dgmmis.numeric_input import LARGEST, as_numbers
 from dgmmis.packed import Array
 
 __all__ = [
@@ -37,11 +37,15 @@ def as_footprint(footprint: object) -> Footprint:
     InvalidSetting
         If it is no pair of corners of the same length, finite, low below high.
     """
-    if not isinstance(footprint, Sequence | np.ndarray) or isinstance(footprint, str) or len(footprint) != 2:
+    if isinstance(footprint, np.ndarray) and footprint.ndim:
+        footprint = tuple(footprint)
+    if not isinstance(footprint, Sequence) or isinstance(footprint, str) or len(footprint) != 2:
         raise InvalidSetting(f"footprint is {footprint!r}; expected two corners, (low (D,), high (D,)).")
     low, high = (_corner(corner, name) for corner, name in zip(footprint, ("low", "high"), strict=True))
     if low.shape != high.shape:
-        raise InvalidSetting(f"footprint's low has {len(low)} features and its high has {len(high)}.")
+        raise InvalidSetting(
+            f"footprint's low has {len(low)} features and its high has {len(high)}: give one number a feature in both."
+        )
     wrong = np.flatnonzero(~(low < high))
     if len(wrong):
         j = int(wrong[0])
@@ -60,9 +64,12 @@ def _corner(corner: ArrayLike, name: str) -> Array:
         raise InvalidSetting(
             f"footprint's {name} has shape {array.shape}; expected (D,): one number a feature."
         )
-    if not np.isfinite(array).all():
-        j = int(np.flatnonzero(~np.isfinite(array))[0])
-        raise InvalidSetting(f"footprint's {name} is {array[j]} in feature {j}; it must be finite.")
+    beyond = np.flatnonzero(~(np.abs(array) <= LARGEST))
+    if len(beyond):
+        j = int(beyond[0])
+        raise InvalidSetting(
+            f"footprint's {name} is {array[j]} in feature {j}; it must be finite, and within {LARGEST:g}."
+        )
     array.flags.writeable = False
     return array
 

@@ -17,8 +17,9 @@ from dgmmis.folds import Folds
 from dgmmis.iterate import Limits
 from dgmmis.location import Location
 from dgmmis.planning import require_room
-from dgmmis.preparation import Prepared, prepare_fit
+from dgmmis.preparation import Prepared, prepare_fit, require_known
 from dgmmis.prior import Prior
+from dgmmis.restarts import MOST_STARTS
 from dgmmis.runs.comparison_folder import ComparisonFolder, open_comparison
 from dgmmis.runs.numerics import numerics_fingerprint
 from dgmmis.runs.task_record import describe_task
@@ -93,10 +94,19 @@ def compare(
     DgmmisError
         If no model could be fitted, what ended the first.
     """
+    require_known(settings, "compare")
     _check(n_components, covariance_types, folds, restarts, settings)
-    limits, watcher = Limits(tolerance, max_passes), observer or SilentWatcher()
+    limits, watcher = Limits(tolerance, max_passes), SilentWatcher() if observer is None else observer
+    if not isinstance(watcher, Watcher):
+        raise InvalidSetting(
+            f"observer is {observer!r}; expected an object with the methods of dgmmis.contest.SilentWatcher."
+        )
     grid = _grid(values, n_components, covariance_types, limits, seed, settings)
     for prepared in grid.values():
+        if folds > prepared.chunks.n_rows:
+            raise InvalidSetting(
+                f"folds is {folds!r}; expected at most one for each of the {prepared.chunks.n_rows} rows."
+            )
         require_room(prepared, client)
     division = Folds(int(folds), int(seed)) if folds else None
     with _kept(output, grid, settings, folds, restarts) as folder:
@@ -123,15 +133,17 @@ def _check(
             )
     if not _is_whole(folds) or folds < 0 or folds == 1:
         raise InvalidSetting(f"folds is {folds!r}; expected 0 (no cross-validation) or at least 2.")
-    if not _is_whole(restarts) or restarts < 1:
-        raise InvalidSetting(f"restarts is {restarts!r}; expected a whole number of at least 1.")
+    if not _is_whole(restarts) or not 1 <= restarts <= MOST_STARTS:
+        raise InvalidSetting(f"restarts is {restarts!r}; expected a whole number from 1 to {MOST_STARTS}.")
     for name, many in (("n_components", n_components), ("covariance_types", covariance_types)):
         if isinstance(many, str) or not isinstance(many, Sequence) or not len(many):
             raise InvalidSetting(
                 f"{name} is {many!r}; expected several, for instance (4, 8, 16) or ('full',)."
             )
-        if len(set(many)) < len(many):
-            raise InvalidSetting(f"{name} is {tuple(many)!r}; each may be named once.")
+        if any(one in many[:i] for i, one in enumerate(many)):
+            raise InvalidSetting(
+                f"{name} is {tuple(many)!r}; each may be named once. Leave out what is repeated."
+            )
 
 
 def _is_whole(number: object) -> bool:

@@ -9,7 +9,14 @@ from dgmmis.constraints import Constraints
 from dgmmis.errors import CollapsedComponent
 from dgmmis.packed import Array
 
-__all__ = ["ON_FLOOR", "constrain_covariances", "floor_eigenvalues", "raise_to_floor", "require_definite"]
+__all__ = [
+    "ON_FLOOR",
+    "constrain_covariances",
+    "floor_eigenvalues",
+    "is_near",
+    "raise_to_floor",
+    "require_definite",
+]
 
 ON_FLOOR = 1e-9
 """Rounding of an eigenvalue that was set to the floor, relative to it."""
@@ -139,3 +146,10 @@ def _blame(covariance: Array, before: Array) -> tuple[tuple[int, ...], bool]:
     # a correlation matrix has no such direction along one feature: 1/D of the largest names another
     concerned = weights >= min(CONCERNED, 1 / len(weights)) * weights.max()
     return tuple(np.flatnonzero(concerned).tolist()), True
+
+
+def is_near(raised: Array, covariances: Array) -> bool:
+    """Tell whether raising to the floor changed no more than rounding."""
+    variances = np.diagonal(covariances, axis1=1, axis2=2)
+    scale = np.sqrt(variances[:, :, None] * variances[:, None, :])
+    return bool((np.abs(raised - covariances) <= ON_FLOOR * scale).all())

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from dgmmis.background import BackgroundLike
 from dgmmis.errors import InvalidSetting
 from dgmmis.frozen import Frozen
+from dgmmis.numeric_input import LARGEST
 from dgmmis.numeric_settings import as_setting
 from dgmmis.packed import Array, packed_size
 from dgmmis.population import Population
@@ -130,7 +131,7 @@ class Constraints:
 
 def _type(given: str) -> CovarianceType:
     name = ALIASES.get(given, given) if isinstance(given, str) else given
-    if name not in TYPES:
+    if not isinstance(name, str) or name not in TYPES:
         raise InvalidSetting(f"covariance_type is {given!r}; expected one of {', '.join(TYPES)}.")
     return cast("CovarianceType", name)
 
@@ -138,9 +139,9 @@ def _type(given: str) -> CovarianceType:
 def _floor(given: ArrayLike | None, n_features: int) -> Array | None:
     if given is None:
         return None
-    expected = f"a dispersion > 0 in the features' units, or one per feature ({n_features},)"
+    expected = f"a dispersion > {1 / LARGEST:g} in the features' units, or one per feature ({n_features},)"
     floor = as_setting(given, "floor", expected)
-    if floor.shape not in ((), (n_features,)) or not (floor > 0).all():
+    if floor.shape not in ((), (n_features,)) or not (floor > 1 / LARGEST).all():
         raise InvalidSetting(f"floor is {given!r}; expected {expected}, or None for no floor.")
     whole = np.array(np.broadcast_to(floor, n_features))
     whole.flags.writeable = False

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -54,6 +54,7 @@ MOST_CHANCE_POINTS = 2**20
 """Points of one population's completeness at most."""
 
 
+@runtime_checkable
 class Watcher(Protocol):
     """Whoever watches a comparison."""
 

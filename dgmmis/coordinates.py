@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dgmmis.amplitude_chart import AmplitudeChart
-from dgmmis.constrained_covariances import ON_FLOOR, raise_to_floor
+from dgmmis.constrained_covariances import is_near, raise_to_floor
 from dgmmis.constraints import Constraints
 from dgmmis.covariance_charts import (
     CovarianceChart,
@@ -24,12 +24,12 @@ from dgmmis.covariance_charts import (
     VarianceChart,
     is_definite,
 )
-from dgmmis.freedom import Freedom, counts_of
+from dgmmis.freedom import Freedom, amplitude_limits, counts_of
 from dgmmis.packed import Array
 from dgmmis.population import Population
 from dgmmis.score_statistics import Statistics
 
-__all__ = ["Chart", "Place"]
+__all__ = ["Chart", "Place", "Tangent"]
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,22 @@ class Place:
 
     population: Population
     inside: bool
+
+
+@dataclass(frozen=True)
+class Tangent:
+    """Changes of a population's parameters, to first order.
+
+    Attributes
+    ----------
+    amplitudes : (K + J,)
+    means : (K, D)
+    covariances : (K, D, D)
+    """
+
+    amplitudes: Array
+    means: Array
+    covariances: Array
 
 
 @dataclass(frozen=True)
@@ -84,9 +100,7 @@ class Chart:
     def holds_origin(self) -> bool:
         """Whether the origin is a population that the constraints allow: a start may not be one."""
         there = self.place(np.zeros(self.n_parameters))
-        return there.inside and _is_near(
-            there.population.mixture.covariances, self.origin.mixture.covariances
-        )
+        return there.inside and is_near(there.population.mixture.covariances, self.origin.mixture.covariances)
 
     @cached_property
     def n_parameters(self) -> int:
@@ -159,10 +173,26 @@ class Chart:
             covariance = chart.covariance(part)
             changed[list(owners)] = (covariance + covariance.T) / 2
         raised = self._raised(changed)
-        inside &= _is_near(raised, changed)
+        inside &= is_near(raised, changed)
         n_components = self.origin.n_components
         population = self.origin.with_parameters(whole[:n_components], whole[n_components:], moved, raised)
         return Place(population, inside)
+
+    def tangent(self, x: Array) -> Tangent:
+        """Return how the parameters change along coordinates (p,), to first order from the origin."""
+        amplitudes, means, covariances = self._split(x)
+        whole = np.zeros(len(self._free))
+        whole[self._free] = self._amplitudes.tangent(amplitudes)
+        n_components, n_features = self.origin.n_components, self.origin.n_features
+        moved = np.zeros((n_components, n_features))
+        free = np.flatnonzero(self.freedom.means)
+        moved[free] = np.einsum("kde,ke->kd", self._roots, means) / self._root_rows[:, None]
+        changed = np.zeros((n_components, n_features, n_features))
+        for (owners, _), chart, part in zip(
+            self.freedom.covariances, self._covariances, covariances, strict=True
+        ):
+            changed[list(owners)] = chart.tangent(part)
+        return Tangent(whole, moved, changed)
 
     def coordinates(self, population: Population) -> Array:
         """Coordinates (p,) of a population that has the chart's freedom and its frozen parameters."""
@@ -239,7 +269,7 @@ class Chart:
 
     @cached_property
     def _amplitudes(self) -> AmplitudeChart:
-        lowest, highest = _limits(self.origin)
+        lowest, highest = amplitude_limits(self.origin)
         return AmplitudeChart(
             self._held(self._whole(self.origin)),
             self._amplitude_rows,
@@ -293,18 +323,3 @@ class Chart:
         ends = np.cumsum([self._amplitudes.size, self._n_means, *(chart.size for chart in self._covariances)])
         amplitudes, means, *covariances = np.split(x, ends[:-1])
         return amplitudes, means.reshape(-1, self.origin.n_features), covariances
-
-
-def _is_near(raised: Array, covariances: Array) -> bool:
-    """Tell whether raising to the floor changed no more than rounding."""
-    variances = np.diagonal(covariances, axis1=1, axis2=2)
-    scale = np.sqrt(variances[:, :, None] * variances[:, None, :])
-    return bool((np.abs(raised - covariances) <= ON_FLOOR * scale).all())
-
-
-def _limits(population: Population) -> tuple[Array, Array]:
-    lowest, highest = np.zeros(population.n_components), np.full(population.n_components, np.inf)
-    return (
-        np.append(lowest, [one.amplitude_min for one in population.backgrounds]),
-        np.append(highest, [one.amplitude_max for one in population.backgrounds]),
-    )

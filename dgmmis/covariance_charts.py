@@ -31,6 +31,9 @@ class CovarianceChart(Protocol):
     def coordinates(self, covariance: Array) -> Array:
         """Coordinates (size,) of a covariance that the chart holds."""
 
+    def tangent(self, x: Array) -> Array:
+        """Return the change (D, D) of the covariance along coordinates (size,), to first order from the origin."""
+
     def slope(self, covariance: Array) -> Array:
         """Return the matrix (size, P) that turns a packed score H, twice the gradient by V, into the gradient by x."""
 
@@ -99,6 +102,14 @@ class FactorChart:
         diagonal = np.log(np.diagonal(factor[: factor.shape[1]]) / self.origin)
         return np.where(i == j, diagonal[j], factor[i, j]) * self.scales
 
+    def tangent(self, x: Array) -> Array:
+        """Return the change of the covariance along these coordinates, to first order from the origin."""
+        i, j = _entries(len(self.fixed), len(self.origin))
+        change = np.zeros((len(self.fixed), len(self.origin)))
+        change[i, j] = np.where(i == j, self.origin[j], 1.0) * x / self.scales
+        half = (self.frame @ change) @ (self.frame @ self._trapezoid(np.zeros(self.size))).T
+        return np.asarray(half + half.T)
+
     def slope(self, covariance: Array) -> Array:
         """dL = tr(H dV) / 2 = sum (M^T H M G) dG, symmetric H."""
         factor = self._factor_of(covariance)
@@ -157,14 +168,21 @@ class VarianceChart:
 
     def covariance(self, x: Array) -> Array:
         """Return the covariance at these coordinates."""
-        growth = np.zeros(len(self.variances))
-        growth[self.moves] = x / self._scale
-        return np.diag(self.variances * np.exp(2 * growth))
+        return np.diag(self.variances * np.exp(2 * self._growth(x)))
 
     def coordinates(self, covariance: Array) -> Array:
         """Coordinates of a diagonal covariance."""
         logarithms = np.log(np.diagonal(covariance) / self.variances)[self.moves] / 2 * self._scale
         return logarithms[: self.size]
+
+    def tangent(self, x: Array) -> Array:
+        """Return the change of the covariance along these coordinates, to first order from the origin."""
+        return np.diag(self.variances * 2 * self._growth(x))
+
+    def _growth(self, x: Array) -> Array:
+        growth = np.zeros(len(self.variances))
+        growth[self.moves] = x / self._scale
+        return growth
 
     def slope(self, covariance: Array) -> Array:
         """dL = sum_d H_dd V_dd dln(sigma_d)."""

@@ -18,10 +18,11 @@ from dgmmis.background_settings import (
     within_limits,
 )
 from dgmmis.errors import InvalidData, InvalidSetting
-from dgmmis.importable import importable_name, imported
+from dgmmis.importable import importable_name, trusted_or_stand_in
 from dgmmis.numeric_input import as_numbers
 from dgmmis.packed import Array
 from dgmmis.samples import Samples
+from dgmmis.trust import NOBODY, Trust
 from dgmmis.user_density import Density, MarginalDensity, MarginalSampler, Sampler, ask_density, written_out
 
 __all__ = ["DensityBackground", "background_from_description"]
@@ -175,7 +176,7 @@ class DensityBackground:
         """
         if self.n_features is None:
             raise InvalidSetting(
-                "the density's features are not known: DensityBackground(..., n_features=D)."
+                "the density's features are not known: give DensityBackground(..., n_features=D)."
             )
         kept = tuple(int(column) for column in columns)
         box = None if self.footprint is None else Background(self.footprint).marginal(kept).footprint
@@ -204,8 +205,8 @@ class DensityBackground:
         } | describe_amplitude(self)
 
     @classmethod
-    def from_description(cls, description: Mapping[str, Any]) -> DensityBackground:
-        """Build what `describe` described.
+    def from_description(cls, description: Mapping[str, Any], trust: Trust = NOBODY) -> DensityBackground:
+        """Build what `describe` described; a function that is not trusted is not imported, and cannot be asked.
 
         Raises
         ------
@@ -219,7 +220,7 @@ class DensityBackground:
             raise InvalidData(f"{dict(description)} describes no density background.", array="background")
         for name in ("density", "sampler"):
             if settings.get(name) is not None:
-                settings[name] = imported(settings[name], f"the background's {name}")
+                settings[name] = trusted_or_stand_in(settings[name], f"the background's {name}", trust)
         try:
             return cls(**settings)
         except TypeError as error:
@@ -228,22 +229,20 @@ class DensityBackground:
             ) from error
 
 
-def background_from_description(description: Mapping[str, Any]) -> BackgroundLike:
-    """Build the background that `describe` described, of whichever kind.
+def background_from_description(description: Mapping[str, Any], trust: Trust = NOBODY) -> BackgroundLike:
+    """Build the background that `describe` described, of whichever kind; functions as `trust` has it.
 
     Raises
     ------
     InvalidData
         If it describes none.
     """
-    kinds: dict[Any, type[Background] | type[DensityBackground]] = {
-        "uniform": Background,
-        "density": DensityBackground,
-    }
-    kind = kinds.get(description.get("kind"))
-    if kind is None:
-        raise InvalidData(
-            f"{dict(description)} describes no background; its kind must be one of {', '.join(kinds)}.",
-            array="background",
-        )
-    return kind.from_description(description)
+    kind = description.get("kind")
+    if kind == "density":
+        return DensityBackground.from_description(description, trust)
+    if kind == "uniform":
+        return Background.from_description(description)
+    raise InvalidData(
+        f"{dict(description)} describes no background; its kind must be one of uniform, density.",
+        array="background",
+    )

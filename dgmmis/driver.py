@@ -5,14 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
 from dgmmis.chunk import ArrayChunks
 from dgmmis.climbing import climbing
 from dgmmis.convergence import predicted_gain
-from dgmmis.errors import CollapsedComponent, CorruptCheckpoint, ImputationLimit, InvalidData
+from dgmmis.errors import CollapsedComponent, CorruptCheckpoint, ImputationLimit, InvalidData, InvalidSetting
 from dgmmis.fit_result import FitResult, Scan
 from dgmmis.improvement import Search, improve
 from dgmmis.imputed_passes import Completion
@@ -32,6 +32,7 @@ from dgmmis.task import Passes, Task, information_sample, look, set_up
 __all__ = ["Observer", "SilentObserver", "drive", "history_of", "model_of", "prepare_run"]
 
 
+@runtime_checkable
 class Observer(Protocol):
     """Whoever watches a run being driven."""
 
@@ -62,6 +63,17 @@ class SilentObserver:
 
     def on_pass(self, scan: Scan, log_likelihoods: tuple[float, ...], rows: int) -> None:
         """Do nothing."""
+
+
+def watching(observer: Observer | None) -> Observer:
+    """Take whoever watches, or nobody; refuse what cannot watch, by `InvalidSetting`."""
+    if observer is None:
+        return SilentObserver()
+    if not isinstance(observer, Observer):
+        raise InvalidSetting(
+            f"observer is {observer!r}; expected an object with the methods of dgmmis.driver.SilentObserver."
+        )
+    return observer
 
 
 @dataclass(frozen=True)
@@ -158,7 +170,7 @@ def drive(
     ClusterLost
         If the cluster died; the run can be resumed.
     """
-    observer = observer or SilentObserver()
+    observer = watching(observer)
     with run.driven():
         number = run.begin_attempt(
             {"tolerance": limits.tolerance, "max_passes": limits.max_passes, **(budget or {})}

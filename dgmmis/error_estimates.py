@@ -34,6 +34,8 @@ ROWS_PER_PARAMETER = 50
 
 LEAST_ROWS = 20_000
 
+MOST_REPLICATES = 100_000
+
 
 @dataclass(frozen=True)
 class Wanted:
@@ -71,11 +73,11 @@ class Wanted:
         ------
         InvalidSetting
         """
-        if method not in METHODS:
+        if not isinstance(method, str) or method not in METHODS:
             raise InvalidSetting(f"method is {method!r}; expected one of {', '.join(METHODS)}.")
         if sample_rows is not None:
             _require_whole("sample_rows", sample_rows, 2)
-        _require_whole("replicates", replicates, LEAST_REPLICATES)
+        _require_whole("replicates", replicates, LEAST_REPLICATES, MOST_REPLICATES)
         _require_whole("resampling_seed", seed, 0)
         report = progress or (lambda done, of: None)
         return cls(method, sample_rows, Resampling(replicates, seed), report)
@@ -135,9 +137,10 @@ class Estimate:
     notes: tuple[str, ...] = ()
 
 
-def _require_whole(name: str, value: object, least: int) -> None:
-    if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
-        raise InvalidSetting(f"{name} is {value!r}; expected a whole number of at least {least}.")
+def _require_whole(name: str, value: object, least: int, most: float = np.inf) -> None:
+    if not isinstance(value, Integral) or isinstance(value, bool) or not least <= int(value) <= most:
+        limit = "" if most == np.inf else f", and at most {most}"
+        raise InvalidSetting(f"{name} is {value!r}; expected a whole number of at least {least}{limit}.")
 
 
 def _scored(fitted: Fitted, optimum: Optimum, wanted: Wanted) -> OuterProducts:

@@ -8,10 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dgmmis.errors import InvalidData
-from dgmmis.noise import Noise
+from dgmmis.noise import LARGEST_VARIANCE, Noise
+from dgmmis.numeric_input import LARGEST
 from dgmmis.packed import SEMIDEFINITE_TOLERANCE, Array, is_positive_semidefinite, lower_indices
 
 __all__ = ["Fault", "find_faults", "refuse_faults"]
+
+
+_BEYOND = f"beyond {LARGEST:g}, where squares stop being numbers: use other units"
+_BEYOND_SQUARE = f"variance beyond {LARGEST_VARIANCE:g}: use other units, or call the feature missing"
 
 
 @dataclass(frozen=True)
@@ -57,14 +62,19 @@ def find_faults(
     Returns
     -------
     list of Fault
-        Infinite values; negative, missing or infinite variances of present features; covariances that
-        are not finite or not positive semi-definite; weights that are negative or not finite.
+        Values that are infinite or beyond `LARGEST`; negative, missing or infinite variances of present features,
+        or ones beyond its square; covariances that are not finite or not positive semi-definite; weights that are
+        negative, not finite, or beyond `LARGEST`.
     """
     present = ~np.isnan(values)
-    found = [_faults_of(np.isinf(values), values, "values", "infinite value")]
+    found = [
+        _faults_of(np.isinf(values), values, "values", "infinite value"),
+        _faults_of(np.abs(values) > LARGEST, values, "values", _BEYOND),
+    ]
     if weights is not None:
         bad = ~(np.isfinite(weights) & (weights >= 0))
         found.append(_faults_of(bad[:, None], weights[:, None], "weights", "weight not finite and >= 0"))
+        found.append(_faults_of(weights[:, None] > LARGEST, weights[:, None], "weights", _BEYOND))
     if noise.kind in ("diagonal", "full") and noise.array is not None:
         found += _noise_faults(present, noise, tolerance)
     return _first_of_each_row(found)
@@ -91,7 +101,7 @@ def refuse_faults(faults: list[Fault], names: tuple[str, ...], *, first_row: int
 def _noise_faults(present: NDArray[np.bool_], noise: Noise, tolerance: float) -> list[list[Fault]]:
     array = noise.array
     assert array is not None
-    if noise.kind == "full" and np.isfinite(array).all() and is_positive_semidefinite(array, tolerance).all():
+    if noise.kind == "full" and _all_small(array) and is_positive_semidefinite(array, tolerance).all():
         return []  # and so is every sub-matrix of present features
     n_features = present.shape[1]
     rows, columns = lower_indices(n_features)
@@ -100,6 +110,7 @@ def _noise_faults(present: NDArray[np.bool_], noise: Noise, tolerance: float) ->
         _faults_of(present & np.isnan(variances), variances, "noise", "no noise for a present feature"),
         _faults_of(present & np.isinf(variances), variances, "noise", "infinite noise of a present feature"),
         _faults_of(present & (variances < 0), variances, "noise", "negative variance of a present feature"),
+        _faults_of(present & (variances > LARGEST_VARIANCE), variances, "noise", _BEYOND_SQUARE),
     ]
     if noise.kind == "full":
         both = present[:, rows] & present[:, columns]
@@ -109,6 +120,11 @@ def _noise_faults(present: NDArray[np.bool_], noise: Noise, tolerance: float) ->
         bad = np.flatnonzero(~is_positive_semidefinite(whole, tolerance))
         found.append([_indefinite(int(row), present[row], variances[row]) for row in bad])
     return found
+
+
+def _all_small(array: Array) -> bool:
+    """Tell whether all numbers are finite, and may be variances."""
+    return bool((np.abs(array) <= LARGEST_VARIANCE).all())
 
 
 def _indefinite(row: int, present: NDArray[np.bool_], variances: Array) -> Fault:

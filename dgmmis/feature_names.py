@@ -20,16 +20,29 @@ def named_features(
     Raises
     ------
     FeatureMismatch
-        If their numbers do not fit, or a name is repeated.
+        If they are no texts, their numbers do not fit, or a name is repeated.
     """
-    names = tuple(features) or default_names(n_features)
-    their_units = tuple(units) or ("",) * n_features
+    names = _texts(features, "features") or default_names(n_features)
+    their_units = _texts(units, "units") or ("",) * n_features
     if len(names) != n_features or len(their_units) != n_features or len(set(names)) != n_features:
         raise FeatureMismatch(
             f"{n_features} features have names {names} and units {their_units}; expected {n_features} distinct "
             f"names and {n_features} units."
         )
     return names, their_units
+
+
+def _texts(given: object, what: str) -> tuple[str, ...]:
+    """Several texts; one text is not taken for its letters."""
+    if (
+        not isinstance(given, Sequence)
+        or isinstance(given, str)
+        or not all(isinstance(t, str) for t in given)
+    ):
+        raise FeatureMismatch(
+            f"{what} is {given!r}; expected one text for each column of values.", value=given
+        )
+    return tuple(str(text) for text in given)
 
 
 def columns_of(asked: Iterable[str | int], features: tuple[str, ...]) -> list[int]:
@@ -40,6 +53,10 @@ def columns_of(asked: Iterable[str | int], features: tuple[str, ...]) -> list[in
     FeatureMismatch
         If there is no such feature, one is asked for twice, or none at all.
     """
+    if not isinstance(asked, Iterable) or isinstance(asked, str):
+        raise FeatureMismatch(
+            f"features {asked!r} were asked for; expected several of {', '.join(features)}."
+        )
     columns = [_column(feature, features) for feature in asked]
     if not columns or len(set(columns)) != len(columns):
         raise FeatureMismatch(

@@ -18,6 +18,9 @@ __all__ = ["check_settings"]
 
 METHODS = ("auto", "em")
 
+MOST_COMPONENTS = 1_000_000
+"""More than anybody could wait for: who asks for them meant something else."""
+
 
 def check_settings(
     n_components: int,
@@ -38,9 +41,11 @@ def check_settings(
     InvalidData
         If the initial mixture has other components or features than asked for.
     """
-    if not _is_whole(n_components) or n_components < 1:
-        raise InvalidSetting(f"n_components is {n_components!r}; expected a whole number of at least 1.")
-    if method not in METHODS:
+    if not _is_whole(n_components) or not 1 <= n_components <= MOST_COMPONENTS:
+        raise InvalidSetting(
+            f"n_components is {n_components!r}; expected a whole number from 1 to {MOST_COMPONENTS}."
+        )
+    if not isinstance(method, str) or method not in METHODS:
         raise InvalidSetting(f"method is {method!r}; expected one of {', '.join(METHODS)}.")
     if not _is_whole(seed) or seed < 0:
         raise InvalidSetting(f"seed is {seed}; expected a whole number >= 0.")
@@ -50,7 +55,7 @@ def check_settings(
             f"initial is a {type(initial).__name__}; expected a Mixture, Population or Model, the result of a fit, or "
             "the path of a run folder or of a saved model."
         )
-    if frozen and initial is None:
+    if initial is None and (len(frozen) > 0 if isinstance(frozen, Mapping) else frozen is not None):
         raise InvalidSetting(
             "frozen parameters stay as they start: give initial, the mixture that holds them."
         )
@@ -64,7 +69,7 @@ def check_settings(
 
 
 def _check_limits(limits: Limits) -> None:
-    numeric = isinstance(limits.tolerance, int | float | np.number)
+    numeric = isinstance(limits.tolerance, int | float | np.integer | np.floating)
     if not (numeric and math.isfinite(limits.tolerance) and limits.tolerance >= 0):
         raise InvalidSetting(
             f"tolerance is {limits.tolerance!r}; expected nats >= 0 (0 runs all max_passes)."

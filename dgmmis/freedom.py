@@ -16,7 +16,7 @@ from dgmmis.packed import Array
 from dgmmis.population import Population
 from dgmmis.score_statistics import Statistics
 
-__all__ = ["Freedom", "counts_of", "free_amplitudes"]
+__all__ = ["Freedom", "amplitude_limits", "counts_of", "free_amplitudes"]
 
 
 @dataclass(frozen=True)
@@ -95,3 +95,12 @@ def _directions(covariance: Array, constraints: Constraints) -> int | tuple[bool
     least = np.full(n_features, floor.max()) if constraints.covariance_type == "spherical" else floor
     above = np.diagonal(covariance) > (1 + ON_FLOOR) * least**2
     return tuple(above.tolist())
+
+
+def amplitude_limits(population: Population) -> tuple[Array, Array]:
+    """Least and greatest values (K + J,) of components' and backgrounds' amplitudes."""
+    lowest, highest = np.zeros(population.n_components), np.full(population.n_components, np.inf)
+    return (
+        np.append(lowest, [one.amplitude_min for one in population.backgrounds]),
+        np.append(highest, [one.amplitude_max for one in population.backgrounds]),
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from numbers import Integral
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -34,6 +35,8 @@ class Frozen:
         InvalidSetting
             For another key, an index outside 0..K-1, or a mask that is not K long.
         """
+        if not isinstance(n_components, Integral) or isinstance(n_components, bool) or n_components < 1:
+            raise InvalidSetting(f"n_components is {n_components!r}; expected a whole number of at least 1.")
         if isinstance(frozen, Frozen):
             return frozen
         frozen = {} if frozen is None else frozen
@@ -55,7 +58,9 @@ def _mask(which: ArrayLike, n_components: int, kind: str) -> NDArray[np.bool_]:
     try:
         array = np.asarray(which)
     except ValueError as error:
-        raise InvalidSetting(f"frozen {kind} is {which!r}: {error}.") from error
+        raise InvalidSetting(
+            f"frozen {kind} is {which!r} ({error}); expected component indices from 0 to {n_components - 1}."
+        ) from error
     if array.dtype == bool:
         if array.shape != (n_components,):
             raise InvalidSetting(

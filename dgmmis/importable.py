@@ -4,11 +4,33 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NoReturn
 
-from dgmmis.errors import InvalidSetting
+from dgmmis.errors import InvalidSetting, UntrustedFunction
+from dgmmis.trust import Trust
 
-__all__ = ["importable_name", "imported"]
+__all__ = ["Untrusted", "importable_name", "imported", "trusted_or_stand_in"]
+
+
+@dataclass(frozen=True)
+class Untrusted:
+    """Stands for a function that only a stored file names: it can be told of, not called or stored again.
+
+    Attributes
+    ----------
+    name : str
+        "module:function".
+    what : str
+        What it is, for messages.
+    """
+
+    name: str
+    what: str
+
+    def __call__(self, *arguments: object) -> NoReturn:
+        """Raise `UntrustedFunction`."""
+        raise UntrustedFunction(self.name, self.what)
 
 
 def importable_name(function: Callable[..., Any], what: str) -> str:
@@ -26,6 +48,8 @@ def importable_name(function: Callable[..., Any], what: str) -> str:
         If importing that name would not give it back: lambdas, functions inside functions or of a notebook,
         and objects that are merely callable.
     """
+    if isinstance(function, Untrusted):
+        raise UntrustedFunction(function.name, function.what)  # stored here, it would be trusted from then on
     module, name = getattr(function, "__module__", None), getattr(function, "__qualname__", None)
     found = None
     if module not in (None, "__main__") and name and "<" not in name:
@@ -53,6 +77,13 @@ def imported(name: str, what: str) -> Callable[..., Any]:
             "folder on PYTHONPATH."
         )
     return function  # type: ignore[no-any-return]
+
+
+def trusted_or_stand_in(name: object, what: str, trust: Trust) -> Callable[..., Any]:
+    """Import the function that a stored file names if it is trusted, else give what stands for it."""
+    if isinstance(name, str) and trust.allows(name):
+        return imported(name, what)
+    return Untrusted(str(name)[:200], what)
 
 
 def _found(name: str) -> Any:

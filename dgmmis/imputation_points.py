@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
-from scipy.stats import qmc
 
 from dgmmis.background import BackgroundLike, uniform_proposal
 from dgmmis.densities import component_log_densities, log_densities
 from dgmmis.errors import SelectionError
-from dgmmis.noise import Noise
+from dgmmis.noise import LARGEST_VARIANCE, Noise
+from dgmmis.numeric_input import as_numbers
 from dgmmis.observation import WIDENING, Observation, Reference
 from dgmmis.packed import Array, is_positive_semidefinite, pack, unpack
 from dgmmis.population import background_densities
@@ -119,6 +119,8 @@ def _uniform(
     observation: Observation, reference: Reference, key: tuple[int, int, int], n_dimensions: int
 ) -> Array:
     """Numbers in (0, 1), (B, n, dimensions); each class takes the next block of one scrambled Sobol sequence."""
+    from scipy.stats import qmc
+
     replicate, part, source = key
     n_classes, parts = observation.classes.n_classes, reference.n_parts(observation)
     size = reference.block // parts
@@ -189,13 +191,16 @@ def noise_at(noise_model: Callable[[Array], Array], values: Array) -> Array:
         If the model answers with anything else.
     """
     try:
-        answer = np.asarray(noise_model(values), dtype=np.float64)
+        given = noise_model(values)
     except Exception as error:
         raise SelectionError(
-            f"noise_model raised {error!r} for positions of shape {values.shape}.", array="noise_model"
+            f"noise_model raised {error!r} for positions of shape {values.shape}. It must return covariances (n, D, D) "
+            "for positions (n, D).",
+            array="noise_model",
         ) from error
+    answer = as_numbers(given, "what noise_model answered")
     expected = (len(values), values.shape[1], values.shape[1])
-    if answer.shape != expected or not np.isfinite(answer).all():
+    if answer.shape != expected or not (np.abs(answer) <= LARGEST_VARIANCE).all():
         raise SelectionError(
             f"noise_model answered shape {answer.shape} for positions of shape {values.shape}; expected finite "
             f"covariances {expected}.",
@@ -204,7 +209,8 @@ def noise_at(noise_model: Callable[[Array], Array], values: Array) -> Array:
     bad = np.flatnonzero(~is_positive_semidefinite(pack(answer)))
     if len(bad):
         raise SelectionError(
-            f"noise_model answered {answer[bad[0]].tolist()} at {values[bad[0]].tolist()}, which is no covariance.",
+            f"noise_model answered {answer[bad[0]].tolist()} at {values[bad[0]].tolist()}, which is no covariance. "
+            "Mend it: variances on the diagonal, and covariances that they allow.",
             array="noise_model",
             value=answer[bad[0]].tolist(),
         )

@@ -6,15 +6,13 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from dgmmis.errors import InvalidSetting
+from dgmmis.errors import UnsafePlace
+from dgmmis.places import place_of
 
-__all__ = ["Location", "S3Url", "is_url", "local_path", "location_of"]
+__all__ = ["Location", "S3Url", "location_of"]
 
-BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
-PART = re.compile(r"[A-Za-z0-9._=+,-]+")
+PART = re.compile(r"[A-Za-z0-9._=+,-]+", re.ASCII)
 """Of a prefix, between two slashes: what needs no escape in an address, a shell or a log."""
-
-EXPECTED = "expected s3://BUCKET/PREFIX, or a path of this machine"
 
 
 @dataclass(frozen=True, order=True)
@@ -50,69 +48,27 @@ class S3Url:
 Location = Path | S3Url
 
 
-def is_url(place: object) -> bool:
-    """Tell whether a text is meant as an address rather than as a path."""
-    return isinstance(place, str) and ("://" in place or "::" in place)
-
-
 def location_of(place: str | Path | S3Url) -> Location:
     """Read where something lies.
 
     Parameters
     ----------
     place : str, Path or S3Url
-        "s3://BUCKET/PREFIX", or a path.
+        "s3://BUCKET/PREFIX", "file:///PATH", or a path.
 
     Raises
     ------
-    InvalidSetting
-        For any other scheme, and for addresses with a user, a query, or parts that are no plain names.
+    UnsafePlace
+        As `place_of` does, and for a prefix with parts that are no plain names.
     """
     if isinstance(place, S3Url):
         return place
-    if isinstance(place, Path):
-        if place.parts[:1] == ("s3:",):
-            raise InvalidSetting(
-                f"{place} was a Path, which drops a slash of s3://; give the address as text."
-            )
-        return place
-    return _s3_url(place) if is_url(place) else Path(place)
-
-
-def local_path(place: str | Path | S3Url, what: str) -> Path:
-    """Read a path of this machine.
-
-    Parameters
-    ----------
-    place : str or Path
-    what : str
-        What is to lie there, for the message.
-
-    Raises
-    ------
-    InvalidSetting
-        If it is an address.
-    """
-    location = location_of(place)
-    if isinstance(location, S3Url):
-        raise InvalidSetting(f"{what} is {location}, but is kept on this machine only: name a path.")
-    return location
-
-
-def _s3_url(text: str) -> S3Url:
-    scheme, _, rest = text.partition("://")
-    bucket, _, key = rest.strip("/").partition("/")
-    parts = key.split("/") if key else []
-    if scheme != "s3" or not BUCKET.fullmatch(bucket):
-        raise InvalidSetting(f"{_shown(text)} cannot be read from or written to; {EXPECTED}.")
-    if not parts or any(not PART.fullmatch(part) or part in (".", "..") for part in parts):
-        raise InvalidSetting(
-            f"{_shown(text)} has no prefix of plain names (letters, digits, . _ - = + ,) behind its bucket; "
-            f"{EXPECTED}."
+    found = place_of(place)
+    if found.scheme == "file":
+        return Path(found.path)
+    if not all(PART.fullmatch(part) for part in found.path.split("/")):
+        raise UnsafePlace(
+            f"{found} has a prefix of more than plain names (letters, digits, . _ - = + ,) behind its bucket. "
+            "Choose another."
         )
-    return S3Url(bucket, key)
-
-
-def _shown(text: str) -> str:
-    """Show an address in a message without what may be a password or a signature in it."""
-    return repr(re.sub(r"//[^/@]*@", "//***@", text.partition("?")[0]))
+    return S3Url(found.bucket, found.path)

@@ -9,8 +9,8 @@ from numpy.typing import ArrayLike
 
 from dgmmis.densities import component_log_densities, log_densities, require_finite
 from dgmmis.errors import InvalidData
-from dgmmis.noise import NoiseLike
-from dgmmis.numeric_input import as_numbers
+from dgmmis.noise import LARGEST_VARIANCE, NoiseLike
+from dgmmis.numeric_input import LARGEST, as_numbers
 from dgmmis.packed import Array, is_positive_semidefinite, pack
 from dgmmis.samples import Samples
 
@@ -146,11 +146,12 @@ def _finite(array: ArrayLike, name: str, n_dimensions: int) -> Array:
     if array.ndim != n_dimensions:
         expected = {1: "(K,)", 2: "(K, D)", 3: "(K, D, D)"}[n_dimensions]
         raise InvalidData(f"{name} has shape {array.shape}; expected {expected}.", array=name)
-    bad = np.argwhere(~np.isfinite(array))
+    largest = LARGEST_VARIANCE if n_dimensions == 3 else LARGEST
+    bad = np.argwhere(~(np.abs(array) <= largest))
     if len(bad):
         at = tuple(int(i) for i in bad[0])
         raise InvalidData(
-            f"{name} of component {at[0]} is not finite: {array[at]} at {at}.",
+            f"{name} of component {at[0]} is no number within {largest:g}: {array[at]} at {at}. Give finite numbers.",
             array=name,
             row=at[0],
             value=float(array[at]),
@@ -174,7 +175,9 @@ def _normalised(amplitudes: Array) -> Array:
     if len(negative):
         k = int(negative[0])
         raise InvalidData(
-            f"amplitude of component {k} is negative: {amplitudes[k]:g}.", array="amplitudes", row=k
+            f"amplitude of component {k} is negative: {amplitudes[k]:g}. Give numbers >= 0 that sum to 1.",
+            array="amplitudes",
+            row=k,
         )
     total = float(amplitudes.sum())
     if abs(total - 1) > AMPLITUDE_TOLERANCE:
@@ -189,18 +192,21 @@ def _normalised(amplitudes: Array) -> Array:
 
 def _as_covariances(covariances: Array) -> Array:
     variances = np.abs(np.diagonal(covariances, axis1=1, axis2=2))
-    scale = np.sqrt(variances[:, :, None] * variances[:, None, :])
+    scale = np.sqrt(variances[:, :, None]) * np.sqrt(variances[:, None, :])
     asymmetry = np.abs(covariances - covariances.swapaxes(1, 2))
     bad = np.flatnonzero((asymmetry > SYMMETRY_TOLERANCE * scale).any(axis=(1, 2)))
     if len(bad):
         raise InvalidData(
-            f"covariance of component {bad[0]} is not symmetric.", array="covariances", row=int(bad[0])
+            f"covariance of component {bad[0]} is not symmetric. Give symmetric ones, for instance (V + V.T) / 2.",
+            array="covariances",
+            row=int(bad[0]),
         )
     symmetric = (covariances + covariances.swapaxes(1, 2)) / 2
     bad = np.flatnonzero(~is_positive_semidefinite(pack(symmetric)))
     if len(bad):
         raise InvalidData(
-            f"covariance of component {bad[0]} is not positive semi-definite.",
+            f"covariance of component {bad[0]} is not positive semi-definite: some combination of features would "
+            "have a negative variance. Give variances on its diagonal, and covariances that they allow.",
             array="covariances",
             row=int(bad[0]),
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,11 +10,13 @@ from numpy.typing import ArrayLike
 
 from dgmmis import model_file, population_algebra
 from dgmmis.background import BackgroundLike
+from dgmmis.errors import InvalidSetting
 from dgmmis.feature_names import columns_of, given_variances, named_features, require_same
 from dgmmis.kept_selection import selection_of_all, selection_within
 from dgmmis.mixture import Mixture
 from dgmmis.named_population import NamedPopulation
 from dgmmis.noise import Noise
+from dgmmis.places import local_path
 from dgmmis.population import Population
 
 __all__ = ["Model", "named_features"]
@@ -80,6 +82,8 @@ class Model(NamedPopulation):
         InvalidData
             If the values lie beyond any finite density.
         """
+        if not isinstance(given, Mapping):
+            raise InvalidSetting(f"given is {given!r}; expected {{feature: value}} of the features to fix.")
         columns = columns_of(given, self.features)
         if isinstance(noise, Mapping):
             noise = given_variances(noise, columns, self.features)
@@ -182,20 +186,28 @@ class Model(NamedPopulation):
         model_file.write_model(Path(path), header, parameters | arrays)
 
     @classmethod
-    def load(cls, path: str | Path) -> Model:
+    def load(cls, path: str | Path, *, trust: Iterable[str] = ()) -> Model:
         """Read what `save` wrote, in this version or an earlier one.
+
+        Parameters
+        ----------
+        path : path
+        trust : iterable of str
+            Functions "module:function" that may be imported because the file names them.  Those of a file that was
+            saved from this account may be; others are not: the model then lacks its selection, says so in
+            `selection_note`, and its background cannot be asked.
 
         Raises
         ------
         InvalidData
             If the file is no such model.
         """
-        path = Path(path)
-        header, arrays = model_file.read_model(path)
+        path = local_path(path)
+        header, arrays, trusted = model_file.read_model(path, trust)
         features, units = model_file.read_header(header, path)
         mixture = Mixture(*(arrays[name] for name in ("amplitudes", "means", "covariances")))
-        backgrounds = model_file.read_backgrounds(header, path)
-        return cls(mixture, features, units, backgrounds, *model_file.read_selection(header, arrays))
+        backgrounds = model_file.read_backgrounds(header, path, trusted)
+        return cls(mixture, features, units, backgrounds, *model_file.read_selection(header, arrays, trusted))
 
     def _named(self, columns: Sequence[int]) -> tuple[tuple[str, ...], tuple[str, ...]]:
         return tuple(self.features[j] for j in columns), tuple(self.units[j] for j in columns)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import io
 import json
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeGuard
 
@@ -14,12 +13,16 @@ import numpy as np
 
 from dgmmis.background import BackgroundLike
 from dgmmis.density_background import background_from_description
-from dgmmis.errors import DgmmisError, InvalidData, MissingLibrary, SelectionError
+from dgmmis.errors import DgmmisError, InvalidData, MissingLibrary, SelectionError, UntrustedFunction
 from dgmmis.packed import Array
+from dgmmis.plain_arrays import read_arrays
+from dgmmis.plain_files import as_json, read_plain, write_plain
 from dgmmis.selection import Selection, from_description
+from dgmmis.trust import NOBODY, Trust, remember
 
 __all__ = [
     "FORMAT",
+    "UNREADABLE",
     "describe_selection",
     "read_backgrounds",
     "read_header",
@@ -46,23 +49,43 @@ UNREADABLE = (
 )
 
 
+WAY_OUT = "Give the path of a file that Model.save wrote, or save the model again."
+
+
 def write_model(path: Path, header: Mapping[str, Any], arrays: Mapping[str, Array]) -> None:
     """Write a model's header and arrays; an older file is replaced when the new one is whole."""
-    write_arrays(path, FORMAT, header, arrays)
+    text = write_arrays(path, FORMAT, header, arrays)
+    if _names_functions(header):
+        remember(text.encode())
 
 
-def write_arrays(path: Path, kind: str, header: Mapping[str, Any], arrays: Mapping[str, Array]) -> None:
-    """Write arrays and a header whose `format` is `kind`; an older file is replaced when the new one is whole."""
+def write_arrays(path: Path, kind: str, header: Mapping[str, Any], arrays: Mapping[str, Array]) -> str:
+    """Write arrays and a header whose `format` is `kind`, and return that header.
+
+    An older file is replaced when the new one is whole.
+    """
     text = json.dumps({"format": kind, **header}, allow_nan=False)
     writing = path.with_name(f".{path.name}.writing")
     stored: dict[str, Any] = {"header": np.array(text), **arrays}
-    with open(writing, "wb") as file:
+    with write_plain(writing) as file:
         np.savez(file, **stored)
     writing.replace(path)
+    return text
 
 
-def read_model(path: Path) -> tuple[dict[str, Any], dict[str, Array]]:
-    """Read header and arrays.
+def _names_functions(header: Mapping[str, Any]) -> bool:
+    kinds = {"Callback", "density"}
+    return any(f'"kind": "{kind}"' in json.dumps(header) for kind in kinds)
+
+
+def read_model(path: Path, names: Iterable[str] = ()) -> tuple[dict[str, Any], dict[str, Array], Trust]:
+    """Read header and arrays, and say which of the functions that the header names may be imported.
+
+    Parameters
+    ----------
+    path : Path
+    names : iterable of str
+        Functions that the caller names.
 
     Raises
     ------
@@ -70,22 +93,22 @@ def read_model(path: Path) -> tuple[dict[str, Any], dict[str, Array]]:
         If the file is no such model, or one of a format that this version does not read.
     """
     try:
-        stored = np.load(io.BytesIO(path.read_bytes()), allow_pickle=False)
-        header = json.loads(str(stored["header"]))
-        arrays = {name: stored[name] for name in stored.files if name != "header"}
+        arrays = read_arrays(read_plain(path))
+        text = str(arrays.pop("header"))
+        header = as_json(text)
         missing = {"amplitudes", "means", "covariances"} - set(arrays)
         if missing:
             raise LookupError(f"it has no {', '.join(sorted(missing))}")
     except UNREADABLE as error:
-        raise InvalidData(f"{path} is not a saved model: {error}.", array=str(path)) from error
+        raise InvalidData(f"{path} is not a saved model: {error}. {WAY_OUT}", array=str(path)) from error
     read_header(header, path)
-    return header, arrays
+    return header, arrays, Trust.in_file(text.encode(), names)
 
 
 def read_header(header: object, path: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Check a header; return the features and their units."""
     if not isinstance(header, dict):
-        raise InvalidData(f"{path} is not a saved model: its header is no object.", array=str(path))
+        raise InvalidData(f"{path} is not a saved model: its header is no object. {WAY_OUT}", array=str(path))
     if header.get("format") not in READABLE:
         raise InvalidData(
             f"{path} is a model of format {header.get('format')!r}; this version reads {' and '.join(READABLE)}.",
@@ -93,7 +116,9 @@ def read_header(header: object, path: Path) -> tuple[tuple[str, ...], tuple[str,
         )
     features, units = header.get("features"), header.get("units")
     if not _are_texts(features) or not _are_texts(units):
-        raise InvalidData(f"the model {path} does not name its features and units.", array=str(path))
+        raise InvalidData(
+            f"the model {path} does not name its features and units. {WAY_OUT}", array=str(path)
+        )
     return tuple(features), tuple(units)
 
 
@@ -101,7 +126,9 @@ def _are_texts(names: object) -> TypeGuard[list[str]]:
     return isinstance(names, list) and all(isinstance(name, str) for name in names)
 
 
-def read_backgrounds(header: Mapping[str, Any], path: Path) -> tuple[BackgroundLike, ...]:
+def read_backgrounds(
+    header: Mapping[str, Any], path: Path, trust: Trust = NOBODY
+) -> tuple[BackgroundLike, ...]:
     """Build the backgrounds that a header describes."""
     described = header.get("backgrounds", [])
     if not isinstance(described, list) or not all(isinstance(one, dict) for one in described):
@@ -109,9 +136,11 @@ def read_backgrounds(header: Mapping[str, Any], path: Path) -> tuple[BackgroundL
             f"the model {path} has backgrounds {described!r}; expected a list.", array=str(path)
         )
     try:
-        return tuple(background_from_description(one) for one in described)
+        return tuple(background_from_description(one, trust) for one in described)
     except DgmmisError as error:
-        raise InvalidData(f"the model {path} has an unusable background: {error}", array=str(path)) from error
+        raise InvalidData(
+            f"the model {path} has an unusable background: {error} {WAY_OUT}", array=str(path)
+        ) from error
 
 
 def describe_selection(selection: Selection | None, note: str) -> tuple[dict[str, Any], dict[str, Array]]:
@@ -131,7 +160,9 @@ def describe_selection(selection: Selection | None, note: str) -> tuple[dict[str
     return {"selection": described}, arrays
 
 
-def read_selection(header: Mapping[str, Any], arrays: Mapping[str, Array]) -> tuple[Selection | None, str]:
+def read_selection(
+    header: Mapping[str, Any], arrays: Mapping[str, Array], trust: Trust = NOBODY
+) -> tuple[Selection | None, str]:
     """Build the selection that a header describes; where that is impossible, None and the reason."""
     described = header.get("selection")
     if described is None:
@@ -141,6 +172,6 @@ def read_selection(header: Mapping[str, Any], arrays: Mapping[str, Array]) -> tu
         name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)
     }
     try:
-        return from_description(described, of_selection), ""
-    except (SelectionError, MissingLibrary) as error:
+        return from_description(described, of_selection, trust=trust), ""
+    except (SelectionError, MissingLibrary, UntrustedFunction) as error:
         return None, f"the stored selection cannot be used here: {error}"

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from dgmmis.errors import InvalidData
-from dgmmis.numeric_input import as_numbers
+from dgmmis.numeric_input import LARGEST, as_numbers
 from dgmmis.packed import Array, is_positive_semidefinite, pack, packed_size, unpack
 
-__all__ = ["Noise", "NoiseKind", "NoiseLike"]
+__all__ = ["LARGEST_VARIANCE", "Noise", "NoiseKind", "NoiseLike"]
 
 NoiseKind = Literal["none", "shared", "diagonal", "full"]
+
+LARGEST_VARIANCE = LARGEST**2
 
 SYMMETRY_TOLERANCE = 1e-8
 """Largest |C - C^T| relative to the variances that counts as rounding; it is averaged away."""
@@ -37,6 +39,16 @@ class Noise:
     kind: NoiseKind
     array: Array | None
 
+    def __post_init__(self) -> None:
+        rank = _RANKS.get(self.kind) if isinstance(self.kind, str) else None
+        array = self.array
+        if rank is None or (array is None) != (rank == 0):
+            raise InvalidData(_NOT_BY_HAND.format(self.kind, type(array).__name__), array="noise")
+        if array is not None and not (
+            isinstance(array, np.ndarray) and array.dtype == np.float64 and array.ndim == rank
+        ):
+            raise InvalidData(_NOT_BY_HAND.format(self.kind, type(array).__name__), array="noise")
+
     @classmethod
     def none(cls) -> Noise:
         """No noise."""
@@ -56,11 +68,20 @@ class Noise:
             raise InvalidData(
                 f"shared noise has shape {matrix.shape}; expected one covariance (D, D).", array="noise"
             )
-        _require_symmetric(matrix[None])
+        _require_symmetric(matrix[None], "the shared noise")
         symmetric = (matrix + matrix.T) / 2
         if not is_positive_semidefinite(pack(symmetric)[None])[0]:
             raise InvalidData(
-                f"shared noise is not a finite, positive semi-definite covariance:\n{matrix}", array="noise"
+                f"shared noise is not a finite, positive semi-definite covariance:\n{matrix}\nGive variances and "
+                "covariances (not errors) of which no combination of features has a negative variance.",
+                array="noise",
+            )
+        if (np.abs(symmetric) > LARGEST_VARIANCE).any():
+            raise InvalidData(
+                f"shared noise has variances beyond {LARGEST_VARIANCE:g}: use other units, or leave out the feature "
+                "that it hides.",
+                array="noise",
+                value=float(symmetric.max()),
             )
         return cls("shared", _frozen(symmetric))
 
@@ -89,7 +110,7 @@ class Noise:
                 f"full noise has shape {array.shape}; expected covariances (N, D, D).", array="noise"
             )
         _require_symmetric(array)
-        with np.errstate(invalid="ignore"):  # infinite entries of absent features are not read
+        with np.errstate(invalid="ignore", over="ignore"):  # infinite entries of absent features are not read
             return cls("full", _frozen(pack((array + array.swapaxes(1, 2)) / 2)))
 
     @classmethod
@@ -117,22 +138,26 @@ class Noise:
             Standard errors of the features, in the features' units.
         correlations : dict, optional
             `{(i, j): column}` with the correlation coefficients of features i and j; absent pairs are 0.
+
+        Raises
+        ------
+        InvalidData
+            If columns have no common length, or a pair names no two features.
         """
-        columns = np.broadcast_arrays(*[np.atleast_1d(as_numbers(e, "errors")) for e in errors])
-        deviations = np.stack(columns, axis=1)
+        deviations = _side_by_side(errors)
+        with np.errstate(over="ignore"):  # what overflows is infinite, and found as that
+            variances = np.where(deviations < 0, -1.0, 1.0) * deviations**2
         if not correlations:
-            return cls("diagonal", _frozen(np.where(deviations < 0, -1.0, 1.0) * deviations**2))
+            return cls("diagonal", _frozen(variances))
         n_rows, n_features = deviations.shape
         triangles = np.zeros((n_rows, packed_size(n_features)))
-        for i in range(n_features):
-            triangles[:, i * (i + 1) // 2 + i] = (
-                np.where(deviations[:, i] < 0, -1.0, 1.0) * deviations[:, i] ** 2
-            )
-        for (a, b), column in correlations.items():
-            i, j = max(a, b), min(a, b)
-            triangles[:, i * (i + 1) // 2 + j] = (
-                as_numbers(column, "correlations") * deviations[:, i] * deviations[:, j]
-            )
+        diagonal = [i * (i + 1) // 2 + i for i in range(n_features)]
+        triangles[:, diagonal] = variances
+        for pair, column in correlations.items():
+            i, j = _ordered(pair, n_features)
+            shares = _correlation(column, n_rows)
+            with np.errstate(over="ignore", invalid="ignore"):
+                triangles[:, i * (i + 1) // 2 + j] = shares * deviations[:, i] * deviations[:, j]
         return cls("full", _frozen(triangles))
 
     @classmethod
@@ -211,6 +236,53 @@ class Noise:
 
 NoiseLike = Noise | ArrayLike | None
 
+_RANKS = {"none": 0, "shared": 2, "diagonal": 2, "full": 2}
+_NOT_BY_HAND = (
+    "noise of kind {!r} was made of a {}, which is not its float64 array. Use Noise.shared, diagonal, full or "
+    "from_columns, which say what they expect."
+)
+
+
+def _side_by_side(errors: Sequence[ArrayLike]) -> Array:
+    """Errors of D features, columns (N,) or numbers, as (N, D)."""
+    columns = [np.atleast_1d(as_numbers(column, "errors")) for column in errors]
+    lengths = sorted({column.shape for column in columns} - {(1,)})
+    if not columns or len(lengths) > 1 or any(len(shape) != 1 for shape in lengths):
+        raise InvalidData(
+            f"errors have shapes {[column.shape for column in columns]}; expected one column (N,) or one number for "
+            "each feature.",
+            array="noise",
+        )
+    return np.stack(np.broadcast_arrays(*columns), axis=1)
+
+
+def _ordered(pair: object, n_features: int) -> tuple[int, int]:
+    """Two different features, the larger number first."""
+    known = isinstance(pair, tuple) and len(pair) == 2 and all(_is_feature(j, n_features) for j in pair)
+    if not known or pair[0] == pair[1]:  # type: ignore[index]
+        raise InvalidData(
+            f"correlations name the pair {pair!r}; expected two different features (i, j), counted from 0 to "
+            f"{n_features - 1}.",
+            array="noise",
+        )
+    i, j = cast("tuple[int, int]", pair)
+    return max(i, j), min(i, j)
+
+
+def _is_feature(index: object, n_features: int) -> bool:
+    whole = isinstance(index, int | np.integer) and not isinstance(index, bool)
+    return whole and 0 <= int(index) < n_features  # type: ignore[call-overload]
+
+
+def _correlation(column: ArrayLike, n_rows: int) -> Array:
+    shares = np.atleast_1d(as_numbers(column, "correlations"))
+    if shares.shape not in ((1,), (n_rows,)):
+        raise InvalidData(
+            f"a column of correlations has shape {shares.shape}; expected ({n_rows},) or one number.",
+            array="noise",
+        )
+    return shares
+
 
 def _frozen(array: Array) -> Array:
     """Return a contiguous array that refuses to be written to."""
@@ -220,7 +292,7 @@ def _frozen(array: Array) -> Array:
     return view
 
 
-def _require_symmetric(matrices: Array) -> None:
+def _require_symmetric(matrices: Array, whose: str | None = None) -> None:
     with np.errstate(invalid="ignore", over="ignore"):
         difference = np.abs(matrices - matrices.swapaxes(1, 2))
         variances = np.abs(np.diagonal(matrices, axis1=1, axis2=2))
@@ -229,10 +301,11 @@ def _require_symmetric(matrices: Array) -> None:
     if bad.any():
         row, i, j = (int(index) for index in np.argwhere(bad)[0])
         raise InvalidData(
-            f"noise of row {row} is not symmetric: entry ({i}, {j}) is {matrices[row, i, j]:g}, entry ({j}, {i}) is "
-            f"{matrices[row, j, i]:g}. Give symmetric covariances, for instance (C + C.T) / 2.",
+            f"{whose or f'noise of row {row}'} is not symmetric: "
+            f"entry ({i}, {j}) is {matrices[row, i, j]:g}, entry ({j}, {i}) is {matrices[row, j, i]:g}. "
+            "Give symmetric covariances, for instance (C + C.T) / 2.",
             array="noise",
-            row=row,
+            row=None if whose else row,
             column=i,
             value=float(matrices[row, i, j]),
         )

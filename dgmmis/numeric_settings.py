@@ -6,14 +6,14 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from dgmmis.errors import InvalidData, InvalidSetting
-from dgmmis.numeric_input import as_numbers
+from dgmmis.numeric_input import LARGEST, as_numbers
 from dgmmis.packed import Array
 
 __all__ = ["as_nested_tuples", "as_setting"]
 
 
 def as_setting(given: ArrayLike, name: str, expected: str) -> Array:
-    """Read a setting as finite float64.
+    """Read a setting as float64, finite and not beyond `LARGEST`.
 
     Parameters
     ----------
@@ -34,6 +34,10 @@ def as_setting(given: ArrayLike, name: str, expected: str) -> Array:
         raise InvalidSetting(f"{error} Expected {expected}.") from error
     if not np.isfinite(numbers).all():
         raise InvalidSetting(f"{name} is {given!r}, which is not finite; expected {expected}.")
+    if (np.abs(numbers) > LARGEST).any():
+        raise InvalidSetting(
+            f"{name} is {given!r}; beyond {LARGEST:g} products stop being numbers. Expected {expected}, in other units."
+        )
     return numbers
 
 

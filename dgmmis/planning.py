@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from dgmmis.ascent import sample_rows
 from dgmmis.calibration import CALIBRATION_ROWS, calibrate, typical_population
 from dgmmis.climbing import does_climb
+from dgmmis.cluster.supervisor import require_client
 from dgmmis.cluster.worker_resources import resources_of, resources_on_this_machine
 from dgmmis.errors import InvalidSetting
 from dgmmis.fit_plan import Plan
@@ -14,7 +15,7 @@ from dgmmis.iterate import Limits
 from dgmmis.location import Location
 from dgmmis.noise_classes import MOST_CLASSES
 from dgmmis.packed import packed_size
-from dgmmis.preparation import Prepared, prepare_fit
+from dgmmis.preparation import Prepared, prepare_fit, require_known
 from dgmmis.starting_model import Initial
 from dgmmis.starts import pilot_rows
 from dgmmis.store import Catalog
@@ -68,6 +69,8 @@ def plan(
     InvalidData, InvalidSetting, SelectionError
         As of `fit`.
     """
+    require_known(settings, "plan")
+    require_client(client)
     limits = Limits(0.1, 1)
     prepared = prepare_fit(catalog, n_components=n_components, limits=limits, initial=initial, **settings)
     chunks, task = prepared.chunks, prepared.task
@@ -98,7 +101,10 @@ def require_room(prepared: Prepared, client: Client | None, *, seek_start: bool 
     Raises
     ------
     MemoryPlanExceeded
+    InvalidSetting
+        If the client is none.
     """
+    require_client(client)
     if not isinstance(prepared.chunks, Catalog):
         return
     seek = prepared.initial is None if seek_start is None else seek_start

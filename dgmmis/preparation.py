@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
+from inspect import signature
 from pathlib import Path
 
 from numpy.typing import ArrayLike
@@ -27,7 +29,7 @@ from dgmmis.store import Catalog, open_catalog
 from dgmmis.task import Task
 from dgmmis.task_settings import NoiseModel, build_selecting, build_task, initial_population
 
-__all__ = ["Prepared", "prepare_fit"]
+__all__ = ["Prepared", "prepare_fit", "require_known"]
 
 
 @dataclass(frozen=True)
@@ -127,6 +129,18 @@ def prepare_fit(
     if prior == "auto":
         task = automatic_prior(task, chunks)
     return Prepared(chunks, task, initial_population(begun, task), limits)
+
+
+def require_known(settings: Mapping[str, object], verb: str) -> None:
+    """Refuse settings that `fit` does not have, by `InvalidSetting`: a verb hands the rest of its arguments on."""
+    known = signature(prepare_fit).parameters
+    for name in settings:
+        if name not in known or name in ("values", "limits"):
+            near = get_close_matches(name, known, 1)
+            raise InvalidSetting(
+                f"{verb} has no setting {name!r}{f'; did you mean {near[0]!r}?' if near else '.'} "
+                "Give those of dgmmis.fit, which documents them."
+            )
 
 
 def _begun(initial: Initial | None, chunks: ArrayChunks | Catalog) -> Mixture | Population | None:

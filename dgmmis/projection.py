@@ -11,6 +11,9 @@ from dgmmis.packed import Array
 
 __all__ = ["as_projection", "latent_features", "refuse_projection", "seen_projection", "take_projection"]
 
+LARGEST_ENTRY = 1e50
+"""Fourth powers of a projection's entries must be numbers."""
+
 
 def as_projection(given: ArrayLike | None, n_rows: int, n_features: int) -> Array | None:
     """`given` as float64 (d, D) or (N, d, D), or an `InvalidData` that says why not.
@@ -41,10 +44,10 @@ def as_projection(given: ArrayLike | None, n_rows: int, n_features: int) -> Arra
 
 
 def refuse_projection(projection: Array | None, values: Array, *, first_row: int = 0) -> None:
-    """Raise `InvalidData` for the first entry that is not finite; rows of R that nothing was seen of are not read."""
-    if projection is None or np.isfinite(projection).all():
+    """Raise `InvalidData` for the first entry that is no usable number; rows of R that saw nothing are not read."""
+    if projection is None or (np.abs(projection) <= LARGEST_ENTRY).all():
         return
-    bad = ~np.isfinite(projection)
+    bad = ~(np.abs(projection) <= LARGEST_ENTRY)
     if projection.ndim == 3:
         bad &= ~np.isnan(values)[:, :, None]
     where = np.argwhere(bad)
@@ -53,8 +56,9 @@ def refuse_projection(projection: Array | None, values: Array, *, first_row: int
     at = tuple(int(index) for index in where[0])
     row = at[0] + first_row if projection.ndim == 3 else None
     raise InvalidData(
-        f"projection{'' if row is None else f' of row {row}'}: entry ({at[-2]}, {at[-1]}) is not finite: "
-        f"{projection[at]}. Mark a feature that was not observed as NaN in values, or leave the row out.",
+        f"projection{'' if row is None else f' of row {row}'}: entry ({at[-2]}, {at[-1]}) is not a number within "
+        f"{LARGEST_ENTRY:g}: {projection[at]}. Mark a feature that was not observed as NaN in values, or leave the "
+        "row out.",
         array="projection",
         row=row,
         column=at[-2],

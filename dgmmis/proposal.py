@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from dgmmis.coordinates import Chart, Place
 from dgmmis.information import prior_score
+from dgmmis.moment_lines import place_on_line
 from dgmmis.observation import Reference
 from dgmmis.packed import Array
 from dgmmis.population import Population
@@ -76,6 +77,8 @@ class Proposal:
         What the step would gain if the information told the curvature along it [nats].
     predicted_gain : float
         What is still to be gained, by the information [total nats].
+    straight : bool
+        The step leads along a straight line of the moments, not of the chart's coordinates.
     """
 
     chart: Chart
@@ -85,14 +88,17 @@ class Proposal:
     slope: float
     promised: float
     predicted_gain: float
+    straight: bool = False
 
     def place(self, length: float) -> Place:
         """Return the population after this share of the step."""
-        return self.chart.place(self.at + length * self.step)
+        moved = length * self.step
+        return place_on_line(self.chart, moved) if self.straight else self.chart.place(self.at + moved)
 
-    def remembered(self, memory: Memory | None, length: float, there: Standing) -> Memory:
-        """Add to a memory how the gradient changed along the share of the step that was made."""
-        chart, moved = self.chart, length * self.step
+    def remembered(self, memory: Memory | None, there: Standing) -> Memory:
+        """Add to a memory how the gradient changed on the way to where the step led."""
+        chart = self.chart
+        moved = chart.coordinates(there.population) - self.at
         statistics = there.statistics + prior_score(there.population, chart.constraints)
         secants = Secants.none(len(moved)) if memory is None else memory.secants
         secants = secants.with_pair(moved, self.gradient - chart.gradient(there.population, statistics))

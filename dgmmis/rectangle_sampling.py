@@ -14,7 +14,6 @@ from functools import cache
 
 import numpy as np
 from scipy.special import logsumexp
-from scipy.stats import qmc
 
 from dgmmis.normal_intervals import Intervals, interval_log_probability, interval_quantile
 from dgmmis.packed import Array
@@ -93,6 +92,8 @@ def _cholesky(correlation: Array) -> Array:
 @cache
 def _points(n_dimensions: int, power: int) -> Array:
     """Sobol points (n_dimensions, SCRAMBLINGS 2^power), one scrambling after the other."""
+    from scipy.stats import qmc
+
     seeds = np.random.SeedSequence(SEED).spawn(SCRAMBLINGS)
     scrambled = [
         qmc.Sobol(n_dimensions, scramble=True, seed=np.random.default_rng(seed)).random_base2(power)

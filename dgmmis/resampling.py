@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.stats import poisson
+from scipy.special import pdtr
 
 from dgmmis.packed import Array
 from dgmmis.row_hash import Hashes, hash_integers
@@ -16,7 +16,7 @@ __all__ = ["Resample"]
 MOST_COPIES = 20
 """Poisson(1) exceeds it with a chance of 7e-21, below the resolution of the hash."""
 
-STEPS = np.asarray(poisson.cdf(np.arange(MOST_COPIES), 1.0))
+STEPS = np.asarray(pdtr(np.arange(MOST_COPIES), 1.0))
 
 
 @dataclass(frozen=True)

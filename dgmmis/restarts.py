@@ -17,7 +17,10 @@ from dgmmis.model import Model
 from dgmmis.optima import same_optimum
 from dgmmis.packed import Array
 
-__all__ = ["Restarts", "distinct"]
+__all__ = ["MOST_STARTS", "Restarts", "distinct"]
+
+MOST_STARTS = 10_000
+"""Seedings that anybody may ask for: each is a fit."""
 
 
 @dataclass(frozen=True)

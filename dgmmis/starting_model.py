@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from dgmmis.errors import FeatureMismatch, InvalidData, UnitMismatch
@@ -19,7 +20,7 @@ Initial = Mixture | Population | Model | FitResult | RunFolder | str | Path | S3
 
 
 def starting_population(
-    initial: Initial | None, features: tuple[str, ...], units: tuple[str, ...]
+    initial: Initial | None, features: tuple[str, ...], units: tuple[str, ...], *, trust: Iterable[str] = ()
 ) -> Mixture | Population | None:
     """Find the population that a fit is to start from.
 
@@ -29,6 +30,8 @@ def starting_population(
         A path is that of a model's file or of a run folder, whose last pass counts.
     features, units : tuple of str
         Of the data.
+    trust : iterable of str
+        Functions "module:function" that a stored model or run names and that may be imported.
 
     Returns
     -------
@@ -43,7 +46,7 @@ def starting_population(
         If a path holds neither a model nor a run with a finished pass.
     """
     if isinstance(initial, str | Path | S3Url):
-        initial = _read(location_of(initial))
+        initial = _read(location_of(initial), trust)
     if isinstance(initial, RunFolder):
         initial = initial.model()
     if isinstance(initial, FitResult):
@@ -54,14 +57,14 @@ def starting_population(
     return initial.population if initial.backgrounds else initial.mixture
 
 
-def _read(path: Location) -> Model | RunFolder:
+def _read(path: Location, trust: Iterable[str]) -> Model | RunFolder:
     if isinstance(path, S3Url) or path.is_dir():
-        return open_run(path)
+        return open_run(path, trust=trust)
     if not path.exists():
         raise InvalidData(
             f"initial {path} does not exist: name a run folder or a saved model.", array="initial"
         )
-    return Model.load(path)
+    return Model.load(path, trust=trust)
 
 
 def _require_same(model: Model, features: tuple[str, ...], units: tuple[str, ...]) -> None:

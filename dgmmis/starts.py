@@ -270,6 +270,13 @@ def _require_enough(pilot: Rows, n_components: int) -> None:
     present = ~np.isnan(pilot.values)
     weighing = True if pilot.weights is None else pilot.weights > 0
     n_useful = int((present.any(axis=1) & weighing).sum())
+    if n_useful == 0:
+        raise InvalidData(
+            f"none of the {len(pilot)} rows looked at has both an observed feature and a weight above 0: there is "
+            "nothing to fit. Give rows with values.",
+            array="values",
+            value=0,
+        )
     if n_components > n_useful:
         raise InvalidData(
             f"{n_components} components were asked of {n_useful} rows with weight and at least one observed feature. "

@@ -26,12 +26,13 @@ MOST_REJECTED = 2
 MOST_DRAWN = 32
 """Times that one pass draws points, at most: each time they become four times as many."""
 
-FRESH_STEPS = 20
-"""Passes in which steps that a pilot has tried are not remembered: fresh information does better."""
-
 KEPT_PROMISE = 0.5, 1.5
-"""A step that gains about what it promised needs no memory: fresh information does better.  One that gains less went
-too far; one that gains more was too short, as where the rows' scores scatter more than the mixture would make them."""
+"""A step that gains about what it promised, or that a pilot has tried, needs no memory: fresh information does better.
+One that gains less went too far; one that gains more was too short, as where the rows' scores scatter more than the
+mixture would make them."""
+
+WHOLE = 0.99
+"""Share of the predicted gain that a step promises which neither a pilot nor a limit of its reach made shorter."""
 
 MOST_SECANTS = 20
 """Pairs after which the information is taken anew and the memory is dropped."""
@@ -113,12 +114,12 @@ def _memory_after(scan: Pass, ascent: Ascent, before: Pass, stride: Stride, step
     if held is None:
         gained = scan.objectives[-1] - before.objectives[-1]
         least, most = KEPT_PROMISE
-        too_short = length == 1 and gained > most * step.promised  # which a pilot cannot make longer
+        whole = length == 1 and step.promised >= WHOLE * step.predicted_gain
+        too_short = whole and gained > most * step.promised  # which a pilot cannot make longer
         kept = length == 1 and gained >= least * step.promised
-        tried = ascent.pilot is not None and scan.number < FRESH_STEPS
-        if not too_short and (kept or tried):
+        if not too_short and (kept or ascent.pilot is not None):
             return None
-    memory = step.remembered(held, length, scan.place)
+    memory = step.remembered(held, scan.place)
     return None if len(memory.secants) >= MOST_SECANTS else memory
 
 

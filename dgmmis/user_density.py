@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from dgmmis.errors import InvalidData
+from dgmmis.errors import InvalidData, UntrustedFunction
 from dgmmis.noise import Noise, NoiseKind
 from dgmmis.numeric_input import as_numbers
 from dgmmis.packed import Array, unpack
@@ -39,10 +39,13 @@ def ask_density(density: Density, values: Array, covariances: Array, rows: NDArr
     """
     try:
         answer = density(values, covariances)
+    except UntrustedFunction:
+        raise
     except Exception as error:
         raise InvalidData(
             f"the background's density raised {error!r} when asked about {len(rows)} rows, the first being "
-            f"row {rows[0]} with values {values[0]}.",
+            f"row {rows[0]} with values {values[0]}. It must take values (n, D) and covariances (n, D, D), NaN and 0 "
+            "where a feature is missing, and return n densities.",
             array="background",
             row=int(rows[0]),
         ) from error

@@ -49,9 +49,11 @@ def client() -> Iterator[Client]:
         yield client
 
 
-def fit(catalog: dgmmis.Catalog, client: Client | None, max_passes: int = 6) -> dgmmis.FitResult:
+def fit(
+    catalog: dgmmis.Catalog, client: Client | None, max_passes: int = 6, **more: object
+) -> dgmmis.FitResult:
     return dgmmis.fit(
-        catalog, n_components=3, initial=VAGUE, tolerance=0, max_passes=max_passes, client=client
+        catalog, n_components=3, initial=VAGUE, tolerance=0, max_passes=max_passes, client=client, **more
     )
 
 
@@ -121,21 +123,14 @@ def test_two_workers_examine_rows_to_the_bits_of_none(
 
 
 @contextmanager
-def killing(client: Client, least: float, most: float, seed: int, *, patient: bool) -> Iterator[list[int]]:
-    """Kill a random worker process again and again, by its process id.
-
-    A patient killer waits until the one before was replaced, and stops after four: on a busy machine a new
-    worker may need longer than the pause to import what it needs, and no cluster could ever get anywhere.
-    """
+def killing(client: Client, least: float, most: float, seed: int) -> Iterator[list[int]]:
+    """Kill a random worker process again and again, by its process id."""
     stop, killed, rng = threading.Event(), [], np.random.default_rng(seed)
-    size = len(client.cluster.workers)
 
     def work() -> None:
         while not stop.wait(rng.uniform(least, most)):
             pids = [worker.pid for worker in client.cluster.workers.values() if worker.pid]
-            if patient and len(killed) == 4:
-                return
-            if pids and (not patient or len(client.cluster.scheduler.workers) == size):
+            if pids:
                 victim = int(rng.choice(pids))
                 os.kill(victim, signal.SIGKILL)
                 killed.append(victim)
@@ -149,33 +144,52 @@ def killing(client: Client, least: float, most: float, seed: int, *, patient: bo
         thread.join()
 
 
-def slow_fit(catalog: dgmmis.Catalog, client: Client | None, seconds: float) -> dgmmis.FitResult:
+def slow_fit(catalog: dgmmis.Catalog, client: Client, seconds: float) -> dgmmis.FitResult:
     """Fit so many passes that it lasts for a while."""
 
     class Slowly(dgmmis.driver.SilentObserver):
         def on_pass(self, *_: object) -> None:
             time.sleep(seconds / 12)
 
-    return dgmmis.fit(
-        catalog,
-        n_components=3,
-        initial=VAGUE,
-        tolerance=0,
-        max_passes=12,
-        client=client,
-        observer=Slowly(),
-    )
+    return fit(catalog, client, max_passes=12, observer=Slowly())
+
+
+class KillsOneOfTwo(dgmmis.driver.SilentObserver):
+    """Kills one of two workers while the passes after some go on; the next dies when the last was replaced."""
+
+    def __init__(self, client: Client, after: set[int]) -> None:
+        self.client, self.after, self.rng = client, after, np.random.default_rng(1)
+        self.killers: list[threading.Timer] = []
+        self.killed: set[int] = set()
+
+    def on_pass(self, scan: dgmmis.fit_result.Scan, *_: object) -> None:
+        if scan.number not in self.after:
+            return
+        give_up = time.monotonic() + 120
+        while not self.are_two() and time.monotonic() < give_up:
+            time.sleep(0.05)
+        victim = int(self.rng.choice(sorted(self.pids())))
+        self.killed.add(victim)
+        self.killers.append(threading.Timer(self.rng.uniform(0, 0.1), os.kill, (victim, signal.SIGKILL)))
+        self.killers[-1].start()
+
+    def pids(self) -> set[int]:
+        return {worker.pid for worker in self.client.cluster.workers.values() if worker.pid}
+
+    def are_two(self) -> bool:
+        whole = len(self.pids() - self.killed) == len(self.client.cluster.scheduler.workers) == 2
+        return whole and self.killed.isdisjoint(self.pids())
 
 
 @pytest.mark.timeout(300)
 def test_killed_workers_change_no_bit(catalog: dgmmis.Catalog) -> None:
     expected = bits_of(fit(catalog, None, max_passes=12))
-    with (
-        local_cluster(workers=2, threads=1, memory_limit="1 GiB") as client,
-        killing(client, 3.0, 5.0, 1, patient=True) as killed,
-    ):
-        result = slow_fit(catalog, client, seconds=18)
-    assert len(killed) >= 2
+    with local_cluster(workers=2, threads=1, memory_limit="1 GiB") as client:
+        killer = KillsOneOfTwo(client, after={2, 6})
+        result = fit(catalog, client, max_passes=12, observer=killer)
+        for thread in killer.killers:
+            thread.join()
+    assert len(killer.killed) == 2
     assert bits_of(result) == expected
 
 
@@ -185,7 +199,7 @@ def test_workers_killed_every_few_seconds_for_long_change_no_bit(catalog: dgmmis
     expected = bits_of(fit(catalog, None, max_passes=12))
     with (
         local_cluster(workers=2, threads=1, memory_limit="1 GiB") as client,
-        killing(client, 2.5, 7.5, seed, patient=False) as killed,
+        killing(client, 2.5, 7.5, seed) as killed,
     ):
         result = slow_fit(catalog, client, seconds=60)
     assert len(killed) >= 6

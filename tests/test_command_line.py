@@ -15,16 +15,8 @@ import pyarrow.parquet as pq
 import pytest
 
 import dgmmis
-from dgmmis.cli import main
+from commands import run_here, run_process
 from simulated import TRUTH, noisy_rows
-
-
-def run_cli(*arguments: object, code: int = 0) -> subprocess.CompletedProcess[str]:
-    """Run `dgmmis ...` as a real process."""
-    command = [sys.executable, "-m", "dgmmis", *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=110)
-    assert done.returncode == code, done.stderr
-    return done
 
 
 def write_table(path: Path, n_rows: int = 3_000) -> None:
@@ -48,38 +40,38 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("cli")
     write_table(folder / "table.csv")
     options = ["--features", "a,b,c", "--error", "{}_error", "--corr", "{}_{}_corr", "--id", "name"]
-    done = run_cli("ingest", folder / "table.csv", folder / "stars.zarr", *options, "--chunk-rows", 800)
+    done = run_process("ingest", folder / "table.csv", folder / "stars.zarr", *options, "--chunk-rows", 800)
     assert "2,999 rows" in done.stdout
     assert "1 rows quarantined" in done.stdout
     assert "correlations taken as 0: a-c, b-c" in done.stdout
-    run_cli("fit", folder / "stars.zarr", "-K", 3, "--run", folder / "run", "--workers", 0)
+    run_process("fit", folder / "stars.zarr", "-K", 3, "--run", folder / "run", "--workers", 0)
     return folder
 
 
 def test_describe_tells_what_is_in_a_catalogue(folder: Path) -> None:
-    as_json = json.loads(run_cli("describe", folder / "stars.zarr", "--json").stdout)
+    as_json = json.loads(run_here("describe", folder / "stars.zarr", "--json").stdout)
     assert as_json["rows"] == 2_999
     assert as_json["quarantined"]["rows"] == 1
-    text = run_cli("describe", folder / "stars.zarr").stdout
+    text = run_process("describe", folder / "stars.zarr").stdout
     assert "2,999" in text
     assert as_json["fingerprint"] in text
 
 
 def test_verify_finds_a_flipped_bit_and_names_array_chunk_and_rows(folder: Path, tmp_path: Path) -> None:
-    assert json.loads(run_cli("verify", folder / "stars.zarr", "--json").stdout)["verified"] is True
+    assert json.loads(run_here("verify", folder / "stars.zarr", "--json").stdout)["verified"] is True
     copy = tmp_path / "stars.zarr"
     subprocess.run(["cp", "-r", str(folder / "stars.zarr"), str(copy)], check=True)
     chunk = copy / "errors" / "c" / "2" / "0"
     content = bytearray(chunk.read_bytes())
     content[100] ^= 1
     chunk.write_bytes(content)
-    error = json.loads(run_cli("verify", copy, "--json", code=5).stdout)
+    error = json.loads(run_process("verify", copy, "--json", code=5).stdout)
     assert (error["error"], error["array"], error["chunk"]) == ("CorruptCatalog", "errors", 2)
     assert error["rows"] == [1600, 2400]
 
 
 def test_a_fit_recovers_the_truth_and_leaves_a_model(folder: Path) -> None:
-    status = json.loads(run_cli("status", folder / "run", "--json").stdout)
+    status = json.loads(run_process("status", folder / "run", "--json").stdout)
     assert status["state"] == "SUCCEEDED"
     model = dgmmis.Model.load(folder / "run" / "model.npz")
     assert model.features == ("a", "b", "c")
@@ -88,23 +80,23 @@ def test_a_fit_recovers_the_truth_and_leaves_a_model(folder: Path) -> None:
 
 
 def test_the_same_fit_again_continues_the_same_run_and_another_is_refused(folder: Path) -> None:
-    again = run_cli("fit", folder / "stars.zarr", "-K", 3, "--run", folder / "run", "--workers", 0, "--json")
-    status = json.loads(run_cli("status", folder / "run", "--json").stdout)
+    again = run_here("fit", folder / "stars.zarr", "-K", 3, "--run", folder / "run", "--workers", 0, "--json")
+    status = json.loads(run_here("status", folder / "run", "--json").stdout)
     assert json.loads(again.stdout)["log_likelihood"] == status["log_likelihood"]
     assert json.loads(again.stdout)["converged"] is True
-    other = run_cli("fit", folder / "stars.zarr", "-K", 4, "--run", folder / "run", "--workers", 0, code=6)
+    other = run_here("fit", folder / "stars.zarr", "-K", 4, "--run", folder / "run", "--workers", 0, code=6)
     assert "n_components: there 3, asked 4" in other.stderr
 
 
 def test_resume_takes_a_run_further_on_a_cluster_of_its_own(folder: Path, tmp_path: Path) -> None:
     stars, run = folder / "stars.zarr", tmp_path / "run"
-    run_cli("fit", stars, "-K", 3, "--run", run, "--workers", 0, "--max-passes", 1, "--tolerance", 0)
-    done = run_cli("resume", run, "--max-passes", 3, "--workers", 2, "--memory-limit", "1 GiB", "--json")
+    run_here("fit", stars, "-K", 3, "--run", run, "--workers", 0, "--max-passes", 1, "--tolerance", 0)
+    done = run_process("resume", run, "--max-passes", 3, "--workers", 2, "--memory-limit", "1 GiB", "--json")
     there = json.loads(done.stdout)
     expected = dgmmis.fit(stars, n_components=3, tolerance=0, max_passes=3)
     assert there["log_likelihood"] == expected.log_likelihood
     assert there["means"] == expected.mixture.means.tolist()
-    listed = json.loads(run_cli("ls", tmp_path, "--json").stdout)["runs"]
+    listed = json.loads(run_process("ls", tmp_path, "--json").stdout)["runs"]
     assert [entry["state"] for entry in listed] == ["STOPPED"]
 
 
@@ -112,16 +104,16 @@ def test_apply_and_report_write_once_and_only_overwrite_when_told(folder: Path, 
     out, page = tmp_path / "out.parquet", tmp_path / "report.html"
     dgmmis.apply(dgmmis.open_run(folder / "run").model(), dgmmis.open_catalog(folder / "stars.zarr"), out)
     page.write_text("an older one")
-    run_cli(
+    run_process(
         "apply", folder / "run", folder / "stars.zarr", "-o", out, "--workers", 0, "--order", "source",
         "--overwrite",
     )  # fmt: skip
-    run_cli("report", folder / "run", "-o", page, "--overwrite")
+    run_process("report", folder / "run", "-o", page, "--overwrite")
     ids = np.array(pq.read_table(out)["row_id"])
     np.testing.assert_array_equal(ids, np.delete(np.arange(3_000), 7) + 10**15)
     assert "<html" in page.read_text()
-    run_cli("apply", folder / "run", folder / "stars.zarr", "-o", out, "--workers", 0, code=4)
-    run_cli("report", folder / "run", "-o", page, code=4)
+    run_here("apply", folder / "run", folder / "stars.zarr", "-o", out, "--workers", 0, code=4)
+    run_here("report", folder / "run", "-o", page, code=4)
 
 
 def test_an_interrupted_fit_says_how_to_go_on(folder: Path, tmp_path: Path) -> None:
@@ -136,7 +128,7 @@ def test_an_interrupted_fit_says_how_to_go_on(folder: Path, tmp_path: Path) -> N
     _, stderr = process.communicate(timeout=30)
     assert process.returncode == 130
     assert f"dgmmis resume {run}" in stderr
-    assert json.loads(run_cli("status", run, "--json").stdout)["state"] == "INTERRUPTED"
+    assert json.loads(run_here("status", run, "--json").stdout)["state"] == "INTERRUPTED"
 
 
 @pytest.mark.parametrize(
@@ -160,17 +152,8 @@ def test_an_interrupted_fit_says_how_to_go_on(folder: Path, tmp_path: Path) -> N
     ],
 )
 def test_errors_have_the_documented_exit_codes_and_say_what_to_do(
-    folder: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capfd: pytest.CaptureFixture[str],
-    arguments: list[str],
-    code: int,
-    says: str,
+    folder: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], code: int, says: str
 ) -> None:
     monkeypatch.chdir(folder)
-    monkeypatch.setattr(sys, "argv", ["dgmmis", *arguments])
-    with pytest.raises(SystemExit) as ended:
-        main()
-    assert ended.value.code == code
-    assert says in capfd.readouterr().err
+    assert says in run_here(*arguments, code=code).stderr
     assert not (folder / "x.zarr").exists()

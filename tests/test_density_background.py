@@ -15,6 +15,7 @@ from dgmmis.density_background import DensityBackground, background_from_descrip
 from dgmmis.errors import InvalidData, InvalidSetting
 from dgmmis.noise import Noise
 from dgmmis.samples import Samples
+from dgmmis.trust import Trust
 from strategies import random_noise
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -74,7 +75,7 @@ def test_a_users_density_is_stored_by_name():
         normal_density, amplitude=0.2, sampler=normal_sampler, footprint=([-6, -6], [6, 6])
     )
     stored = json.loads(json.dumps(background.describe()))
-    copy = background_from_description(stored)
+    copy = background_from_description(stored, Trust(everything=True))
     assert isinstance(copy, DensityBackground)
     assert (copy.density, copy.sampler) == (normal_density, normal_sampler)
     assert copy.describe() == background.describe()
@@ -90,7 +91,7 @@ def test_a_name_that_cannot_be_imported_is_refused():
     description = DensityBackground(normal_density).describe()
     for name in ("nowhere:density", "math:nothing", "math", ":", "math:pi"):
         with pytest.raises(InvalidSetting, match="cannot be imported here"):
-            background_from_description(description | {"density": name})
+            background_from_description(description | {"density": name}, Trust(everything=True))
 
 
 @pytest.mark.parametrize(

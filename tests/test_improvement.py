@@ -113,7 +113,7 @@ def test_a_fit_never_ends_lower_than_it_began(seed):
         "background": Background((np.full(d, -15.0), np.full(d, 15.0)), amplitude=0.1)
         if seed % 3 == 0
         else None,
-        "max_passes": 60,
+        "max_passes": 40,
         "tolerance": 0.5,
     }
     before, after = dgmmis.fit(scene.values, **settings), dgmmis.fit(scene.values, split_merge=2, **settings)

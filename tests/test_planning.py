@@ -13,13 +13,13 @@ import pytest
 from distributed import Client, LocalCluster, Worker
 
 import dgmmis
+from commands import run_here, run_process
 from dgmmis.cluster import local_cluster
 from dgmmis.cluster.worker_resources import resources_of, resources_on_this_machine
 from dgmmis.cluster.worker_side import sample_cache
 from dgmmis.fit_plan import Plan
 from dgmmis.seeding import seeded_mixture
 from simulated import FOOTPRINT, SELECTION, TRUTH, write_catalog
-from test_command_line import run_cli
 
 MIB = 2**20
 
@@ -217,15 +217,16 @@ def pause_fraction(dask_worker: Worker) -> float | bool:
 def test_a_worker_stays_below_the_plan_and_does_not_grow_with_the_rows(
     catalog: dgmmis.Catalog, tmp_path: Path
 ) -> None:
+    """One worker takes both catalogues: its peak is the larger one's, and what it kept of the first is in it."""
     longer = write_catalog(tmp_path / "longer.zarr", n_rows=240_000, chunk_rows=20_000)
     peaks = []
-    for rows in (catalog, longer):
-        with local_cluster(workers=1, threads=1, memory_limit="400 MiB") as client:
+    with local_cluster(workers=1, threads=1, memory_limit="400 MiB") as client:
+        for rows in (catalog, longer):
             dgmmis.fit(rows, n_components=3, initial=TRUTH, tolerance=0, max_passes=3, client=client)
             (peak,) = client.run(high_water).values()
-            assert client.run(pause_fraction) == dict.fromkeys(client.scheduler_info()["workers"], False)
-        peaks.append(peak)
-        assert peak <= planned(rows, workers=1, memory_limit="400 MiB").worker_peak
+            peaks.append(peak)
+            assert peak <= planned(rows, workers=1, memory_limit="400 MiB").worker_peak
+        assert client.run(pause_fraction) == dict.fromkeys(client.scheduler_info()["workers"], False)
     assert peaks[1] <= planned(catalog, workers=1, memory_limit="400 MiB").worker_peak
 
 
@@ -243,13 +244,15 @@ def test_the_budget_of_the_cache_in_a_plan_is_that_of_a_worker(monkeypatch: pyte
 
 def test_the_command_line_prints_a_plan_and_says_with_9_that_it_does_not_fit(catalog: dgmmis.Catalog) -> None:
     options = ["--workers", 2, "--memory-limit", "800 MiB"]
-    text = run_cli("plan", catalog.path, "-K", 3, *options, "--background", 0.1, "--footprint", "data").stdout
+    text = run_process(
+        "plan", catalog.path, "-K", 3, *options, "--background", 0.1, "--footprint", "data"
+    ).stdout
     for said in ("60,000 in 3 chunks", "2 workers of 1 threads", "at most", "100 passes", "It fits"):
         assert said in text
-    there = json.loads(run_cli("plan", catalog.path, "-K", 3, *options, "--json").stdout)
+    there = json.loads(run_here("plan", catalog.path, "-K", 3, *options, "--json").stdout)
     assert there["worker_peak"] == planned(catalog, memory_limit="800 MiB").worker_peak
     assert there["seconds_later_pass"] > 0
-    tight = run_cli("plan", catalog.path, "-K", 3, "--memory-limit", "250 MiB", code=9)
+    tight = run_here("plan", catalog.path, "-K", 3, "--memory-limit", "250 MiB", code=9)
     assert "It does not fit" in tight.stdout
-    here = run_cli("plan", catalog.path, "-K", 3, "--workers", 0).stdout
+    here = run_here("plan", catalog.path, "-K", 3, "--workers", 0).stdout
     assert "threads of this process" in here

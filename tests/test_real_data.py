@@ -12,9 +12,9 @@ import pytest
 from scipy.special import ndtr
 
 import dgmmis
+from commands import run_here
 from dgmmis.rows import Rows
 from dgmmis.selection import Box
-from test_command_line import run_cli
 
 DATA = Path(__file__).resolve().parents[1].parent / "shared" / "data"
 FIELD, SAMPLE = DATA / "gaia_edr3_cluster_field.csv", DATA / "gaia_dr3_sample.fits"
@@ -24,17 +24,17 @@ WITH_ERRORS = ("--error", "{}_error", "--corr", "{}_{}_corr", "--id", "source_id
 def fit_apply_report(folder: Path, n_components: int, *options: object) -> tuple[dict, pq.ParquetFile, str]:
     """Fit the catalogue in `folder`, and return status, products and page."""
     run, stars = folder / "run", folder / "stars.zarr"
-    run_cli("fit", stars, "-K", n_components, "--run", run, "--workers", 0, *options)
-    run_cli("apply", run, stars, "-o", folder / "out.parquet", "--workers", 0, "--order", "source")
-    run_cli("report", run, "-o", folder / "report.html")
-    status = json.loads(run_cli("status", run, "--json").stdout)
+    run_here("fit", stars, "-K", n_components, "--run", run, "--workers", 0, *options)
+    run_here("apply", run, stars, "-o", folder / "out.parquet", "--workers", 0, "--order", "source")
+    run_here("report", run, "-o", folder / "report.html")
+    status = json.loads(run_here("status", run, "--json").stdout)
     return status, pq.read_table(folder / "out.parquet"), (folder / "report.html").read_text()
 
 
 @pytest.mark.skipif(not FIELD.exists(), reason="the Gaia EDR3 field is not beside this checkout")
 def test_a_field_of_gaia_stars_with_full_covariances(tmp_path: Path) -> None:
     features = ["parallax", "pmra", "pmdec"]
-    run_cli("ingest", FIELD, tmp_path / "stars.zarr", "--features", ",".join(features), *WITH_ERRORS)
+    run_here("ingest", FIELD, tmp_path / "stars.zarr", "--features", ",".join(features), *WITH_ERRORS)
     status, products, page = fit_apply_report(tmp_path, 3)
     assert status["state"] == "SUCCEEDED"
     source = pyarrow.csv.read_csv(FIELD)
@@ -101,11 +101,11 @@ def test_the_field_reaches_beyond_its_parallax_cut_once_the_cut_is_told(tmp_path
 def test_a_fits_table_with_masks_odd_units_and_hardly_any_velocity(tmp_path: Path) -> None:
     features = "parallax,pmra,pmdec,bp_rp,radial_velocity"
     options = ["--features", features, *WITH_ERRORS]
-    refused = run_cli("ingest", SAMPLE, tmp_path / "stars.zarr", *options, code=3)
+    refused = run_here("ingest", SAMPLE, tmp_path / "stars.zarr", *options, code=3)
     assert "--error bp_rp=0.02" in refused.stderr
     assert not (tmp_path / "stars.zarr").exists()
-    run_cli("ingest", SAMPLE, tmp_path / "stars.zarr", *options, "--error", "bp_rp=0.02")
-    description = json.loads(run_cli("describe", tmp_path / "stars.zarr", "--json").stdout)
+    run_here("ingest", SAMPLE, tmp_path / "stars.zarr", *options, "--error", "bp_rp=0.02")
+    description = json.loads(run_here("describe", tmp_path / "stars.zarr", "--json").stdout)
     observed = {feature["name"]: feature["observed"] for feature in description["features"]}
     assert observed == {"parallax": 1000, "pmra": 1000, "pmdec": 1000, "bp_rp": 923, "radial_velocity": 24}
     units = {feature["name"]: feature["unit"] for feature in description["features"]}

@@ -145,7 +145,7 @@ def test_a_cluster_and_a_death_change_no_bit_under_the_whole_observation_model(
 ) -> None:
     monkeypatch.setattr("dgmmis.short_fits.SELECTED_PASSES", 4)
     catalog = write_selected_catalog(tmp_path / "cut.zarr", n_rows=900, chunk_rows=150)
-    settings = {**whole_model(), "n_components": (1, 3), "folds": 2, "restarts": 2, "max_passes": 4}
+    settings = {**whole_model(), "n_components": (1, 3), "folds": 2, "restarts": 1, "max_passes": 4}
     here = all_bits(dgmmis.compare(catalog, **settings))
     with pytest.raises(KeyboardInterrupt):
         dgmmis.compare(catalog, client=client, output=tmp_path / "out", observer=DiesAfter(7), **settings)

@@ -179,10 +179,10 @@ def worst_deviation(scenes: list[Scene]) -> float:
 
 
 def test_the_truth_is_recovered_within_five_standard_errors_and_only_with_the_noise():
-    """Twelve catalogues; the same test fails by far where the noise is not told."""
+    """Twelve catalogues; where the noise is not told, the same test fails by far with half of them."""
     scenes = [observed(seed) for seed in range(12)]
     assert worst_deviation(scenes) < 5
-    assert worst_deviation([replace(scene, noise=Noise.none()) for scene in scenes]) > 25
+    assert worst_deviation([replace(scene, noise=Noise.none()) for scene in scenes[:6]]) > 25
 
 
 def test_starts_from_chunks_do_not_depend_on_the_chunks():

@@ -214,10 +214,10 @@ def test_what_is_no_catalog_is_called_so(tmp_path, folder):
 def test_an_unreadable_file_is_a_typed_error(folder, monkeypatch):
     catalog = open_catalog(folder)
 
-    def fail(path: Path) -> bytes:
+    def fail(path: Path, most: int) -> bytes:
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr(Path, "read_bytes", fail)
+    monkeypatch.setattr("dgmmis.store.verified.read_plain", fail)
     with pytest.raises(CorruptCatalog, match="Input/output error"):
         catalog.read_rows(0)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Callable
 
@@ -11,6 +10,7 @@ import typer
 
 from dgmmis.cli.catalog_verbs import append_verb, describe_verb, ingest_verb, verify_verb
 from dgmmis.cli.compare_verb import compare_verb
+from dgmmis.cli.doctor_verb import doctor_verb
 from dgmmis.cli.fit_verbs import fit_verb, resume_verb
 from dgmmis.cli.plan_verb import plan_verb
 from dgmmis.cli.product_verbs import apply_verb, report_verb
@@ -42,6 +42,7 @@ VERBS: dict[str, Callable[..., None]] = {
     "apply": apply_verb,
     "report": report_verb,
     "uncertainty": uncertainty_verb,
+    "doctor": doctor_verb,
 }
 for name, verb in VERBS.items():
     application.command(name)(verb)
@@ -49,10 +50,6 @@ for name, verb in VERBS.items():
 
 def main() -> None:
     """Run the command line and exit with the documented code."""
-    if (
-        os.getcwd() not in sys.path
-    ):  # a selection's module may lie where the user works; installed ones go first
-        sys.path.append(os.getcwd())
     try:
         application()
     except DgmmisError as error:

@@ -17,10 +17,14 @@ from dgmmis.cli.fit_verbs import (
     Catalog,
     Cluster,
     Footprint,
+    InsecureCluster,
     Keep,
     MemoryLimit,
     Selection,
     Threads,
+    TlsCa,
+    TlsCert,
+    TlsKey,
     Workers,
     using_cluster,
 )
@@ -72,15 +76,21 @@ def compare_verb(
     workers: Workers = None,
     threads: Threads = 1,
     memory_limit: MemoryLimit = "auto",
+    tls_ca: TlsCa = None,
+    tls_cert: TlsCert = None,
+    tls_key: TlsKey = None,
+    insecure_cluster: InsecureCluster = False,
     as_json: AsJson = False,
 ) -> None:
     """Fit several mixtures to a catalogue in shared passes, and say which describes the rows best."""
     from dgmmis.cli.observation_options import ObservationOptions, fit_arguments
     from dgmmis.comparing import compare
+    from dgmmis.places import local_path
     from dgmmis.progress import comparison_display
     from dgmmis.store import open_catalog
 
     numbers, kinds = _whole_numbers(components), covariance.split(",")
+    output = None if output is None else local_path(output)
     opened = open_catalog(catalog)
     options = ObservationOptions(
         selection, keep or [], before_noise, background, footprint or [], floor or [], "full", prior
@@ -89,7 +99,9 @@ def compare_verb(
     del observation["covariance_type"]
     with (
         _telling_how_to_go_on(output),
-        using_cluster(cluster, workers, threads, memory_limit) as client,
+        using_cluster(
+            cluster, workers, threads, memory_limit, (tls_ca, tls_cert, tls_key), insecure_cluster
+        ) as client,
         comparison_display(quiet=as_json) as display,
     ):
         comparison = compare(
@@ -135,6 +147,7 @@ def _whole_numbers(text: str) -> list[int]:
 def _write(comparison: Comparison, output: Path) -> dict[str, Any]:
     """Write table, figure and models; say where each lies, or why there is none."""
     from dgmmis.comparing import file_name
+    from dgmmis.plain_files import write_plain
 
     models = output / "models"
     models.mkdir(exist_ok=True)
@@ -146,11 +159,13 @@ def _write(comparison: Comparison, output: Path) -> dict[str, Any]:
     if comparison.stacking is not None:
         comparison.stack().save(models / "stack.npz")
         written["stack"] = str(models / "stack.npz")
-    (output / "comparison.json").write_text(json.dumps(finite(comparison.describe()), indent=1) + "\n")
+    with write_plain(output / "comparison.json") as file:
+        file.write(json.dumps(finite(comparison.describe()), indent=1).encode() + b"\n")
     try:
         from dgmmis.plots import as_png, draw_comparison
 
-        (output / "comparison.png").write_bytes(as_png(draw_comparison(comparison)))
+        with write_plain(output / "comparison.png") as figure:
+            figure.write(as_png(draw_comparison(comparison)))
         written["figure"] = str(output / "comparison.png")
     except MissingLibrary as error:
         written["figure_missing"] = str(error)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from dgmmis.cli.function_paths import opened_run, trusted_functions
 from dgmmis.cli.observation_text import observation_lines, observation_summary
 from dgmmis.cli.printing import print_json
-from dgmmis.errors import InvalidSetting
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -31,6 +32,19 @@ Workers = Annotated[
 ]
 Threads = Annotated[int, typer.Option(help="Threads per worker.")]
 MemoryLimit = Annotated[str, typer.Option(help='Memory of a worker, e.g. "1 GiB".')]
+TlsCa = Annotated[
+    Path | None, typer.Option(help="PEM file of the authority that signed a tls:// cluster's certificates.")
+]
+TlsCert = Annotated[Path | None, typer.Option(help="PEM file of our own certificate for a tls:// cluster.")]
+TlsKey = Annotated[Path | None, typer.Option(help="PEM file of its key.")]
+InsecureCluster = Annotated[
+    bool,
+    typer.Option("--insecure-cluster", help="Talk in the clear to a tcp:// scheduler on another machine."),
+]
+Trust = Annotated[
+    list[str] | None,
+    typer.Option(help="MODULE:FUNCTION that a stored run or model names and that may be imported."),
+]
 Catalog = Annotated[
     str, typer.Argument(metavar="CATALOG", help="Catalogue that `dgmmis ingest` wrote: a path, or s3://...")
 ]
@@ -73,15 +87,21 @@ def resumable(run: str) -> Iterator[None]:
 
 @contextmanager
 def using_cluster(
-    cluster: str | None, workers: int | None, threads: int, memory_limit: str
+    cluster: str | None,
+    workers: int | None,
+    threads: int,
+    memory_limit: str,
+    tls: tuple[Path | None, Path | None, Path | None] = (None, None, None),
+    insecure: bool = False,
 ) -> Iterator[Client | None]:
-    """Connect to the cluster asked for, or start one on this machine, or use none."""
-    from dgmmis.cluster import connect, local_cluster
+    """Connect to the cluster asked for, or start one on this machine, or use none.
+
+    `tls` is the authority, our certificate and its key.
+    """
+    from dgmmis.cluster import Access, connect, local_cluster
 
     if cluster is not None:
-        if not cluster.startswith(("tcp://", "tls://")):
-            raise InvalidSetting(f"--cluster is {cluster!r}; expected tcp://HOST:PORT or tls://HOST:PORT.")
-        with connect(cluster) as client:
+        with connect(cluster, access=Access(*tls, insecure)) as client:
             yield client
     elif workers == 0:
         yield None
@@ -133,6 +153,11 @@ def fit_verb(
     workers: Workers = None,
     threads: Threads = 1,
     memory_limit: MemoryLimit = "auto",
+    tls_ca: TlsCa = None,
+    tls_cert: TlsCert = None,
+    tls_key: TlsKey = None,
+    insecure_cluster: InsecureCluster = False,
+    trust: Trust = None,
     as_json: AsJson = False,
 ) -> None:
     """Fit a mixture to a catalogue; kill it at any moment and `resume`."""
@@ -156,10 +181,12 @@ def fit_verb(
         ),
         opened,
     )
-    start = starting_population(initial, opened.features, opened.units)
+    start = starting_population(initial, opened.features, opened.units, trust=trusted_functions(trust))
     with (
         resumable(run),
-        using_cluster(cluster, workers, threads, memory_limit) as client,
+        using_cluster(
+            cluster, workers, threads, memory_limit, (tls_ca, tls_cert, tls_key), insecure_cluster
+        ) as client,
         fit_display(tolerance, quiet=as_json) as display,
     ):
         result = fit(
@@ -190,22 +217,35 @@ def resume_verb(
     workers: Workers = None,
     threads: Threads = 1,
     memory_limit: MemoryLimit = "auto",
+    tls_ca: TlsCa = None,
+    tls_cert: TlsCert = None,
+    tls_key: TlsKey = None,
+    insecure_cluster: InsecureCluster = False,
+    trust: Trust = None,
     as_json: AsJson = False,
 ) -> None:
     """Go on with a run from its last checkpoint, with the same bits as if it had never stopped."""
     from dgmmis.api import resume
     from dgmmis.progress import fit_display
-    from dgmmis.runs import open_run
 
+    opened = opened_run(run, trust)
     if tolerance is None:
-        tolerance = open_run(run).last_budget().get("tolerance")
+        tolerance = opened.last_budget().get("tolerance")
     with (
         resumable(run),
-        using_cluster(cluster, workers, threads, memory_limit) as client,
+        using_cluster(
+            cluster, workers, threads, memory_limit, (tls_ca, tls_cert, tls_key), insecure_cluster
+        ) as client,
         fit_display(tolerance or 0, quiet=as_json) as display,
     ):
         result = resume(
-            run, tolerance=tolerance, max_passes=max_passes, client=client, catalog=catalog, observer=display
+            run,
+            tolerance=tolerance,
+            max_passes=max_passes,
+            client=client,
+            catalog=catalog,
+            observer=display,
+            trust=trust or (),
         )
     _finish(run, result, as_json)
 

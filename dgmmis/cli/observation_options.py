@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dgmmis.background import Background
+from dgmmis.cli.function_paths import find_functions_here
 from dgmmis.errors import FeatureMismatch, InvalidSetting
 from dgmmis.prior import InverseWishart, Prior
 from dgmmis.selection import Box, Selection, as_selection
@@ -78,6 +79,8 @@ def fit_arguments(options: ObservationOptions, catalog: Catalog) -> dict[str, An
 
 
 def _selection(options: ObservationOptions) -> Selection | None:
+    if options.selection:
+        find_functions_here()
     parts = [as_selection(options.selection)] if options.selection else []
     sides = _sides(options.keep, "--keep")
     if sides:
@@ -185,7 +188,7 @@ def _named(items: list[str], option: str, form: str) -> dict[str, str]:
     for item in items:
         name, sign, value = item.rpartition("=")
         if not sign or not name or not value:
-            raise InvalidSetting(f"{option} {item!r} is not {form}.")
+            raise InvalidSetting(f"{option} {item!r} cannot be read; expected {form}.")
         if name in pairs:
             raise InvalidSetting(f"{option} names '{name}' twice.")
         pairs[name] = value

@@ -13,13 +13,19 @@ from dgmmis.cli.fit_verbs import (
     Components,
     Footprint,
     Initial,
+    InsecureCluster,
     Keep,
     MemoryLimit,
     Selection,
     Threads,
+    TlsCa,
+    TlsCert,
+    TlsKey,
+    Trust,
     Workers,
     using_cluster,
 )
+from dgmmis.cli.function_paths import trusted_functions
 from dgmmis.cli.plan_text import plan_summary, print_plan
 from dgmmis.cli.printing import print_json
 
@@ -39,6 +45,11 @@ def plan_verb(
     workers: Workers = None,
     threads: Threads = 1,
     memory_limit: MemoryLimit = "auto",
+    tls_ca: TlsCa = None,
+    tls_cert: TlsCert = None,
+    tls_key: TlsKey = None,
+    insecure_cluster: InsecureCluster = False,
+    trust: Trust = None,
     as_json: AsJson = False,
 ) -> None:
     """Say what a fit will read, hold and take, before it begins; exit code 9 if it cannot fit into memory."""
@@ -54,8 +65,9 @@ def plan_verb(
     options = ObservationOptions(
         selection, keep or [], before_noise, background, footprint or [], [], "full", "auto"
     )
-    start = starting_population(initial, opened.features, opened.units)
-    there = nullcontext() if cluster is None else using_cluster(cluster, workers, threads, memory_limit)
+    start = starting_population(initial, opened.features, opened.units, trust=trusted_functions(trust))
+    wanted = (cluster, workers, threads, memory_limit, (tls_ca, tls_cert, tls_key), insecure_cluster)
+    there = nullcontext() if cluster is None else using_cluster(*wanted)
     with there as client:
         planned = plan(
             opened,

@@ -7,7 +7,21 @@ from typing import Annotated
 
 import typer
 
-from dgmmis.cli.fit_verbs import AsJson, Catalog, Cluster, MemoryLimit, Threads, Workers, using_cluster
+from dgmmis.cli.fit_verbs import (
+    AsJson,
+    Catalog,
+    Cluster,
+    InsecureCluster,
+    MemoryLimit,
+    Threads,
+    TlsCa,
+    TlsCert,
+    TlsKey,
+    Trust,
+    Workers,
+    using_cluster,
+)
+from dgmmis.cli.function_paths import opened_run
 from dgmmis.cli.printing import print_json
 from dgmmis.errors import InvalidSetting
 
@@ -27,20 +41,26 @@ def apply_verb(
     workers: Workers = None,
     threads: Threads = 1,
     memory_limit: MemoryLimit = "auto",
+    tls_ca: TlsCa = None,
+    tls_cert: TlsCert = None,
+    tls_key: TlsKey = None,
+    insecure_cluster: InsecureCluster = False,
+    trust: Trust = None,
     as_json: AsJson = False,
 ) -> None:
     """Write responsibilities, log-density and deconvolved posterior of every row."""
     from dgmmis.products import apply
     from dgmmis.progress import counting
-    from dgmmis.runs import open_run
     from dgmmis.store import open_catalog
 
     if order not in ("storage", "source"):
         raise InvalidSetting(f"--order is {order!r}; expected storage or source.")
-    driven, opened = open_run(run), open_catalog(catalog)
+    driven, opened = opened_run(run, trust), open_catalog(catalog)
     model = driven.model()
     with (
-        using_cluster(cluster, workers, threads, memory_limit) as client,
+        using_cluster(
+            cluster, workers, threads, memory_limit, (tls_ca, tls_cert, tls_key), insecure_cluster
+        ) as client,
         counting(f"applying {driven.path.name}", quiet=as_json) as progress,
     ):
         apply(
@@ -63,13 +83,13 @@ def report_verb(
     run: Run,
     output: Annotated[Path, typer.Option("-o", "--output", help="HTML page to write.")],
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace it.")] = False,
+    trust: Trust = None,
     as_json: AsJson = False,
 ) -> None:
     """Write one self-contained page with the fit's pictures and numbers."""
     from dgmmis.html_report import write_report
-    from dgmmis.runs import open_run
 
-    path = write_report(open_run(run), output, overwrite=overwrite)
+    path = write_report(opened_run(run, trust), output, overwrite=overwrite)
     if as_json:
         print_json({"report": str(path)})
     else:

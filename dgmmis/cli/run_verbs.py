@@ -27,8 +27,9 @@ def status_verb(
 ) -> None:
     """Show a run's state, computed from what lies in its folder and from its lock."""
     from dgmmis.runs import open_run
+    from dgmmis.trust import NOBODY
 
-    opened = open_run(run)
+    opened = open_run(run, trust=NOBODY)
     summary, observation = _summary(opened), _observation(opened)
     if as_json:
         print_json({**summary, **observation, "start": _start(opened, start_summary)})
@@ -54,8 +55,9 @@ def list_verb(
 ) -> None:
     """List the runs under a folder."""
     from dgmmis.runs import list_runs
+    from dgmmis.trust import NOBODY
 
-    summaries = [_summary(run) for run in list_runs(root)]
+    summaries = [_summary(run) for run in list_runs(root, trust=NOBODY)]
     if as_json:
         print_json({"runs": summaries})
         return

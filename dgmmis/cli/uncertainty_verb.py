@@ -7,7 +7,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dgmmis.cli.fit_verbs import AsJson, Cluster, MemoryLimit, Threads, Workers, using_cluster
+from dgmmis.cli.fit_verbs import (
+    AsJson,
+    Cluster,
+    InsecureCluster,
+    MemoryLimit,
+    Threads,
+    TlsCa,
+    TlsCert,
+    TlsKey,
+    Trust,
+    Workers,
+    using_cluster,
+)
+from dgmmis.cli.function_paths import opened_run
 from dgmmis.cli.printing import print_json, print_pairs, print_table
 from dgmmis.errors import AlreadyExists
 
@@ -34,6 +47,11 @@ def uncertainty_verb(
     workers: Workers = None,
     threads: Threads = 1,
     memory_limit: MemoryLimit = "auto",
+    tls_ca: TlsCa = None,
+    tls_cert: TlsCert = None,
+    tls_key: TlsKey = None,
+    insecure_cluster: InsecureCluster = False,
+    trust: Trust = None,
     as_json: AsJson = False,
 ) -> None:
     """Say how well a run's parameters are known."""
@@ -42,12 +60,15 @@ def uncertainty_verb(
 
     if output is not None and output.exists() and not overwrite:
         raise AlreadyExists(f"{output} exists. Name another place, or allow it with --overwrite.")
+    opened = opened_run(run, trust)
     with (
-        using_cluster(cluster, workers, threads, memory_limit) as client,
-        counting("estimating errors", quiet=as_json) as progress,
+        using_cluster(
+            cluster, workers, threads, memory_limit, (tls_ca, tls_cert, tls_key), insecure_cluster
+        ) as client,
+        counting(f"errors of {opened.path.name}", quiet=as_json) as progress,
     ):
         found = uncertainty(
-            run,
+            opened,
             method=method,  # type: ignore[arg-type]
             sample_rows=sample_rows,
             replicates=replicates,

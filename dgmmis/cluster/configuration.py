@@ -39,8 +39,14 @@ SETTINGS = {
     },
 }
 
+ROUTES = "distributed.scheduler.http.routes"
+PROXY = "distributed.http.proxy"
+"""Passes requests on to other ports; nobody here needs it, and it has been a way in."""
+
 
 def owned_settings() -> AbstractContextManager[object]:
     """Put these settings in force for as long as the context lasts."""
-    context: AbstractContextManager[object] = dask.config.set(SETTINGS)
+    offered = dask.config.get(ROUTES, None)
+    ours = {} if offered is None else {ROUTES: [route for route in offered if route != PROXY]}
+    context: AbstractContextManager[object] = dask.config.set({**SETTINGS, **ours})
     return context

@@ -10,9 +10,9 @@ from typing import Any
 
 from distributed import Client, Future, LocalCluster, wait
 
-from dgmmis.errors import ClusterLost, DgmmisError
+from dgmmis.errors import ClusterLost, DgmmisError, InvalidSetting
 
-__all__ = ["PROGRESS_DEADLINE", "Supervisor"]
+__all__ = ["PROGRESS_DEADLINE", "Supervisor", "require_client"]
 
 PROGRESS_DEADLINE = 300.0
 POLL = 1.0
@@ -24,6 +24,14 @@ MOST_FAILURES = 20
 
 Bounds = tuple[int, int]
 Submit = Callable[[Bounds, Any, str | None], Future[Any]]
+
+
+def require_client(client: object) -> None:
+    """Refuse what is no client of a Dask cluster, by `InvalidSetting`."""
+    if client is not None and not isinstance(client, Client):
+        raise InvalidSetting(
+            f"client is {client!r}; expected a distributed.Client, or None to compute in this process."
+        )
 
 
 class Supervisor:
@@ -45,6 +53,7 @@ class Supervisor:
     def __init__(
         self, client: Client, progress_deadline: float, on_segment: Callable[[int, int], None] | None = None
     ) -> None:
+        require_client(client)
         self._client = client
         self._deadline = progress_deadline
         self._on_segment = on_segment

@@ -39,7 +39,7 @@ def resources_of(client: Client | None) -> Resources:
 
 def resources_on_this_machine(workers: int | None, threads: int, memory_limit: str | int) -> Resources:
     """Say what `local_cluster` of the same arguments would start; 0 workers are threads of this process."""
-    if workers == 0:
+    if isinstance(workers, int) and workers == 0:
         return resources_of(None)
     require_sensible(workers, threads, memory_limit)
     workers = workers or max(1, processors() // threads)

@@ -18,7 +18,8 @@ from dgmmis.html_report.number_text import count, duration, significant
 from dgmmis.html_report.observation_facts import observation_facts, selection_text
 from dgmmis.html_report.run_facts import RunFacts, gather
 from dgmmis.html_report.wording import caveats, how_to_go_on, outcome, title
-from dgmmis.location import local_path
+from dgmmis.places import local_path
+from dgmmis.plain_files import write_plain
 from dgmmis.runs import RunFolder
 from dgmmis.starts import pilot_rows
 from dgmmis.store import Catalog
@@ -70,14 +71,15 @@ def write_report(
     CorruptCheckpoint
         If the run's start is damaged or files of another run were mixed in.
     """
-    destination = local_path(destination, "the report")
+    destination = local_path(destination)
     _require_free(destination, overwrite)
     facts = gather(run)
     page = _render(_content(facts, consult(run, catalog)))
     destination.parent.mkdir(parents=True, exist_ok=True)
     temporary = destination.with_name(f".{destination.name}.{os.getpid()}.tmp")
     try:
-        temporary.write_text(page, encoding="utf-8")
+        with write_plain(temporary) as file:
+            file.write(page.encode())
         _require_free(destination, overwrite)
         os.replace(temporary, destination)
     finally:

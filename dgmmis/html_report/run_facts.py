@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from dgmmis.driver import history_of
-from dgmmis.errors import SelectionError
+from dgmmis.errors import SelectionError, UntrustedFunction
 from dgmmis.fit_result import Scan
 from dgmmis.iterate import Pass
 from dgmmis.model import Model
@@ -67,7 +67,7 @@ class RunFacts:
         """The selection, if there is one and it can be had here; else why not."""
         try:
             return self.run.selection, ""
-        except SelectionError as error:
+        except (SelectionError, UntrustedFunction) as error:
             return None, str(error)
 
     @property

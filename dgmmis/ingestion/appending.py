@@ -12,6 +12,7 @@ import numpy as np
 from dgmmis.errors import CatalogLocked, InvalidSetting
 from dgmmis.ingestion.ingest_plan import Options, Plan, make_plan
 from dgmmis.ingestion.matching import catalog_units, require_same_rows
+from dgmmis.ingestion.option_types import as_texts_by_name, require_count, require_progress
 from dgmmis.ingestion.streaming import open_rows, provenance_of, semidefinite_tolerance, stream
 from dgmmis.location import Location
 from dgmmis.noise import NoiseLike
@@ -67,10 +68,13 @@ def append(
     CatalogLocked
         If another process appends to it.
     """
+    require_count(max_quarantined, "max_quarantined", 0)
+    require_progress(progress)
+    declared = as_texts_by_name(units, "units")
     before = open_catalog(catalog.path if isinstance(catalog, Catalog) else catalog)
     options = _stored_options(before)
     opened = open_rows(source, options, noise)
-    plan = _plan(before, opened, source, options, units)
+    plan = _plan(before, opened, source, options, declared)
     with CatalogAppender(
         before.path,
         max_quarantined=max_quarantined,

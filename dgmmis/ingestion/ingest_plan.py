@@ -45,7 +45,7 @@ class Options:
     order: ChunkOrder = "chunk"
 
     def __post_init__(self) -> None:
-        if self.missing_error not in ("quarantine", "missing"):
+        if not isinstance(self.missing_error, str) or self.missing_error not in ("quarantine", "missing"):
             raise InvalidSetting(
                 f"missing_error is '{self.missing_error}'; expected 'quarantine' or 'missing'."
             )

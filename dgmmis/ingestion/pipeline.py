@@ -9,6 +9,15 @@ from typing import Any
 import numpy as np
 
 from dgmmis.ingestion.ingest_plan import MissingError, Options, make_plan
+from dgmmis.ingestion.option_types import (
+    as_numbers_by_name,
+    as_text,
+    as_texts,
+    as_texts_by_name,
+    require_count,
+    require_flag,
+    require_progress,
+)
 from dgmmis.ingestion.streaming import open_rows, provenance_of, semidefinite_tolerance, stream
 from dgmmis.location import Location
 from dgmmis.noise import NoiseLike
@@ -103,10 +112,23 @@ def ingest(
     AlreadyExists
         If the destination exists and `overwrite` is false.
     """
+    require_count(chunk_rows, "chunk_rows", 1)
+    require_count(max_quarantined, "max_quarantined", 0)
+    require_flag(overwrite, "overwrite")
+    require_progress(progress)
     options = Options(
-        _texts(features), _texts(error), corr, dict(jitter or {}), _texts(derive), id, weights, where,
-        dict(units or {}), missing_error, order,
-    )  # fmt: skip
+        features=as_texts(features, "features"),
+        error=as_texts(error, "error"),
+        corr=as_text(corr, "corr"),
+        jitter=as_numbers_by_name(jitter, "jitter"),
+        derive=as_texts(derive, "derive"),
+        id=as_text(id, "id"),
+        weights=as_text(weights, "weights"),
+        where=as_text(where, "where"),
+        units=as_texts_by_name(units, "units"),
+        missing_error=missing_error,
+        order=order,
+    )
     opened = open_rows(source, options, noise)
     plan = make_plan(opened, options, provenance_of(source, options))
     with CatalogWriter(
@@ -120,8 +142,3 @@ def ingest(
     ) as writer:
         plan.schema.provenance["counts"] = stream(opened, plan, writer, progress)
         return writer.finish()
-
-
-def _texts(items: Sequence[str]) -> tuple[str, ...]:
-    """Several texts; a single one counts as one of them, not as its letters."""
-    return (items,) if isinstance(items, str) else tuple(items)

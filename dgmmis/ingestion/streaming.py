@@ -111,7 +111,7 @@ def _batch_rows(plan: Plan) -> int:
 
 def _require_rows(source: Source, builder: RowBuilder, plan: Plan) -> None:
     if builder.n_read == 0:
-        raise EmptySource(f"{source.name} has no rows.", array=source.name)
+        raise EmptySource(f"{source.name} has no rows. Give a source with at least one.", array=source.name)
     if builder.n_kept == 0:
         condition = "" if plan.where is None else plan.where.text
         raise EmptySource(

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from dgmmis.errors import CorruptCheckpoint, MissingLibrary, ObjectStoreError
+from dgmmis.errors import CorruptCheckpoint, MissingLibrary, ObjectStoreError, UnsafeFile
 from dgmmis.location import S3Url
 from dgmmis.object_store import connecting
 from dgmmis.object_store.answers import Changed, Stored
@@ -71,11 +71,13 @@ class Bucket:
     def _store(self) -> S3Store:
         return S3Store(self.url.bucket, **connecting.request_settings())
 
-    def get(self, name: str, *, checked: bool = True) -> Stored:
+    def get(self, name: str, most: int | None = None, *, checked: bool = True) -> Stored:
         """Read an object.
 
         Parameters
         ----------
+        most : int, optional
+            Bytes that it may have.
         checked : bool
             Compare its content with the hash that it was put with; False for who has a hash of its own.
 
@@ -87,11 +89,16 @@ class Bucket:
             If it says anything else, or nothing, or its answers are cut short again and again.
         CorruptCheckpoint
             If the content is not the one that was put.
+        UnsafeFile
+            If it has more than `most` bytes: they are not read.
         """
         key = self._key(name)
 
         def read() -> tuple[GetResult, bytes]:
             found = obstore.get(self._store, key)
+            if most is not None and found.meta["size"] > most:
+                size = found.meta["size"]
+                raise UnsafeFile(self._named(name), f"has {size} bytes, and at most {most} are read")
             return found, bytes(found.bytes())
 
         for _ in range(ATTEMPTS):

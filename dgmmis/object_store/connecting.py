@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 from datetime import timedelta
 from typing import Any
-from urllib.parse import urlsplit
 
 from dgmmis.errors import InvalidSetting
+from dgmmis.places import require_endpoint
 
 __all__ = ["TIMEOUT", "request_settings"]
 
@@ -21,7 +20,6 @@ FIRST_WAIT, LONGEST_WAIT = 0.1, 5.0
 """Seconds between the attempts that obstore makes of one request."""
 
 ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
-ALLOW_HTTP = "AWS_ALLOW_HTTP"
 
 
 def request_settings() -> dict[str, Any]:
@@ -32,8 +30,10 @@ def request_settings() -> dict[str, Any]:
 
     Raises
     ------
+    UnsafePlace
+        If the environment names an endpoint without TLS that is not this machine, or one where clouds serve secrets.
     InvalidSetting
-        If the environment names an address without TLS that is not this machine, or no time.
+        If it names no time.
     """
     return {
         "client_options": {
@@ -65,21 +65,6 @@ def _seconds() -> float:
 
 
 def _plain_http() -> bool:
-    """Tell whether the endpoint of the environment has no TLS, and refuse it unless it is this machine's or allowed."""
-    endpoint = next((os.environ[name] for name in ENDPOINTS if os.environ.get(name)), "")
-    if not endpoint.startswith("http://"):
-        return False
-    host = urlsplit(endpoint).hostname or ""
-    if not (_is_loopback(host) or os.environ.get(ALLOW_HTTP, "").lower() in ("1", "true")):
-        raise InvalidSetting(
-            f"the object store at {host} is addressed without TLS: whoever sees the traffic could read and alter it. "
-            f"Use https://, or set {ALLOW_HTTP}=true where the network is yours."
-        )
-    return True
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+    """Check the endpoints that the environment names, and tell whether the one that is asked is without TLS."""
+    endpoints = [require_endpoint(os.environ[name]) for name in ENDPOINTS if os.environ.get(name)]
+    return bool(endpoints) and endpoints[0].startswith("http:")

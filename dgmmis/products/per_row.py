@@ -13,8 +13,9 @@ from distributed import Client, Future
 from dgmmis.cluster.supervisor import PROGRESS_DEADLINE, Supervisor
 from dgmmis.cluster.worker_side import opened_catalog
 from dgmmis.errors import InvalidSetting, UnitMismatch
-from dgmmis.location import Location, S3Url, local_path
+from dgmmis.location import Location, S3Url
 from dgmmis.model import Model
+from dgmmis.places import local_path
 from dgmmis.posterior import infer
 from dgmmis.products.chunk_rows import ChunkRows
 from dgmmis.products.folder import product_folder
@@ -80,7 +81,7 @@ def apply(
         raise InvalidSetting(
             f"model is a {type(model).__name__}; expected a Model, for instance result.model."
         )
-    if order not in ("storage", "source"):
+    if not isinstance(order, str) or order not in ("storage", "source"):
         raise InvalidSetting(f"order is {order!r}; expected 'storage' or 'source'.")
     if order == "source" and not catalog.follows_source:
         raise InvalidSetting(
@@ -92,7 +93,7 @@ def apply(
     if top < 1:
         raise InvalidSetting(f"top is {top}; expected at least 1.")
     top = min(top, model.mixture.n_components)
-    destination = local_path(destination, "the output").absolute()
+    destination = local_path(destination).absolute()
     with product_folder(destination, overwrite) as folder:
         as_parquet = destination.suffix == ".parquet"
         if as_parquet:

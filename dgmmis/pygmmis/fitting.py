@@ -18,6 +18,7 @@ from dgmmis.population import Population
 from dgmmis.pygmmis.gmm import GMM
 from dgmmis.pygmmis.neighborhoods import neighborhoods
 from dgmmis.pygmmis.request import understand, write_back
+from dgmmis.pygmmis.settings import require_settings
 from dgmmis.pygmmis.uniform_background import Background
 
 __all__ = ["FREE_UPDATES", "ROWS_OF_TOL", "fit"]
@@ -99,6 +100,15 @@ def fit(
     InvalidData, InvalidSetting, SelectionError, CollapsedComponent, ImputationLimit
         As `dgmmis.fit`.
     """
+    require_settings(
+        w=w,
+        cutoff=cutoff,
+        tol=tol,
+        miniter=miniter,
+        maxiter=maxiter,
+        split_n_merge=split_n_merge,
+        background=background,
+    )
     asked = understand(
         gmm,
         data,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -12,6 +11,7 @@ from numpy.typing import ArrayLike
 from dgmmis.densities import component_log_densities
 from dgmmis.errors import InvalidData
 from dgmmis.mixture import Mixture
+from dgmmis.model_file import UNREADABLE
 from dgmmis.noise import Noise
 from dgmmis.numeric_input import as_numbers
 from dgmmis.packed import Array
@@ -72,8 +72,10 @@ class GMM:
         try:
             with np.load(filename, allow_pickle=False) as stored:
                 amp, mean, covar = (as_numbers(stored[name], name) for name in ARRAYS)
-        except (BadZipFile, KeyError, ValueError, EOFError, TypeError) as error:
-            raise InvalidData(f"{filename} is no file that GMM.save wrote: {error}.", array="amp") from error
+        except UNREADABLE as error:
+            raise InvalidData(
+                f"{filename} is no file that GMM.save wrote: {error!r}. Save the mixture again.", array="amp"
+            ) from error
         if mean.ndim != 2 or amp.shape != mean.shape[:1] or covar.shape != (*mean.shape, mean.shape[1]):
             raise InvalidData(
                 f"{filename} holds amp {amp.shape}, mean {mean.shape} and covar {covar.shape}; expected (K,), (K, D) "
@@ -158,7 +160,9 @@ def as_mixture(gmm: GMM) -> Mixture:
             array="amp",
             value=total,
         )
-    return Mixture(gmm.amp / total, gmm.mean, gmm.covar)
+    with np.errstate(invalid="ignore"):  # an infinite amplitude is refused by name
+        shares = gmm.amp / total
+    return Mixture(shares, gmm.mean, gmm.covar)
 
 
 def as_population(gmm: GMM, background: Background | None) -> Population:

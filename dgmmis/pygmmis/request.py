@@ -14,12 +14,14 @@ from dgmmis.errors import InvalidData, InvalidSetting
 from dgmmis.frozen import Frozen
 from dgmmis.latent_start import latent_values
 from dgmmis.noise import Noise
+from dgmmis.numeric_input import as_numbers
 from dgmmis.packed import Array
 from dgmmis.population import Population
 from dgmmis.prior import InverseWishart, Prior
 from dgmmis.projection import as_projection
 from dgmmis.pygmmis.gmm import GMM, as_mixture, as_noise, copied
 from dgmmis.pygmmis.random_streams import as_generator
+from dgmmis.pygmmis.settings import require_list
 from dgmmis.pygmmis.starting_points import initFromDataAtRandom, initFromDataMinMax, initFromKMeans
 from dgmmis.pygmmis.uniform_background import Background
 from dgmmis.rows import Rows
@@ -80,6 +82,7 @@ def frozen_masks(frozen: Iterable[int] | Mapping[str, ArrayLike] | None, n_compo
     """
     if frozen is None:
         return Frozen.of(None, n_components)
+    require_list(frozen)
     if not isinstance(frozen, Mapping):
         which = list(frozen)
         return Frozen.of({"means": which, "covariances": which}, n_components)
@@ -106,17 +109,38 @@ def parent_noise(
         return None
     if covar.kind == "full" or covar.array is None:
         return None
-    answer = np.asarray(covar_callback(values), dtype=np.float64)
+    answer = _asked(covar_callback, values)
     if np.array_equal(np.broadcast_to(covar.array, answer.shape), answer):
         return None
     if answer.ndim == 2:
         return answer
 
     def noise_at(positions: Array) -> Array:
-        found = np.asarray(covar_callback(positions), dtype=np.float64)
+        found = _asked(covar_callback, positions)
         return np.broadcast_to(found, (len(positions), *found.shape[-2:]))
 
     return noise_at
+
+
+def _asked(covar_callback: Callable[[Array], Any], positions: Array) -> Array:
+    """Covariances (n, D, D) or (D, D) that a callback answers at positions (n, D)."""
+    n, d = positions.shape
+    try:
+        given = covar_callback(positions)
+    except Exception as error:
+        raise InvalidData(
+            f"covar_callback raised {error!r} for positions of shape {positions.shape}. It must return covariances "
+            f"({n}, {d}, {d}) or ({d}, {d}).",
+            array="covar_callback",
+        ) from error
+    answer = as_numbers(given, "what covar_callback answered")
+    if answer.shape not in ((n, d, d), (d, d)):
+        raise InvalidData(
+            f"covar_callback answered shape {answer.shape} for positions of shape {positions.shape}; expected "
+            f"({n}, {d}, {d}) or ({d}, {d}).",
+            array="covar_callback",
+        )
+    return answer
 
 
 def initialize(gmm: GMM, rows: Rows, method: str, frozen: Frozen, rng: np.random.Generator) -> None:

@@ -201,7 +201,7 @@ def _typed(read: dict[str, NDArray[Any]], source: MatrixSource, id: str | None) 
 def _number_type(source_name: str, column: str, dtype: np.dtype[Any]) -> np.dtype[Any]:
     if dtype.shape != () or dtype.kind not in "biuf":
         raise InvalidData(
-            f"{source_name}: column '{column}' has type {dtype}, not one number per row.",
+            f"{source_name}: column '{column}' has type {dtype}, not one number per row. Give a column of numbers.",
             array=source_name,
             column=column,
         )
@@ -223,4 +223,6 @@ def _require_one_length(name: str, shapes: Mapping[str, tuple[int, ...]]) -> Non
             )
     if len(set(shapes.values())) > 1:
         lengths = ", ".join(f"{column} {shape[0]}" for column, shape in shapes.items())
-        raise InvalidData(f"{name}: arrays differ in length: {lengths}.", array=name)
+        raise InvalidData(
+            f"{name}: arrays differ in length: {lengths}. Give one entry a row in each.", array=name
+        )

@@ -119,7 +119,9 @@ class CsvSource:
             return self._csv.open_csv(str(self._path), read_options=read, convert_options=convert)
         except self._arrow.ArrowInvalid as error:
             if "Empty CSV" in str(error):
-                raise EmptySource(f"{self.name} is empty.", array=self.name) from error
+                raise EmptySource(
+                    f"{self.name} is empty. Give a file whose first line names the columns.", array=self.name
+                ) from error
             raise self._unreadable(error) from error
         except OSError as error:
             raise self._unreadable(error) from error

@@ -11,6 +11,7 @@ import numpy as np
 
 from dgmmis.errors import InvalidData
 from dgmmis.noise import Noise, NoiseLike
+from dgmmis.places import local_path
 from dgmmis.readers.array_sources import ArrayTable, MatrixSource
 from dgmmis.readers.csv_files import CsvSource
 from dgmmis.readers.fits_tables import FITS_SUFFIXES, FitsSource
@@ -46,9 +47,12 @@ def open_source(path: Path | str, *, features: Sequence[str], wanted: Sequence[s
     EmptySource
         If nothing is in it.
     """
-    path = Path(path)
+    path = local_path(path)
     if not path.exists():
-        raise InvalidData(f"source {path} does not exist.", array=str(path))
+        raise InvalidData(
+            f"source {path} does not exist. Give the path of a file, or of a folder of Parquet files.",
+            array=str(path),
+        )
     name = path.name.lower()
     if path.is_dir() or name.endswith(PARQUET_SUFFIXES):
         return ParquetSource(path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any, Protocol
@@ -14,6 +15,20 @@ from numpy.typing import NDArray
 from dgmmis.errors import InvalidData
 
 __all__ = ["MemoryArray", "RowArray", "StoredArray", "npz_members"]
+
+
+UNREADABLE = (
+    OSError,
+    EOFError,
+    LookupError,
+    NotImplementedError,
+    RuntimeError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+"""What zipfile and zlib raise for files that were cut off, altered, encrypted or never were archives."""
+
+WAY_OUT = "Save the file again, or fetch it again."
 
 
 class RowArray(Protocol):
@@ -89,10 +104,12 @@ class StoredArray:
         wanted = int(np.prod(shape)) * self.dtype.itemsize
         try:
             data = stream.read(wanted)
-        except (OSError, EOFError, zipfile.BadZipFile, zipfile.zlib.error) as error:  # type: ignore[attr-defined]
-            raise InvalidData(f"{self._name} cannot be read: {error}", array=self._name, row=first) from error
+        except UNREADABLE as error:
+            raise InvalidData(
+                f"{self._name} cannot be read: {error}. {WAY_OUT}", array=self._name, row=first
+            ) from error
         if len(data) < wanted:
-            raise InvalidData(f"{self._name} is truncated.", array=self._name, row=first)
+            raise InvalidData(f"{self._name} is truncated. {WAY_OUT}", array=self._name, row=first)
         return np.frombuffer(data, self.dtype).reshape(shape)
 
     def _read_header(self, stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
@@ -100,8 +117,10 @@ class StoredArray:
             version = npy.read_magic(stream)
             read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
             return read(stream)
-        except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-            raise InvalidData(f"{self._name} is not in NumPy's format: {error}", array=self._name) from error
+        except (ValueError, *UNREADABLE) as error:
+            raise InvalidData(
+                f"{self._name} is not in NumPy's format: {error}. {WAY_OUT}", array=self._name
+            ) from error
 
 
 def npz_members(path: Path) -> dict[str, StoredArray]:
@@ -115,8 +134,10 @@ def npz_members(path: Path) -> dict[str, StoredArray]:
     try:
         with zipfile.ZipFile(path) as archive:
             members = [name for name in archive.namelist() if name.endswith(".npy")]
-    except (OSError, zipfile.BadZipFile) as error:
-        raise InvalidData(f"{path.name} cannot be read as .npz: {error}", array=path.name) from error
+    except (ValueError, *UNREADABLE) as error:
+        raise InvalidData(
+            f"{path.name} cannot be read as .npz: {error}. {WAY_OUT}", array=path.name
+        ) from error
     return {
         member.removesuffix(".npy"): StoredArray(
             f"{path.name}, array '{member.removesuffix('.npy')}'", _MemberOpener(path, member)
@@ -133,8 +154,14 @@ class _MemberOpener:
 
     def __call__(self) -> IO[bytes]:
         # The member keeps the archive's file open for as long as it is read itself.
-        with zipfile.ZipFile(self._path) as archive:
-            return archive.open(self._member)
+        try:
+            with zipfile.ZipFile(self._path) as archive:
+                return archive.open(self._member)
+        except UNREADABLE as error:
+            raise InvalidData(
+                f"{self._path.name}, array '{self._member.removesuffix('.npy')}' cannot be read: {error}. {WAY_OUT}",
+                array=self._path.name,
+            ) from error
 
 
 def _native(array: NDArray[Any]) -> NDArray[Any]:

@@ -37,16 +37,16 @@ class BucketPlace:
         self._epoch, self._seen = Epoch(), -FRESH
         self._logs: dict[str, list[str]] = {}
 
-    def read(self, name: str) -> bytes:
+    def read(self, name: str, most: int | None = None) -> bytes:
         """Content of the object that counts; raises `CorruptCheckpoint` if it is not what was put."""
-        return self._read(name, checked=True)
+        return self._read(name, most, checked=True)
 
-    def _read(self, name: str, *, checked: bool) -> bytes:
+    def _read(self, name: str, most: int | None = None, *, checked: bool) -> bytes:
         epoch = self._current()
         for key in filter(None, (epoch.key(name), key_in(epoch.number, name) if epoch.number else None)):
             with suppress(FileNotFoundError):
-                return self._bucket.get(key, checked=checked).content
-        return self._bucket.get(name, checked=checked).content
+                return self._bucket.get(key, most, checked=checked).content
+        return self._bucket.get(name, most, checked=checked).content
 
     def exists(self, name: str) -> bool:
         """Tell whether there is an object that counts."""
@@ -114,17 +114,17 @@ class BucketPlace:
         self.put_if_absent(f"{name}/{number:06d}", "\n".join(block).encode())
         lines.append(line)
 
-    def lines(self, name: str) -> list[str]:
-        """Read the blocks of lines that end with the last one."""
+    def lines(self, name: str, most: int | None = None) -> list[str]:
+        """Read the blocks of lines that end with the last one, each of at most `most` bytes."""
         numbers = [int(block) for block in self.names(name) if block.isdecimal()]
         number, blocks = max(numbers, default=0), []
         while number:
-            blocks.append(self.read(f"{name}/{number:06d}").decode().split("\n"))
+            blocks.append(self.read(f"{name}/{number:06d}", most).decode().split("\n"))
             number -= number & -number
         return [line for block in reversed(blocks) for line in block]
 
     @contextmanager
-    def hold(self) -> Iterator[None]:
+    def hold(self, folders: Collection[str]) -> Iterator[None]:
         """Hold the lock object, and begin an epoch."""
         tenure = take(self._bucket)
         try:

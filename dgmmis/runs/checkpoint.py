@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,6 +15,7 @@ from dgmmis.imputed_passes import Completion
 from dgmmis.iterate import Pass, Round, Stride
 from dgmmis.observation import Reference
 from dgmmis.packed import Array
+from dgmmis.plain_arrays import read_arrays
 from dgmmis.proposal import Memory
 from dgmmis.runs.parameters import arrays_of, npz_of, population_of
 from dgmmis.score_statistics import Statistics
@@ -151,10 +151,10 @@ def decode(content: bytes, name: str, backgrounds: Sequence[BackgroundLike] = ()
     if not is_whole(content):
         raise CorruptCheckpoint(f"{name} does not match its own hash: it was cut off or altered.")
     try:
-        with np.load(io.BytesIO(content[:-DIGEST_BYTES]), allow_pickle=False) as stored:
-            scan = replace(_pass_of(stored, backgrounds), round=_round_of(stored, backgrounds))
-            return Checkpoint(scan, str(stored["parent"]), digest_of(content))
-    except (KeyError, ValueError, InvalidData, InvalidSetting) as error:
+        stored = read_arrays(content[:-DIGEST_BYTES])
+        scan = replace(_pass_of(stored, backgrounds), round=_round_of(stored, backgrounds))
+        return Checkpoint(scan, str(stored["parent"]), digest_of(content))
+    except (LookupError, TypeError, ValueError, InvalidData, InvalidSetting) as error:
         raise CorruptCheckpoint(f"{name} is whole but no checkpoint of this format: {error}.") from error
 
 

@@ -13,7 +13,6 @@ More models may join later, and fits may be given more passes: what a pass is de
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -26,6 +25,8 @@ from dgmmis.beginnings import Beginning
 from dgmmis.errors import AlreadyExists, CorruptCheckpoint, InvalidData, InvalidSetting, RunConflict
 from dgmmis.iterate import Pass
 from dgmmis.location import Location, location_of
+from dgmmis.plain_arrays import read_arrays
+from dgmmis.plain_files import MOST_JSON, as_json
 from dgmmis.runs.checkpoint import DIGEST_BYTES, decode, digest_of, encode, is_whole
 from dgmmis.runs.parameters import arrays_of, npz_of, population_of
 from dgmmis.runs.place import Place, place_at
@@ -35,6 +36,7 @@ __all__ = ["ComparisonFolder", "open_comparison"]
 
 FORMAT = "dgmmis comparison 1"
 SETTINGS = "settings.json"
+FOLDERS = ("starts", "passes", "scores", "models")
 NUMBERS = ("rows", "weight")
 ARRAYS = (
     "totals",
@@ -73,8 +75,8 @@ class ComparisonFolder:
 
     @contextmanager
     def driven(self) -> Iterator[None]:
-        """Be the one that drives this comparison; raises `RunLocked` if another does."""
-        with self.place.hold():
+        """Be the one that drives this comparison; raises `RunLocked` if another does, `UnsafeFile` at a link."""
+        with self.place.hold(FOLDERS):
             yield
 
     def find(self, key: str, number: int) -> Pass | None:
@@ -97,12 +99,12 @@ class ComparisonFolder:
         object_name = f"starts/{name}.ckpt"
 
         def read(content: bytes) -> Beginning:
-            with np.load(io.BytesIO(self._payload(content, object_name)), allow_pickle=False) as stored:
-                self._require_root(str(stored["parent"]), object_name)
-                populations = tuple(
-                    population_of(stored, self._backgrounds, f"{i}_") for i in range(int(stored["count"]))
-                )
-                return Beginning(populations, tuple(stored["scores"].tolist()))
+            stored = read_arrays(self._payload(content, object_name))
+            self._require_root(str(stored["parent"]), object_name)
+            populations = tuple(
+                population_of(stored, self._backgrounds, f"{i}_") for i in range(int(stored["count"]))
+            )
+            return Beginning(populations, tuple(stored["scores"].tolist()))
 
         return self._found(object_name, read)
 
@@ -122,10 +124,10 @@ class ComparisonFolder:
         object_name = f"scores/{digest}.ckpt"
 
         def read(content: bytes) -> Scores:
-            with np.load(io.BytesIO(self._payload(content, object_name)), allow_pickle=False) as stored:
-                self._require_root(str(stored["parent"]), object_name)
-                rows, weight = int(stored["rows"]), float(stored["weight"])
-                return Scores(rows, weight, *(stored[name] for name in ARRAYS))
+            stored = read_arrays(self._payload(content, object_name))
+            self._require_root(str(stored["parent"]), object_name)
+            rows, weight = int(stored["rows"]), float(stored["weight"])
+            return Scores(rows, weight, *(stored[name] for name in ARRAYS))
 
         return self._found(object_name, read)
 
@@ -186,7 +188,7 @@ def open_comparison(
             raise AlreadyExists(f"{path} exists and is no comparison. Name a new folder.")
         content = {"format": FORMAT, "config": dict(config), "data": dict(data), "numerics": dict(numerics)}
         _put(place, SETTINGS, json.dumps(content, indent=1, sort_keys=True).encode())
-    stored = place.read(SETTINGS)
+    stored = place.read(SETTINGS, MOST_JSON)
     _require_same(place.location, stored, config, data)
     return ComparisonFolder(place, digest_of(stored), backgrounds)
 
@@ -197,7 +199,7 @@ def _pass_name(key: str, number: int) -> str:
 
 def _require_same(path: Location, stored: bytes, config: Mapping[str, Any], data: Mapping[str, Any]) -> None:
     try:
-        there = json.loads(stored)
+        there = as_json(stored)
         known = {**there["config"], "data fingerprint": there["data"]["fingerprint"]}
         same_format = there["format"] == FORMAT
     except (KeyError, TypeError, ValueError) as error:

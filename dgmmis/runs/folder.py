@@ -12,39 +12,38 @@ lock              held by whoever drives the run
 
 from __future__ import annotations
 
-import io
 import json
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import numpy as np
-
 from dgmmis.background import BackgroundLike
-from dgmmis.errors import AlreadyExists, CorruptCheckpoint, NotARun, RunConflict
+from dgmmis.errors import AlreadyExists, CorruptCheckpoint, NotARun
 from dgmmis.iterate import Pass
 from dgmmis.location import Location, location_of
 from dgmmis.model import Model
 from dgmmis.packed import Array
+from dgmmis.plain_arrays import read_arrays
 from dgmmis.runs.checkpoint import Checkpoint, decode, digest_of, encode, is_whole
+from dgmmis.runs.description import FIRST, FORMAT, read_description, read_record, require_same
 from dgmmis.runs.parameters import npz_of
 from dgmmis.runs.place import Place, place_at
 from dgmmis.runs.start_object import decode_start, encode_start
-from dgmmis.runs.task_record import stored_backgrounds, stored_selection
+from dgmmis.runs.task_record import names_functions, stored_backgrounds, stored_selection, stored_task
 from dgmmis.runs.trace import Trace
 from dgmmis.selection import Selection
 from dgmmis.starts import Start
+from dgmmis.task import Task
+from dgmmis.trust import NOBODY, Trust, remember
 
 __all__ = ["RunFolder", "create_run", "open_run"]
 
-FORMAT = "dgmmis run 2"
 FOLDERS = ("ckpt", "attempts", "log")
-FIRST = "run.json"
 START = "start.ckpt"
 ARRAYS = "arrays.npz"
 FINAL = "final.json"
@@ -60,10 +59,12 @@ class RunFolder:
         What reads and writes there.
     description : dict
         The content of run.json: `config`, `data`, `numerics`.
+    trust : Trust
+        Which functions that run.json names may be imported.
     """
 
-    def __init__(self, place: Place, description: dict[str, Any], root: str) -> None:
-        self.place, self.description, self._root = place, description, root
+    def __init__(self, place: Place, description: dict[str, Any], root: str, trust: Trust = NOBODY) -> None:
+        self.place, self.description, self._root, self.trust = place, description, root, trust
 
     @property
     def path(self) -> Location:
@@ -82,13 +83,28 @@ class RunFolder:
 
     @cached_property
     def backgrounds(self) -> tuple[BackgroundLike, ...]:
-        """The backgrounds that the run began with."""
-        return stored_backgrounds(self.config)
+        """The backgrounds that the run began with; one whose function is not trusted cannot be asked."""
+        return stored_backgrounds(self.config, self.trust)
 
     @cached_property
     def selection(self) -> Selection | None:
-        """The selection of the run's rows; raises `SelectionError` if a function cannot be imported here."""
-        return stored_selection(self.config, self.arrays())
+        """The selection of the run's rows.
+
+        Raises
+        ------
+        SelectionError, UntrustedFunction
+            If it has a function that cannot be imported here, or is not to be.
+        """
+        return stored_selection(self.config, self.arrays(), self.trust)
+
+    def task(self, features: tuple[str, ...]) -> Task:
+        """Return what is fitted; raises as `selection`."""
+        return stored_task(self.config, self.arrays(), features, self.trust)
+
+    @property
+    def names_functions(self) -> bool:
+        """Whether run.json names functions of users."""
+        return names_functions(self.config)
 
     def write_arrays(self, arrays: Mapping[str, Array]) -> None:
         """Store the arrays that the configuration names by their hashes."""
@@ -100,13 +116,25 @@ class RunFolder:
         """Return what `write_arrays` stored."""
         if not self.place.exists(ARRAYS):
             return {}
-        with np.load(io.BytesIO(self.place.read(ARRAYS)), allow_pickle=False) as stored:
-            return dict(stored)
+        try:
+            return read_arrays(self.place.read(ARRAYS))
+        except ValueError as error:
+            raise NotARun(
+                f"{self.path}/{ARRAYS} holds no arrays of a run: {error}. Restore it from a copy."
+            ) from error
 
     @contextmanager
     def driven(self) -> Iterator[None]:
-        """Be the one that drives this run; raises `RunLocked` if another is."""
-        with self.place.hold():
+        """Be the one that drives this run.
+
+        Raises
+        ------
+        RunLocked
+            If another is.
+        UnsafeFile
+            If what is written would lie elsewhere, by a symbolic link.
+        """
+        with self.place.hold(FOLDERS):
             yield
 
     def state(self) -> str:
@@ -140,8 +168,8 @@ class RunFolder:
 
     def checkpoint_numbers(self) -> list[int]:
         """Numbers of the stored passes, ascending."""
-        names = self.place.names("ckpt")
-        return sorted(int(name.removesuffix(".ckpt")) for name in names if name.endswith(".ckpt"))
+        names = (name.removesuffix(".ckpt") for name in self.place.names("ckpt") if name.endswith(".ckpt"))
+        return sorted(int(name) for name in names if name.isdecimal())
 
     def latest(self, at_most: int | None = None) -> Checkpoint | None:
         """Return the last whole checkpoint that belongs to this chain; one that fails its hash is passed over.
@@ -250,8 +278,9 @@ class RunFolder:
         return number
 
     def budget(self, attempt: int) -> dict[str, Any]:
-        """Tolerance, passes, means and beginning of an attempt."""
-        return dict(json.loads(self.place.read(f"attempts/{attempt:04d}.json")))
+        """Tolerance, passes and means of an attempt, and when it began."""
+        name = f"attempts/{attempt:04d}.json"
+        return read_record(self.place, name, numbers=("tolerance", "max_passes", "began"))
 
     def last_budget(self) -> dict[str, Any]:
         """Tolerance, passes and means of the last attempt; empty before the first."""
@@ -272,7 +301,9 @@ class RunFolder:
 
     def final(self) -> dict[str, Any] | None:
         """How the run ended, or None."""
-        return dict(json.loads(self.place.read(FINAL))) if self.place.exists(FINAL) else None
+        if not self.place.exists(FINAL):
+            return None
+        return read_record(self.place, FINAL, texts=("state", "reason"))
 
     def write_final(self, outcome: Mapping[str, Any]) -> None:
         """Record the end."""
@@ -302,56 +333,44 @@ def create_run(
     """
     place = place_at(location_of(path))
     if place.exists(FIRST):
-        run = _opened(place)
-        _require_same(run, config, data)
-        return run
+        return _same_run(place, config, data)
     if not place.is_blank(FIRST, FOLDERS):
         raise AlreadyExists(f"{path} exists and is no run. Name a new folder.")
     place.make(FOLDERS)
     content = {"format": FORMAT, "config": dict(config), "data": dict(data), "numerics": dict(numerics)}
-    try:
+    with suppress(FileExistsError):  # another process made it just now: the same one, or refused below
         place.put_if_absent(FIRST, json.dumps(content, indent=1, sort_keys=True).encode())
-    except FileExistsError:  # another process made it at the same moment
-        _require_same(_opened(place), config, data)
-    return _opened(place)
+    return _same_run(place, config, data)
 
 
-def open_run(path: str | Location) -> RunFolder:
-    """Open a run folder.
+def _same_run(place: Place, config: Mapping[str, Any], data: Mapping[str, Any]) -> RunFolder:
+    """Open a run whose configuration the caller gave, who has thereby named all functions in it."""
+    content, description = read_description(place)
+    require_same(place.location, description, config, data)
+    run = RunFolder(place, description, digest_of(content), Trust.in_file(content))
+    if run.names_functions:
+        remember(content)
+        run.trust = Trust(everything=True)
+    return run
+
+
+def open_run(path: str | Location, *, trust: Iterable[str] | Trust = ()) -> RunFolder:
+    """Open a run folder.  Nothing that it names is imported before it is needed.
 
     Parameters
     ----------
     path : path, or address in an object store
         A folder, or "s3://BUCKET/PREFIX".
+    trust : iterable of str
+        Functions "module:function" that may be imported because the run names them.  Those of a run that was begun
+        from this account may be anyway.
 
     Raises
     ------
     NotARun
         If it is none, or of a format this version does not read.
     """
-    return _opened(place_at(location_of(path)))
-
-
-def _opened(place: Place) -> RunFolder:
-    path = place.location
-    try:
-        content = place.read(FIRST)
-        description = json.loads(content)
-    except FileNotFoundError as error:
-        raise NotARun(f"{path} is no run: it has no run.json. `dgmmis fit --run DIR` makes one.") from error
-    except (OSError, ValueError) as error:
-        raise NotARun(f"{path}/run.json cannot be read: {error}.") from error
-    if not isinstance(description, dict) or description.get("format") != FORMAT:
-        raise NotARun(f"{path}/run.json is not of format {FORMAT!r}.")
-    return RunFolder(place, description, digest_of(content))
-
-
-def _require_same(run: RunFolder, config: Mapping[str, Any], data: Mapping[str, Any]) -> None:
-    stored, asked = run.config, json.loads(json.dumps(dict(config)))
-    stored["data fingerprint"], asked["data fingerprint"] = run.data["fingerprint"], data["fingerprint"]
-    different = sorted(key for key in stored.keys() | asked.keys() if stored.get(key) != asked.get(key))
-    if different:
-        lines = "; ".join(f"{key}: there {stored.get(key)}, asked {asked.get(key)}" for key in different)
-        raise RunConflict(
-            f"{run.path} holds a run of another configuration ({lines}). Name a new folder with --run."
-        )
+    place = place_at(location_of(path))
+    content, description = read_description(place)
+    trusted = trust if isinstance(trust, Trust) else Trust.in_file(content, trust)
+    return RunFolder(place, description, digest_of(content), trusted)

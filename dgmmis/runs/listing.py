@@ -1,19 +1,22 @@
-"""The runs under a folder."""
+"""The runs in a folder."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from dgmmis.errors import NotARun
 from dgmmis.location import Location, location_of
-from dgmmis.runs.folder import FIRST, RunFolder, open_run
+from dgmmis.runs.description import FIRST
+from dgmmis.runs.folder import RunFolder, open_run
 from dgmmis.runs.place import place_at
+from dgmmis.trust import Trust
 
 __all__ = ["list_runs"]
 
 
-def list_runs(root: str | Location) -> list[RunFolder]:
-    """All runs in `root` and one level below, by name.
+def list_runs(root: str | Location, *, trust: Iterable[str] | Trust = ()) -> list[RunFolder]:
+    """All runs in `root` and one level below, by name; `trust` as for `open_run`.
 
     Raises
     ------
@@ -26,7 +29,7 @@ def list_runs(root: str | Location) -> list[RunFolder]:
         raise NotARun(f"{root} is no folder.")
     found = [place] if place.exists(FIRST) else []
     found += [below for name in folders if (below := place_at(place.location / name)).exists(FIRST)]
-    return [open_run(below.location) for below in found]
+    return [open_run(below.location, trust=trust) for below in found]
 
 
 def _is_folder(location: Location) -> bool:

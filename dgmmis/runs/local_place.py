@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
+from dgmmis.plain_files import append_plain, read_plain, require_own_folders, write_plain
 from dgmmis.runs.lock import hold, is_held
 from dgmmis.runs.objects import put_if_absent
 
@@ -25,9 +26,9 @@ class LocalPlace:
     def __init__(self, location: Path) -> None:
         self.location = location
 
-    def read(self, name: str) -> bytes:
-        """Content of a file."""
-        return (self.location / name).read_bytes()
+    def read(self, name: str, most: int | None = None) -> bytes:
+        """Content of a regular file."""
+        return read_plain(self.location / name, most)
 
     def exists(self, name: str) -> bool:
         """Tell whether a file is there."""
@@ -64,7 +65,8 @@ class LocalPlace:
         """Write a file and rename it over an earlier one."""
         path = self.location / name
         writing = path.with_name(f".{path.name}.writing")
-        writing.write_bytes(content)
+        with write_plain(writing) as file:
+            file.write(content)
         writing.replace(path)
 
     def set_aside(self, name: str, aside: str) -> None:
@@ -73,16 +75,16 @@ class LocalPlace:
 
     def append_line(self, name: str, line: str) -> None:
         """Append to a file."""
-        with open(self.location / name, "a", encoding="utf-8") as file:
+        with append_plain(self.location / name) as file:
             file.write(line + "\n")
 
-    def lines(self, name: str) -> list[str]:
+    def lines(self, name: str, most: int | None = None) -> list[str]:
         """Read the lines of a file."""
-        path = self.location / name
-        return path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        return self.read(name, most).decode("utf-8", "replace").splitlines() if self.exists(name) else []
 
-    def hold(self) -> AbstractContextManager[None]:
-        """Hold the lock file, which the kernel frees when this process dies."""
+    def hold(self, folders: Collection[str]) -> AbstractContextManager[None]:
+        """Hold the lock file, which the kernel frees when this process dies; the folders must be no links."""
+        require_own_folders(self.location, folders)
         return hold(self.location / LOCK)
 
     def is_held(self) -> bool:

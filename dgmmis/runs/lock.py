@@ -11,11 +11,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from dgmmis.errors import RunLocked
+from dgmmis.plain_files import append_plain, open_plain, read_plain
 
 __all__ = ["hold", "is_held"]
 
 PATIENCE = 1.0
 """Seconds to try: somebody asking for the run's state holds the lock for an instant."""
+
+MOST_HOLDER = 1000
+"""Bytes of a holder's name."""
 
 
 @contextmanager
@@ -27,7 +31,7 @@ def hold(path: Path) -> Iterator[None]:
     RunLocked
         If another process holds it, with what that process wrote into it.
     """
-    with open(path, "a+") as file:
+    with append_plain(path) as file:
         _acquire(file.fileno(), path)
         file.seek(0)
         file.truncate()
@@ -45,7 +49,7 @@ def _acquire(descriptor: int, path: Path) -> None:
         except BlockingIOError as error:
             if time.monotonic() > give_up:
                 raise RunLocked(
-                    f"{path.parent} is driven by {path.read_text() or 'another process'}. Wait for it, or stop it."
+                    f"{path.parent} is driven by {_holder(path) or 'another process'}. Wait for it, or stop it."
                 ) from error
             time.sleep(0.05)
 
@@ -54,9 +58,14 @@ def is_held(path: Path) -> bool:
     """Tell whether a living process holds the lock at `path`."""
     if not path.exists():
         return False
-    with open(path) as file:
+    with open_plain(path) as file:
         try:
             fcntl.flock(file.fileno(), fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
             return True
         return False
+
+
+def _holder(path: Path) -> str:
+    """Read what the holder of a lock wrote into it."""
+    return read_plain(path, MOST_HOLDER).decode(errors="replace")

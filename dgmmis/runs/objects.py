@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from dgmmis.plain_files import write_plain
+
 __all__ = ["put_if_absent"]
 
 
@@ -20,7 +22,7 @@ def put_if_absent(path: Path, content: bytes) -> None:
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with open(temporary, "wb") as file:
+        with write_plain(temporary) as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())

@@ -28,8 +28,18 @@ class Place(Protocol):
     def location(self) -> Location:
         """Where it is."""
 
-    def read(self, name: str) -> bytes:
-        """Content of an object; raises FileNotFoundError if there is none, CorruptCheckpoint if it was altered."""
+    def read(self, name: str, most: int | None = None) -> bytes:
+        """Content of an object.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is none.
+        CorruptCheckpoint
+            If it was altered.
+        UnsafeFile
+            If it has more than `most` bytes, or is a pipe or a device.
+        """
 
     def exists(self, name: str) -> bool:
         """Tell whether there is an object of that name."""
@@ -58,11 +68,19 @@ class Place(Protocol):
     def append_line(self, name: str, line: str) -> None:
         """Add a line to a log."""
 
-    def lines(self, name: str) -> list[str]:
-        """Lines of a log; none if there is no log.  The last one may be cut off by a crash."""
+    def lines(self, name: str, most: int | None = None) -> list[str]:
+        """Lines of a log of at most `most` bytes; none if there is no log.  The last one may be cut off by a crash."""
 
-    def hold(self) -> AbstractContextManager[None]:
-        """Be the only one that drives what lies here; raises RunLocked if another does."""
+    def hold(self, folders: Collection[str]) -> AbstractContextManager[None]:
+        """Be the only one that drives what lies here, in these folders.
+
+        Raises
+        ------
+        RunLocked
+            If another does.
+        UnsafeFile
+            If what is written would lie elsewhere, by a symbolic link.
+        """
 
     def is_held(self) -> bool:
         """Tell whether a living process drives what lies here."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -13,6 +12,9 @@ import numpy as np
 
 from dgmmis.background import BackgroundLike
 from dgmmis.errors import CorruptCheckpoint, InvalidData, InvalidSetting
+from dgmmis.plain_arrays import read_arrays
+from dgmmis.plain_files import as_json
+from dgmmis.population import Population
 from dgmmis.runs.checkpoint import DIGEST_BYTES, is_whole
 from dgmmis.runs.parameters import arrays_of, npz_of, population_of
 from dgmmis.starts import Start, Trial
@@ -40,13 +42,16 @@ def decode_start(content: bytes, name: str, parent: str, backgrounds: Sequence[B
     if not is_whole(content):
         raise CorruptCheckpoint(f"{name} does not match its own hash. Restore the folder from a copy.")
     try:
-        with np.load(io.BytesIO(content[:-DIGEST_BYTES]), allow_pickle=False) as stored:
-            record = json.loads(str(stored["record"]))
-            population = population_of(stored, backgrounds)
-    except (KeyError, ValueError, InvalidData, InvalidSetting) as error:
+        stored = read_arrays(content[:-DIGEST_BYTES])
+        record = as_json(str(stored["record"]))
+        if record["parent"] != parent:
+            raise CorruptCheckpoint(f"{name} belongs to another run than the run.json beside it.")
+        return _start(population_of(stored, backgrounds), record)
+    except (KeyError, TypeError, ValueError, InvalidData, InvalidSetting) as error:
         raise CorruptCheckpoint(f"{name} is whole but no start of this format: {error}.") from error
-    if record["parent"] != parent:
-        raise CorruptCheckpoint(f"{name} belongs to another run than the run.json beside it.")
+
+
+def _start(population: Population, record: Mapping[str, Any]) -> Start:
     return Start(
         population,
         record["pilot_rows"],

@@ -6,9 +6,15 @@ import json
 import time
 from typing import Any
 
+from dgmmis.plain_files import as_json
 from dgmmis.runs.place import Place
 
 __all__ = ["Trace"]
+
+MOST_TRACE = 1 << 30
+"""Bytes of a trace: ten million passes of a small mixture."""
+NUMBERS = {"pass": ("number", "seconds", "rows_per_second"), "start": ("seconds",)}
+"""What an event tells of."""
 
 
 class Trace:
@@ -25,11 +31,14 @@ class Trace:
     def read(self) -> list[dict[str, Any]]:
         """All whole lines; a line cut off by a crash is left out."""
         events = []
-        for line in self._place.lines(self._name):
+        for line in self._place.lines(self._name, MOST_TRACE):
             try:
-                events.append(json.loads(line))
+                event = as_json(line)
             except ValueError:
                 break
+            if not _makes_sense(event):
+                break
+            events.append(event)
         return events
 
 
@@ -41,3 +50,13 @@ def _finite(record: Any) -> Any:
     if isinstance(record, float) and record - record != 0:
         return None
     return record
+
+
+def _makes_sense(event: object) -> bool:
+    """Tell whether this is an event with what readers of a trace count on."""
+    if not isinstance(event, dict) or not isinstance(event.get("event"), str):
+        return False
+    wanted = NUMBERS.get(event["event"], ())
+    return all(isinstance(event.get(name), int | float) for name in wanted) and (
+        event["event"] != "pass" or isinstance(event.get("amplitudes"), list)
+    )

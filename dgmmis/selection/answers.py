@@ -122,7 +122,8 @@ def _checked(answer: object, question: Question) -> Array:
     if array.dtype.kind not in "biuf":
         what = f"returned type {array.dtype} ({array[0]!r}), not numbers,"
         raise refusal(question, 0, what, array[0])
-    numbers = np.asarray(np.ma.filled(array.astype(np.float64), np.nan))
+    with np.errstate(over="ignore"):  # beyond float64 is above 1
+        numbers = np.asarray(np.ma.filled(array.astype(np.float64), np.nan))
     bad = ~((numbers >= 0) & (numbers <= 1))
     if bad.any():
         entry = int(np.flatnonzero(bad)[0])

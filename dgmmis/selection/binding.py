@@ -28,6 +28,8 @@ class ChangingAnswers(SelectionError):
 
 
 TRIAL_ROWS, LONE_ROWS = 100, 10
+LEAST_CHANCE = 1e-100
+"""A row that was kept against smaller odds was not: no number of unobserved rows makes up for it."""
 BATCH_ROUNDING = 1e-12
 """How far answers to the same row may differ between batches: vectorised functions round differently."""
 
@@ -204,7 +206,7 @@ class BoundSelection:
         """
         table = self.table(values, covariates)
         answers = self.root.evaluate(table, first_row)
-        impossible = np.flatnonzero(answers == 0)
+        impossible = np.flatnonzero(answers < LEAST_CHANCE)
         if len(impossible):
             entry = int(impossible[0])
             used = sorted(set(self.root.columns))
@@ -212,8 +214,8 @@ class BoundSelection:
             question = Question("", tuple(self.names.all[c] for c in used), table[:, used], begin)
             raise ImpossibleRow(
                 f"the selection says this row cannot have been observed: {question.words(entry)} has "
-                f"probability 0 ({len(impossible)} such rows of {len(answers)} here). Leave such rows out, or "
-                "mend the selection.",
+                f"probability {answers[entry]:g} ({len(impossible)} such rows of {len(answers)} here). "
+                "Leave such rows out, or mend the selection.",
                 array="values",
                 row=question.row(entry),
                 value=question.columns[entry].tolist(),

@@ -46,9 +46,7 @@ class Callback(Part):
 
     def __post_init__(self) -> None:
         if not callable(self.function):
-            raise SelectionError(
-                f"{self.function!r} cannot be called: a Callback wraps a function of (N, F) values."
-            )
+            raise SelectionError(f"{self.function!r} cannot be called: give a function of (N, F) values.")
         object.__setattr__(self, "features", checked_features(self.features, "Callback"))
         if self.reference is None:
             object.__setattr__(self, "reference", _reference(self.function))
@@ -131,8 +129,8 @@ def import_reference(reference: str) -> object:
             found = getattr(found, name)
     except Exception as error:
         raise SelectionError(
-            f"the selection {reference!r} cannot be imported ({type(error).__name__}: {error}). Is its module on "
-            "the path of this process (PYTHONPATH, or installed) on every machine?",
+            f"the selection {reference!r} cannot be imported ({type(error).__name__}: {error}). Put its module "
+            "on the path (PYTHONPATH, or install it) on every machine.",
             value=reference,
         ) from error
     return found

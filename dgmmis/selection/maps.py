@@ -181,7 +181,7 @@ class HealpixMap(_Map):
             raise SelectionError(
                 f"HealpixMap: features {columns}; expected (pixel, magnitude) or (lon, lat, magnitude)."
             )
-        if order not in ORDERS:
+        if not isinstance(order, str) or order not in ORDERS:
             raise SelectionError(f"HealpixMap: order {order!r} is none of {ORDERS}.", value=order)
         object.__setattr__(self, "nside", int(nside))
         object.__setattr__(self, "magnitudes", nodes)

@@ -14,13 +14,17 @@ from dgmmis.selection.callback import Callback, as_selection
 from dgmmis.selection.description import Description, read_array
 from dgmmis.selection.maps import CompletenessMap, HealpixMap
 from dgmmis.selection.shapes import Ball, Box, HalfSpace, Polygon, open_faces
+from dgmmis.trust import NOBODY, Trust
 
 __all__ = ["from_description"]
 
 Arrays = Mapping[str, Array]
+Said = Mapping[str, Any]
 
 
-def from_description(description: Mapping[str, Any], arrays: Arrays | None = None) -> Selection:
+def from_description(
+    description: Mapping[str, Any], arrays: Arrays | None = None, *, trust: Trust = NOBODY
+) -> Selection:
     """Build the selection that `Selection.describe` described.
 
     Parameters
@@ -28,55 +32,59 @@ def from_description(description: Mapping[str, Any], arrays: Arrays | None = Non
     description : dict
     arrays : mapping of str to array, optional
         What `Selection.to_arrays` gave, for maps whose numbers are not in the description.
+    trust : Trust
+        Which functions may be imported because the description names them; none by default.
 
     Raises
     ------
+    UntrustedFunction
+        If it names a function that is not among them.
     SelectionError
         If it is no description, an array is not there or another, or a function cannot be imported or
         is no longer the one that was described.
     """
     try:
         build = BUILDERS[str(description["kind"])]
-        return build(dict(description), arrays or {})
+        return build(dict(description), arrays or {}, trust)
     except SelectionError:
         raise
-    except (KeyError, TypeError, ValueError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise SelectionError(
-            f"this is no description of a selection ({type(error).__name__}: {error}): {dict(description)!r:.300}. "
-            f"Known kinds: {sorted(BUILDERS)}.",
+            f"this is no description of a selection ({type(error).__name__}: {error}): {repr(description)[:300]}. "
+            f"Expected one of the kinds {sorted(BUILDERS)}.",
             value=description,
         ) from error
 
 
-def _box(said: Mapping[str, Any], arrays: Arrays) -> Selection:
+def _box(said: Said, arrays: Arrays, trust: Trust) -> Selection:
     return Box(open_faces(said["low"], -np.inf), open_faces(said["high"], np.inf), said["features"])
 
 
-def _ball(said: Mapping[str, Any], arrays: Arrays) -> Selection:
+def _ball(said: Said, arrays: Arrays, trust: Trust) -> Selection:
     return Ball(said["center"], said["radius"], said["features"])
 
 
-def _half_space(said: Mapping[str, Any], arrays: Arrays) -> Selection:
+def _half_space(said: Said, arrays: Arrays, trust: Trust) -> Selection:
     return HalfSpace(said["normal"], said["offset"], said["features"])
 
 
-def _polygon(said: Mapping[str, Any], arrays: Arrays) -> Selection:
+def _polygon(said: Said, arrays: Arrays, trust: Trust) -> Selection:
     return Polygon(said["vertices"], said["features"])
 
 
-def _completeness_map(said: Mapping[str, Any], arrays: Arrays) -> Selection:
+def _completeness_map(said: Said, arrays: Arrays, trust: Trust) -> Selection:
     axes = [read_array(axis, arrays) for axis in said["axes"]]
     return CompletenessMap(axes, read_array(said["values"], arrays), said["features"], said["outside"])
 
 
-def _healpix_map(said: Mapping[str, Any], arrays: Arrays) -> Selection:
+def _healpix_map(said: Said, arrays: Arrays, trust: Trust) -> Selection:
     magnitudes, completeness = (read_array(said[name], arrays) for name in ("magnitudes", "completeness"))
     return HealpixMap(
         said["nside"], magnitudes, completeness, said["features"], said["order"], said["outside"]
     )
 
 
-def _callback(said: Mapping[str, Any], arrays: Arrays) -> Selection:
+def _callback(said: Said, arrays: Arrays, trust: Trust) -> Selection:
     reference = said["reference"]
     if reference is None:
         raise SelectionError(
@@ -84,7 +92,7 @@ def _callback(said: Mapping[str, Any], arrays: Arrays) -> Selection:
             "bring back: give the same function again.",
             array="selection",
         )
-    found = as_selection(reference)
+    found = as_selection(trust.require(reference, "the selection"))
     if not isinstance(found, Callback):
         raise SelectionError(
             f"{reference!r} was a function and is a {type(found).__name__} now.", value=reference
@@ -99,11 +107,11 @@ def _callback(said: Mapping[str, Any], arrays: Arrays) -> Selection:
     return callback
 
 
-def _parts(said: Mapping[str, Any], arrays: Arrays) -> tuple[Selection, ...]:
-    return tuple(from_description(part, arrays) for part in said["parts"])
+def _parts(said: Said, arrays: Arrays, trust: Trust) -> tuple[Selection, ...]:
+    return tuple(from_description(part, arrays, trust=trust) for part in said["parts"])
 
 
-BUILDERS: dict[str, Callable[[Description, Arrays], Selection]] = {
+BUILDERS: dict[str, Callable[[Description, Arrays, Trust], Selection]] = {
     "Box": _box,
     "Ball": _ball,
     "HalfSpace": _half_space,
@@ -111,7 +119,7 @@ BUILDERS: dict[str, Callable[[Description, Arrays], Selection]] = {
     "CompletenessMap": _completeness_map,
     "HealpixMap": _healpix_map,
     "Callback": _callback,
-    "Intersection": lambda said, arrays: Intersection(_parts(said, arrays)),
-    "Union": lambda said, arrays: Union(_parts(said, arrays)),
-    "Complement": lambda said, arrays: Complement(_parts(said, arrays)),
+    "Intersection": lambda said, arrays, trust: Intersection(_parts(said, arrays, trust)),
+    "Union": lambda said, arrays, trust: Union(_parts(said, arrays, trust)),
+    "Complement": lambda said, arrays, trust: Complement(_parts(said, arrays, trust)),
 }

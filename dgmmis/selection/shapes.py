@@ -53,7 +53,8 @@ class Box(Part):
         for column, (one, other) in enumerate(zip(lower, upper, strict=True)):
             if not one < other:
                 raise SelectionError(
-                    f"Box: low {one:g} is not below high {other:g} in its column {column}, so it keeps nothing.",
+                    f"Box: low {one:g} is not below high {other:g} in its column {column}, so it keeps nothing. "
+                    "Give low < high.",
                     column=column,
                     value=(one, other),
                 )
@@ -65,7 +66,9 @@ class Box(Part):
         for name, limit in limits.items():
             if not isinstance(limit, (tuple, list)) or len(limit) != 2:
                 raise SelectionError(
-                    f"Box.of: {name}={limit!r} is no pair (low, high).", column=name, value=limit
+                    f"Box.of: {name}={limit!r} is no pair; give (low, high), None for an open side.",
+                    column=name,
+                    value=limit,
                 )
         return cls([low for low, _ in limits.values()], [high for _, high in limits.values()], tuple(limits))
 

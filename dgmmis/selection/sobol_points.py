@@ -6,7 +6,6 @@ from functools import lru_cache
 
 import numpy as np
 from scipy.special import ndtri
-from scipy.stats import qmc
 
 from dgmmis.packed import Array
 
@@ -23,6 +22,8 @@ def uniform_points(n_dimensions: int, points: int, seed: int) -> Array:
     ----------
     Owen 1998, J. Complexity 14, 466.
     """
+    from scipy.stats import qmc
+
     power = int(points // SCRAMBLES).bit_length() - 1
     scrambles = []
     for scramble in range(SCRAMBLES):

@@ -6,6 +6,8 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
+from dgmmis.plain_files import open_plain
+
 __all__ = ["FileRecord"]
 
 
@@ -24,6 +26,6 @@ class FileRecord:
     @classmethod
     def of_file(cls, path: Path) -> FileRecord:
         """Record of a file as it lies on disk, read piece by piece."""
-        with path.open("rb") as file:
+        with open_plain(path) as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
             return cls(file.tell(), digest)

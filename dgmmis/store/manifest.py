@@ -15,6 +15,7 @@ import numpy as np
 
 from dgmmis.errors import NotACatalog
 from dgmmis.location import Location
+from dgmmis.plain_files import as_json
 from dgmmis.store.file_record import FileRecord
 from dgmmis.store.parts import APPENDED, Addition, additions_of, numbers_of_part, prefix_of
 from dgmmis.store.raw_files import raw_files
@@ -31,6 +32,8 @@ __all__ = [
 
 MANIFEST = "manifest.json"
 QUARANTINE = "quarantine.jsonl"
+MOST_MANIFEST = 256 << 20
+"""Bytes of a manifest: about 90 for each chunk of each array, so 10 billion rows need a quarter of this."""
 
 
 @dataclass(frozen=True)
@@ -178,11 +181,11 @@ class Manifest:
         try:
             for _ in range(raw.attempts - 1):  # it may come damaged over a network
                 with suppress(NotACatalog):
-                    return cls.of(raw.read(MANIFEST), f"{folder}/{MANIFEST}")
-            return cls.of(raw.read(MANIFEST), f"{folder}/{MANIFEST}")
+                    return cls.of(raw.read(MANIFEST, MOST_MANIFEST), f"{folder}/{MANIFEST}")
+            return cls.of(raw.read(MANIFEST, MOST_MANIFEST), f"{folder}/{MANIFEST}")
         except OSError as error:
             raise NotACatalog(
-                f"{folder} is not a catalogue: {MANIFEST} cannot be read ({error.strerror}). Give the folder "
+                f"{folder} is not a catalogue: {MANIFEST} cannot be read ({error.strerror or error}). Give the folder "
                 "that an ingest has finished, or ingest the source again."
             ) from error
 
@@ -190,7 +193,7 @@ class Manifest:
     def of(cls, content: bytes, path: str) -> Manifest:
         """Read a manifest that was read from `path`; raises `NotACatalog` if it is not what was written."""
         try:
-            body = json.loads(content)
+            body = as_json(content)
             stated = body.pop("sha256")
             right = (
                 body["dgmmis_manifest"] == 1 and hashlib.sha256(canonical_json(body)).hexdigest() == stated
@@ -204,7 +207,7 @@ class Manifest:
             )
             if manifest.fingerprint != body["fingerprint"]:
                 raise NotACatalog(_altered(path, "its fingerprint does not match its content"))
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise NotACatalog(_altered(path, f"it is not the JSON of a manifest ({error!r})")) from error
         return manifest
 

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from dgmmis.location import Location, S3Url
 from dgmmis.object_store import bucket_at
+from dgmmis.plain_files import read_plain
 from dgmmis.store.file_record import FileRecord
 
 __all__ = ["RawFiles", "raw_files"]
@@ -24,8 +25,8 @@ class RawFiles(Protocol):
 
     attempts: int
 
-    def read(self, key: str) -> bytes:
-        """Content of a file; raises OSError if it is missing or the disk fails."""
+    def read(self, key: str, most: int | None = None) -> bytes:
+        """Content of a file; raises OSError if it is missing, has more than `most` bytes, or the disk fails."""
 
     def record(self, key: str) -> FileRecord:
         """Length and sha256 of a file; raises as `read` does."""
@@ -42,9 +43,9 @@ class LocalFiles:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def read(self, key: str) -> bytes:
-        """Content of a file."""
-        return (self._folder / key).read_bytes()
+    def read(self, key: str, most: int | None = None) -> bytes:
+        """Content of a regular file."""
+        return read_plain(self._folder / key, most)
 
     def record(self, key: str) -> FileRecord:
         """Length and sha256 of a file, read piece by piece."""
@@ -67,9 +68,9 @@ class BucketFiles:
     def __init__(self, url: S3Url) -> None:
         self._bucket = bucket_at(url)
 
-    def read(self, key: str) -> bytes:
+    def read(self, key: str, most: int | None = None) -> bytes:
         """Content of an object."""
-        return self._bucket.get(key, checked=False).content
+        return self._bucket.get(key, most, checked=False).content
 
     def record(self, key: str) -> FileRecord:
         """Length and sha256 of an object."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from functools import cache
 from typing import Any
 
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 
 from dgmmis.errors import CorruptCatalog, NotACatalog
 from dgmmis.location import Location
+from dgmmis.plain_files import as_json
 from dgmmis.store.layout import FORMAT, GROWN_FORMAT, ArrayLayout, array_fault
 from dgmmis.store.manifest import Manifest
 from dgmmis.store.parts import PartedLayout
@@ -75,8 +75,8 @@ class VerifiedArrays:
 
     def _metadata(self, key: str) -> dict[str, Any]:
         try:
-            content = json.loads(self.files.read(key))
-        except (ValueError, KeyError, RecursionError) as error:
+            content = as_json(self.files.read(key))
+        except (ValueError, KeyError) as error:
             raise self._refused(key, f"it is no metadata of Zarr ({error!r})") from error
         if not isinstance(content, dict):
             raise self._refused(key, "it is no metadata of Zarr")

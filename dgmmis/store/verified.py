@@ -9,8 +9,9 @@ from typing import IO
 
 from dgmmis.errors import CorruptCatalog
 from dgmmis.location import Location
+from dgmmis.plain_files import MOST_JSON, open_plain
 from dgmmis.store.file_record import FileRecord
-from dgmmis.store.layout import ArrayLayout
+from dgmmis.store.layout import CHUNK_LIMIT, ArrayLayout
 from dgmmis.store.manifest import Manifest
 from dgmmis.store.parts import PartedLayout
 from dgmmis.store.raw_files import raw_files
@@ -18,6 +19,8 @@ from dgmmis.store.raw_files import raw_files
 __all__ = ["VerifiedFiles"]
 
 BLOSC_HEADER = 16
+MOST_CHUNK = CHUNK_LIMIT + 4096
+"""Bytes of a chunk's file: what cannot be compressed is stored as it is, with a header."""
 CHECKSUM = 4
 """Bytes of the crc32c behind the compressed block."""
 
@@ -62,7 +65,7 @@ class VerifiedFiles:
         if key not in self.manifest.files:
             return self._read_chunk(key, *self._locate(key))
         for _ in range(self._raw.attempts):
-            content = self._content(key, key, 0, (0, self.layout.n_rows))
+            content = self._content(key, key, 0, (0, self.layout.n_rows), MOST_JSON)
             if FileRecord.of(content) == self.manifest.files[key]:
                 return content
         raise self._corrupt_file(key, "sha256 or length is not what was written")
@@ -96,7 +99,7 @@ class VerifiedFiles:
         """Open a file that is no chunk, checked, on a disk without holding it in memory."""
         if isinstance(self.folder, Path):
             self.verify_file(key)
-            return (self.folder / key).open("rb")
+            return open_plain(self.folder / key)
         return io.BytesIO(self.read(key))
 
     def _locate(self, key: str) -> tuple[ArrayLayout, int]:
@@ -109,7 +112,7 @@ class VerifiedFiles:
     def _read_chunk(self, key: str, array: ArrayLayout, chunk: int) -> bytes:
         records, fault = self.manifest.chunks[array.name], None
         for _ in range(self._raw.attempts):
-            stored = self._content(key, array.name, chunk, array.rows(chunk))
+            stored = self._content(key, array.name, chunk, array.rows(chunk), MOST_CHUNK)
             fault = records.fault(chunk, stored, thorough=key not in self._seen)
             fault = fault or _header_fault(stored, array.chunk_bytes)
             if not fault:
@@ -117,9 +120,9 @@ class VerifiedFiles:
                 return stored
         raise CorruptCatalog(array.name, chunk, array.rows(chunk), str(fault))
 
-    def _content(self, key: str, array: str, chunk: int, rows: tuple[int, int]) -> bytes:
+    def _content(self, key: str, array: str, chunk: int, rows: tuple[int, int], most: int) -> bytes:
         try:
-            return self._raw.read(key)
+            return self._raw.read(key, most)
         except OSError as error:
             raise CorruptCatalog(array, chunk, rows, _unreadable(error)) from error
 
@@ -141,4 +144,6 @@ def _header_fault(stored: bytes, decoded_bytes: int) -> str | None:
 
 
 def _unreadable(error: OSError) -> str:
-    return "missing" if isinstance(error, FileNotFoundError) else f"cannot be read ({error.strerror})"
+    return (
+        "missing" if isinstance(error, FileNotFoundError) else f"cannot be read ({error.strerror or error})"
+    )

@@ -70,7 +70,7 @@ class CatalogWriter(RowWriter[PartialFolder | UploadedFolder]):
     ) -> None:
         if pilot_rows < 1:
             raise InvalidSetting(f"pilot_rows is {pilot_rows}; the pilot needs at least one row.")
-        if order not in get_args(ChunkOrder):
+        if not isinstance(order, str) or order not in get_args(ChunkOrder):
             raise InvalidSetting(f"order is {order!r}; expected 'chunk' or 'catalog'.")
         rows = choose_chunk_rows(schema, chunk_rows)
         sifting = Sifting(max_quarantined, quarantine_tolerance)

@@ -1,0 +1,109 @@
+"""What the small JSON objects of a run tell, read so that a stranger's files are refused in words."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from dgmmis.errors import CorruptCheckpoint, NotARun, RunConflict
+from dgmmis.location import Location
+from dgmmis.plain_files import MOST_JSON, as_json
+from dgmmis.runs.place import Place
+
+__all__ = ["FIRST", "FORMAT", "read_description", "read_record", "require_same"]
+
+FORMAT = "dgmmis run 2"
+FIRST = "run.json"
+
+
+def read_description(place: Place) -> tuple[bytes, dict[str, Any]]:
+    """Read the run.json of a run: its bytes and what they say.
+
+    Raises
+    ------
+    NotARun
+        If there is none, or one of a format that this version does not read.
+    """
+    path = place.location
+    try:
+        content = place.read(FIRST, MOST_JSON)
+        description = as_json(content)
+    except FileNotFoundError as error:
+        raise NotARun(f"{path} is no run: it has no run.json. `dgmmis fit --run DIR` makes one.") from error
+    except (OSError, ValueError) as error:
+        raise NotARun(f"{path}/run.json cannot be read: {error}.") from error
+    if not isinstance(description, dict) or description.get("format") != FORMAT:
+        raise NotARun(f"{path}/run.json is not of format {FORMAT!r}.")
+    if not _makes_sense(description):
+        raise NotARun(f"{path}/run.json does not tell what is fitted to which rows. Restore it from a copy.")
+    return content, description
+
+
+def _makes_sense(description: Mapping[str, Any]) -> bool:
+    """Tell whether a description has what readers of a run count on."""
+    config, data, numerics = (description.get(name) for name in ("config", "data", "numerics"))
+    if not (isinstance(config, dict) and isinstance(data, dict) and isinstance(numerics, dict)):
+        return False
+    backgrounds, selecting = config.get("backgrounds", []), config.get("selection")
+    texts = [data.get("path"), data.get("fingerprint"), *numerics.values()]
+    lists = [data.get("features"), data.get("units")]
+    return (
+        isinstance(config.get("n_components"), int)
+        and isinstance(data.get("rows"), int)
+        and all(isinstance(text, str) for text in texts)
+        and all(isinstance(names, list) and all(isinstance(name, str) for name in names) for names in lists)
+        and isinstance(backgrounds, list)
+        and all(isinstance(one, dict) for one in backgrounds)
+        and (selecting is None or _tells_of_selection(selecting))
+    )
+
+
+def _tells_of_selection(said: object) -> bool:
+    return (
+        isinstance(said, dict)
+        and {"noise_model", "before_noise", "oversampling"} <= said.keys()
+        and isinstance(said.get("what"), dict)
+        and isinstance(said.get("digest"), str)
+    )
+
+
+def read_record(
+    place: Place, name: str, *, numbers: Sequence[str] = (), texts: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Read a small object of a run that has these numbers and texts.
+
+    Raises
+    ------
+    CorruptCheckpoint
+        If it is none.
+    """
+    path = f"{place.location}/{name}"
+    try:
+        record = as_json(place.read(name, MOST_JSON))
+        if not isinstance(record, dict):
+            raise ValueError("it holds no JSON object")
+    except ValueError as error:
+        raise CorruptCheckpoint(f"{path} is no record of a run: {error}. Restore it from a copy.") from error
+    lacking = [key for key in numbers if not isinstance(record.get(key), int | float)]
+    lacking += [key for key in texts if not isinstance(record.get(key), str)]
+    if lacking:
+        raise CorruptCheckpoint(f"{path} does not tell {', '.join(lacking)}. Restore it from a copy.")
+    return record
+
+
+def require_same(
+    path: Location, description: Mapping[str, Any], config: Mapping[str, Any], data: Mapping[str, Any]
+) -> None:
+    """Raise `RunConflict` if a run is not one of this configuration and these data; both are shown."""
+    stored, asked = dict(description["config"]), json.loads(json.dumps(dict(config)))
+    stored["data fingerprint"], asked["data fingerprint"] = (
+        description["data"]["fingerprint"],
+        data["fingerprint"],
+    )
+    different = sorted(key for key in stored.keys() | asked.keys() if stored.get(key) != asked.get(key))
+    if different:
+        lines = "; ".join(f"{key}: there {stored.get(key)}, asked {asked.get(key)}" for key in different)
+        raise RunConflict(
+            f"{path} holds a run of another configuration ({lines}). Name a new folder with --run."
+        )
