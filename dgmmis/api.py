@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import ArrayLike
 
 from dgmmis.assessment import GivenRows, RowsOfRun
+from dgmmis.cluster.roster import known_workers
 from dgmmis.driver import Observer, drive, prepare_run, watching
 from dgmmis.errors import DgmmisError, InvalidData, InvalidSetting
 from dgmmis.expectation import NEGLIGIBLE
@@ -305,7 +306,7 @@ def _means(client: Client | None) -> dict[str, int]:
     """Describe what an attempt computes with, for its record."""
     if client is None:
         return {"workers": 0, "threads": processors()}
-    workers = client.scheduler_info(n_workers=-1)["workers"].values()
+    workers = known_workers(client).values()
     return {"workers": len(workers), "threads": sum(worker["nthreads"] for worker in workers)}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -12,7 +12,14 @@ import numpy as np
 from dgmmis.chunk import ArrayChunks
 from dgmmis.climbing import climbing
 from dgmmis.convergence import predicted_gain
-from dgmmis.errors import CollapsedComponent, CorruptCheckpoint, ImputationLimit, InvalidData, InvalidSetting
+from dgmmis.errors import (
+    CollapsedComponent,
+    CorruptCheckpoint,
+    ImputationLimit,
+    InvalidData,
+    InvalidSetting,
+    PoisonChunk,
+)
 from dgmmis.fit_result import FitResult, Scan
 from dgmmis.improvement import Search, improve
 from dgmmis.imputed_passes import Completion
@@ -165,10 +172,10 @@ def drive(
     ------
     RunLocked
         If another process drives the run.
-    CollapsedComponent, ImputationLimit, InvalidData
+    CollapsedComponent, ImputationLimit, InvalidData, PoisonChunk
         If the fit cannot go on; the run's state is FAILED then.
-    ClusterLost
-        If the cluster died; the run can be resumed.
+    ClusterLost, WorkersDiffer
+        If the cluster died or cannot be used; the run can be resumed.
     """
     observer = watching(observer)
     with run.driven():
@@ -187,8 +194,11 @@ def drive(
             problem = set_up(ready, sample, task, start.population, seen)
             problem = climbing(problem, task, catalog, start.population)
             search = Search(ready, catalog.read_pilot, task, observer.on_stage)
-            return _drive_passes(attempt, start, problem, limits, search)
-        except (CollapsedComponent, ImputationLimit, InvalidData) as error:
+            result = _drive_passes(attempt, start, problem, limits, search)
+            if ready.skew:
+                attempt.trace.write("workers differ", workers=list(ready.skew))
+            return replace(result, skew=ready.skew)
+        except (CollapsedComponent, ImputationLimit, InvalidData, PoisonChunk) as error:
             run.write_final({"state": "FAILED", "reason": f"{type(error).__name__}: {error}"})
             raise
 

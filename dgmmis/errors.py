@@ -6,6 +6,8 @@ datum lies as attributes, so that a program can act on what a person reads.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 __all__ = [
     "AlreadyExists",
     "CatalogLocked",
@@ -25,6 +27,7 @@ __all__ = [
     "NotACatalog",
     "NotARun",
     "ObjectStoreError",
+    "PoisonChunk",
     "RunConflict",
     "RunLocked",
     "SelectionError",
@@ -34,6 +37,7 @@ __all__ = [
     "UnsafeFile",
     "UnsafePlace",
     "UntrustedFunction",
+    "WorkersDiffer",
 ]
 
 
@@ -220,6 +224,72 @@ class ClusterLost(DgmmisError):
     exit_code = 7
 
 
+class WorkersDiffer(DgmmisError):
+    """A worker that does not compute as the driver does.  The run can be resumed on workers that do.
+
+    Attributes
+    ----------
+    worker : str or None
+        Its address.
+    differences : tuple of str
+        What is what on either side.
+    """
+
+    exit_code = 7
+
+    def __init__(self, message: str, worker: str | None = None, differences: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.message, self.worker, self.differences = message, worker, differences
+
+    @classmethod
+    def of(cls, worker: str, differences: Sequence[str]) -> WorkersDiffer:
+        """Make the error of a worker that differs in versions or processor."""
+        return cls(
+            f"worker {worker} does not compute as this process does: {', '.join(differences)}. Results would not have "
+            "the same bits. Install the same versions there; or allow it, for results that agree to rounding, with "
+            "DASK_DGMMIS__ALLOW_SKEW=true before the command (in Python: "
+            'dask.config.set({"dgmmis.allow-skew": True})).',
+            worker,
+            tuple(differences),
+        )
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.message, self.worker, self.differences)
+
+
+class PoisonChunk(DgmmisError):
+    """A chunk that kills every worker it is given to, alone.
+
+    Attributes
+    ----------
+    chunk : int
+        Its number.
+    rows : tuple of int or None
+        First row and one past the last row of that chunk; None for imputed points.
+    workers : int
+        How many it killed.
+    """
+
+    exit_code = 10
+
+    def __init__(self, chunk: int, rows: tuple[int, int] | None, workers: int, last: tuple[str, ...]) -> None:
+        where = (
+            f"set {chunk} of the imputed points"
+            if rows is None
+            else f"chunk {chunk} (rows {rows[0]}..{rows[1] - 1})"
+        )
+        super().__init__(
+            f"{where} killed {workers} workers, the last {len(last)} of them ({', '.join(last)}) with no other task "
+            "at hand; no other chunk is to blame. Checkpoints are kept. Most often a worker runs out of memory "
+            "there: give workers more (--memory-limit), or ingest with a smaller chunk_rows; else a compiled library "
+            "or a function of yours crashes on one of these rows, and the workers' logs say where. Then resume the run."
+        )
+        self.chunk, self.rows, self.workers, self.last = chunk, rows, workers, last
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.chunk, self.rows, self.workers, self.last)
+
+
 class ObjectStoreError(DgmmisError):
     """An object store does not do what it was asked, and does not say that there is no such object.
 
@@ -233,7 +303,7 @@ class ObjectStoreError(DgmmisError):
         What went wrong.
     """
 
-    exit_code = 10
+    exit_code = 12
 
     def __init__(self, verb: str, object: str, what: str) -> None:
         super().__init__(

@@ -104,6 +104,9 @@ class FitResult:
         That the fit was made with.
     objective : float
         Log-likelihood plus logarithm of the prior [total nats]: what the fit climbed.
+    skew : tuple of str
+        Workers whose versions or processors were not the driver's, and in what, if that was allowed.  Empty: the
+        result has the same bits wherever the driver's numerics fingerprint is the same.
     rows : callable or None
         Looks at the rows again, for `uncertainty`: it holds what `fit` was given, not a copy.  A pickled result has
         none.
@@ -121,6 +124,7 @@ class FitResult:
     completion: Completion | None = None
     prior: Prior | None = None
     objective: float = float("nan")
+    skew: tuple[str, ...] = ()
     rows: Callable[[FitResult, Wanted, Any], Uncertainty] | None = field(
         default=None, compare=False, repr=False
     )

@@ -106,6 +106,11 @@ class LocalPasses:
         self._kept_bytes = 0
         self._lock = threading.Lock()
 
+    @property
+    def skew(self) -> tuple[str, ...]:
+        """Nothing: they are made by this process."""
+        return ()
+
     def summarize(self, population: Population) -> Statistics:
         """Statistics of all rows under a population."""
         views = ComponentViews(population)

@@ -75,6 +75,10 @@ class Task:
 class Passes(Protocol):
     """Passes over all rows, wherever they are."""
 
+    @property
+    def skew(self) -> tuple[str, ...]:
+        """In what those who make them differ from this process, if that was allowed."""
+
     def summarize(self, population: Population) -> Statistics:
         """Statistics of all rows under a population."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from dgmmis.chunk import ArrayChunks
@@ -95,4 +95,5 @@ def fit_from(prepared: Prepared, ready: Ready, observer: Observer) -> FitResult:
             observer.on_pass(history[-1], last.log_likelihoods, last.statistics.rows)
     assert last is not None
     model = model_of(last.population, task, chunks)
-    return FitResult.of(last, history, model, prepared.limits.tolerance, start, task.constraints.prior)
+    result = FitResult.of(last, history, model, prepared.limits.tolerance, start, task.constraints.prior)
+    return replace(result, skew=ready.passes.skew)

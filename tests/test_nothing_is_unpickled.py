@@ -37,10 +37,10 @@ CALLS = {
 }
 ALLOWED = {
     (
-        "cluster/cluster_pass.py",
+        "cluster/preflight.py",
         "distributed.protocol.pickle",
     ): "a message to workers of the caller's own cluster",
-    ("cluster/worker_side.py", "distributed.protocol.pickle"): "the same message, as it arrives",
+    ("cluster/worker_check.py", "distributed.protocol.pickle"): "the same message, as it arrives",
     ("selection/algebra.py", "pickle"): "writes, to see whether a selection can be sent; reads nothing",
     ("selection/callback.py", "pickle"): "writes, to hash what a local function holds; reads nothing",
     ("products/zarr_output.py", "open_group"): "the product that this process is writing",
@@ -97,7 +97,7 @@ def test_only_one_function_loads_pickles_and_it_reads_messages() -> None:
             getattr(node, "id", None) in ("loads", "Unpickler") or getattr(node, "attr", None) == "Unpickler"
         )
     }
-    assert loading == {"cluster/worker_side.py"}
+    assert loading == {"cluster/worker_check.py"}
 
 
 def test_npz_files_are_read_in_one_place_that_looks_at_them_first() -> None:

@@ -163,6 +163,6 @@ def test_workers_that_cannot_import_the_selection_are_told_of_before_the_first_p
         (tmp_path / "only_here.py").write_text(text)
         monkeypatch.syspath_prepend(tmp_path)
         error = refused("only_here:omega", catalog, features=(), client=client)
-    assert "worker tcp://" in str(error)
+    assert "worker tls://" in str(error)
     assert "only_here" in str(error)
     assert "installed on every worker and name it 'module:function'" in str(error)

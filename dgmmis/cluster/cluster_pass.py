@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from distributed import Client, Future
-from distributed.protocol.pickle import dumps
 
 from dgmmis.chunk import ArrayChunks
+from dgmmis.cluster.bounded import within
+from dgmmis.cluster.placement import Placement, Sender
+from dgmmis.cluster.preflight import Preflight
 from dgmmis.cluster.segments import segment_bounds
-from dgmmis.cluster.supervisor import PROGRESS_DEADLINE, Supervisor
+from dgmmis.cluster.supervisor import Supervisor
 from dgmmis.cluster.warming import warm_workers
 from dgmmis.cluster.worker_scores import (
     examine_scattered,
@@ -25,13 +27,11 @@ from dgmmis.cluster.worker_side import (
     gather_scattered,
     gather_segment,
     impute_points,
-    read_selection,
     summarize_scattered,
     summarize_segment,
     survey_scattered,
     survey_segment,
 )
-from dgmmis.errors import SelectionError
 from dgmmis.expectation import NEGLIGIBLE
 from dgmmis.imputation import ClassSums, Imputed, combine, leaves
 from dgmmis.many_statistics import ChunkWork, ManyStatistics
@@ -42,7 +42,6 @@ from dgmmis.population import Population
 from dgmmis.resampling import Resample
 from dgmmis.score_statistics import Statistics
 from dgmmis.selected_rows import Cut
-from dgmmis.selection import BoundSelection
 from dgmmis.store import Catalog
 from dgmmis.survey import Survey, Surveyor
 from dgmmis.tree import Addable, Tree
@@ -52,10 +51,8 @@ __all__ = ["ClusterPasses", "cluster_summarize"]
 Bounds = tuple[int, int]
 Sum = TypeVar("Sum", bound=Addable)
 
-IMPORTABLE = (
-    "Put its function in a module that is installed on every worker and name it 'module:function', or use the parts "
-    "of dgmmis.selection."
-)
+SENDING = 60.0
+"""Seconds that the rows of a segment may take to a worker."""
 
 
 @dataclass(frozen=True)
@@ -81,8 +78,9 @@ class ClusterPasses:
     chunks : Catalog or ArrayChunks
         A catalogue must lie where every worker can read it; an array's chunks are sent to the workers once.
     client : distributed.Client
-    progress_deadline : float
-        Seconds without a finished segment after which the cluster counts as lost.
+    progress_deadline : float, optional
+        Seconds without a sign of progress after which the cluster counts as lost; default:
+        `dgmmis.progress-deadline` of Dask's configuration.
     on_segment : callable, optional
         Called with (segments done, segments in all) while a pass runs.
     cut : Cut, optional
@@ -95,7 +93,9 @@ class ClusterPasses:
     Raises
     ------
     DgmmisError
-        From every pass: what a worker raised of this package's errors, and `ClusterLost`.
+        From every pass: what a worker raised of this package's errors, `ClusterLost` and `PoisonChunk`.
+    WorkersDiffer, SelectionError
+        If a worker computes otherwise than this process, or cannot read the selection.
     """
 
     def __init__(
@@ -103,7 +103,7 @@ class ClusterPasses:
         chunks: Catalog | ArrayChunks,
         client: Client,
         *,
-        progress_deadline: float = PROGRESS_DEADLINE,
+        progress_deadline: float | None = None,
         on_segment: Callable[[int, int], None] | None = None,
         cut: Cut | None = None,
         negligible: float = NEGLIGIBLE,
@@ -113,12 +113,21 @@ class ClusterPasses:
         self._hash_key = hash_key
         self._client, self._cut, self._negligible = client, cut, negligible
         self._resample: Resample | None = None
-        self._supervisor = Supervisor(client, progress_deadline, on_segment)
-        self._imputing = Supervisor(client, progress_deadline, None)
+        self._preflight = Preflight(client, None if cut is None else cut.selection)
+        self._supervisor = Supervisor(
+            client, progress_deadline, on_segment, rows_of=chunks.row_range, examine=self._preflight.examine
+        )
+        self._imputing = Supervisor(client, progress_deadline, examine=self._preflight.examine)
         self._segments = segment_bounds(chunks.n_chunks, self._supervisor.n_threads())
+        self._preflight.examine()
         self._sent: dict[Bounds, Future[Any]] = {}
         self._token = uuid.uuid4().hex
         self._warm = False
+
+    @property
+    def skew(self) -> tuple[str, ...]:
+        """In what workers differ from this process, if that was allowed."""
+        return self._preflight.skew
 
     def summarize(self, population: Population) -> Statistics:
         """Statistics of all rows under a population."""
@@ -127,8 +136,7 @@ class ClusterPasses:
         return total
 
     def survey(self, surveyor: Surveyor) -> Survey:
-        """Survey all rows, once every worker has shown that it understands the selection."""
-        self._require_understood(surveyor.cut.selection)
+        """Survey all rows."""
         total: Survey = self._sum(SURVEY, surveyor, self._resample)
         return total
 
@@ -167,11 +175,10 @@ class ClusterPasses:
         def impute(population: Population, reference: Reference) -> Imputed:
             work = leaves(observation, reference)
 
-            def submit(bounds: Bounds, parameters: Any, worker: str | None) -> Future[Any]:
-                return self._client.submit(
-                    _numbered, bounds[0], observation, token, work[bounds[0]], *parameters,
-                    pure=False, **_preferring(worker),
-                )  # fmt: skip
+            send = self._sender()
+
+            def submit(bounds: Bounds, parameters: Any, placement: Placement) -> Future[Any]:
+                return send(placement, _numbered, bounds[0], observation, token, work[bounds[0]], *parameters)
 
             segments = [(i, i + 1) for i in range(len(work))]
             arrived: dict[int, ClassSums] = dict(
@@ -181,20 +188,6 @@ class ClusterPasses:
 
         return impute
 
-    def _require_understood(self, selection: BoundSelection) -> None:
-        try:
-            content = dumps(selection)
-        except Exception as error:
-            raise SelectionError(
-                f"the selection cannot be sent to workers: {error!r}. {IMPORTABLE}"
-            ) from error
-        answers = self._client.run(read_selection, content, on_error="ignore")
-        for worker, trouble in sorted((answers or {}).items()):
-            if trouble:
-                raise SelectionError(
-                    f"worker {worker} cannot read the selection: {trouble}. {IMPORTABLE}", array="selection"
-                )
-
     def _sum(
         self,
         work: Work,
@@ -202,29 +195,36 @@ class ClusterPasses:
         *settings: Cut | float | Resample | None,
     ) -> Any:
         tree: Tree[Any] = Tree()
+        send = self._sender()
 
-        def submit(bounds: Bounds, what: Any, worker: str | None) -> Future[Any]:
+        def submit(bounds: Bounds, what: Any, placement: Placement) -> Future[Any]:
             if isinstance(self._chunks, ArrayChunks):
-                place = (self._send(bounds), self._token, bounds[0], self._chunks.chunk_rows)
-                return self._client.submit(
-                    work.of_sent, *place, what, *settings, pure=False, **_preferring(worker)
-                )
+                place = (self._send(bounds, placement), self._token, bounds[0], self._chunks.chunk_rows)
+                return send(placement, work.of_sent, *place, what, *settings)
             where = (str(self._chunks.path), self._chunks.fingerprint, self._token, *bounds)
-            return self._client.submit(
-                work.of_catalog, *where, what, *settings, pure=False, **_preferring(worker)
-            )
+            return send(placement, work.of_catalog, *where, what, *settings)
 
-        for nodes in self._supervisor.run(self._segments, submit, parameters):
+        jobs = len(parameters.jobs) if isinstance(parameters, ManyStatistics) else 1
+        for nodes in self._supervisor.run(self._segments, submit, parameters, (work, jobs)):
             tree.add(nodes)
         return tree.total()
 
-    def _send(self, bounds: Bounds) -> Future[Any]:
+    def _sender(self) -> Sender:
+        """Make what sends tasks out; workers that came since the last pass are looked at if they may differ."""
+        expected = self._preflight.expected
+        if expected is None:
+            self._preflight.examine(self._supervisor.addresses())
+        return Sender(self._client, expected)
+
+    def _send(self, bounds: Bounds, placement: Placement) -> Future[Any]:
         """Chunks of an array, sent to a worker when first needed and again when they were lost with it."""
         assert isinstance(self._chunks, ArrayChunks)
         sent = self._sent.get(bounds)
-        if sent is None or sent.status != "finished":
+        if sent is None or sent.status != "finished" or placement.anew:
             samples = self._chunks.samples[bounds[0] : bounds[1]]
-            sent = self._sent[bounds] = self._client.scatter([samples], hash=False)[0]
+            to = list(placement.workers[:1]) or None
+            sent = within(SENDING, self._client.scatter, [samples], workers=to, hash=False)[0]
+            self._sent[bounds] = sent
         return sent
 
 
@@ -232,7 +232,7 @@ def cluster_summarize(
     chunks: Catalog | ArrayChunks,
     client: Client,
     *,
-    progress_deadline: float = PROGRESS_DEADLINE,
+    progress_deadline: float | None = None,
     on_segment: Callable[[int, int], None] | None = None,
 ) -> Callable[[Population], Statistics]:
     """Make the `summarize` of data that the workers of `client` read; parameters as of `ClusterPasses`."""
@@ -244,8 +244,3 @@ def _numbered(
 ) -> tuple[int, ClassSums]:
     """Tell which leaf a result belongs to, because results arrive in any order."""
     return number, impute_points(observation, token, leaf, *parameters)
-
-
-def _preferring(worker: str | None) -> dict[str, object]:
-    """Where a segment's chunks may still be decoded.  Never a demand: a pinned task hangs if its worker dies."""
-    return {"workers": [worker], "allow_other_workers": True} if worker else {}

@@ -5,8 +5,13 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 
 import dask
+from dask.utils import parse_timedelta
 
-__all__ = ["owned_settings"]
+from dgmmis.errors import InvalidSetting
+
+__all__ = ["allows_skew", "owned_settings", "progress_deadline"]
+
+PROGRESS_DEADLINE = "90 s"
 
 SETTINGS = {
     # A worker that does not answer for this long is dropped and its tasks go elsewhere (default: 5 min).
@@ -27,6 +32,12 @@ SETTINGS = {
     # processor beside a pass, and nobody looks at the answers.
     "distributed.worker.profile.enabled": False,
     "distributed.admin.tick.interval": "500 ms",
+    # Ctrl-C reaches every process of a terminal.  The driver ends its workers; their own tracebacks help nobody.
+    "distributed.worker.preload": [
+        "import signal, threading\n"
+        "if threading.current_thread() is threading.main_thread():\n"
+        "    signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+    ],
     # Arrays of a chunk must be reused from the heap: the nanny's default trim threshold has every block
     # given back and page-faulted in again on each read, which halves the reading speed.
     "distributed.nanny.pre-spawn-environ": {
@@ -50,3 +61,27 @@ def owned_settings() -> AbstractContextManager[object]:
     ours = {} if offered is None else {ROUTES: [route for route in offered if route != PROXY]}
     context: AbstractContextManager[object] = dask.config.set({**SETTINGS, **ours})
     return context
+
+
+def progress_deadline() -> float:
+    """Seconds without a sign of progress after which a cluster counts as lost: `dgmmis.progress-deadline`.
+
+    Raises
+    ------
+    InvalidSetting
+    """
+    stated = dask.config.get("dgmmis.progress-deadline", PROGRESS_DEADLINE)
+    try:
+        seconds = float(parse_timedelta(stated))
+    except (KeyError, TypeError, ValueError) as error:
+        raise InvalidSetting(
+            f"dgmmis.progress-deadline is {stated!r}; expected a time like '90 s'."
+        ) from error
+    if not seconds > 0:
+        raise InvalidSetting(f"dgmmis.progress-deadline is {stated!r}; expected a time above 0.")
+    return seconds
+
+
+def allows_skew() -> bool:
+    """Whether workers may have other versions or processors than the driver: `dgmmis.allow-skew`."""
+    return bool(dask.config.get("dgmmis.allow-skew", False))

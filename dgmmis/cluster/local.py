@@ -10,7 +10,9 @@ from dask.utils import parse_bytes
 from distributed import Client, LocalCluster
 
 from dgmmis.cluster.access import Access, temporary_security
+from dgmmis.cluster.closing import closed_in_time
 from dgmmis.cluster.configuration import owned_settings
+from dgmmis.cluster.quiet import quietly
 from dgmmis.errors import ClusterLost, InvalidSetting
 from dgmmis.local_pass import processors
 
@@ -51,18 +53,21 @@ def local_cluster(
     workers = workers or max(1, processors() // threads)
     with (
         owned_settings(),
-        LocalCluster(
-            n_workers=workers,
-            threads_per_worker=threads,
-            processes=True,
-            memory_limit=memory_limit,
-            host="127.0.0.1",
-            dashboard_address="127.0.0.1:0",
-            protocol="tls://" if encrypted else "tcp://",
-            security=temporary_security() if encrypted else None,
-            silence_logs="ERROR",
+        quietly(),
+        closed_in_time(
+            LocalCluster(
+                n_workers=workers,
+                threads_per_worker=threads,
+                processes=True,
+                memory_limit=memory_limit,
+                host="127.0.0.1",
+                dashboard_address="127.0.0.1:0",
+                protocol="tls://" if encrypted else "tcp://",
+                security=temporary_security() if encrypted else None,
+                silence_logs="CRITICAL",
+            )
         ) as cluster,
-        Client(cluster) as client,
+        closed_in_time(Client(cluster)) as client,
     ):
         yield client
 
@@ -114,7 +119,7 @@ def connect(address: str, *, timeout: float = 30.0, access: Access | None = None
         If nobody answers there, or does not accept our certificate, or we not theirs.
     """
     security = (access or Access()).security(address)
-    with owned_settings():
+    with owned_settings(), quietly():
         try:
             client = Client(address, timeout=timeout, security=security)
         except (OSError, TimeoutError) as error:
@@ -123,5 +128,5 @@ def connect(address: str, *, timeout: float = 30.0, access: Access | None = None
                 "'dask worker', or leave --cluster out to use this machine. Over tls:// both sides must have "
                 "certificates of the same authority that have not expired."
             ) from error
-        with client:
+        with closed_in_time(client):
             yield client

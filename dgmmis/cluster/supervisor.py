@@ -3,27 +3,38 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterator
 from concurrent.futures import CancelledError
 from contextlib import suppress
 from typing import Any
 
 from distributed import Client, Future, LocalCluster, wait
 
-from dgmmis.errors import ClusterLost, DgmmisError, InvalidSetting
+from dgmmis.cluster.bounded import UNANSWERED, within
+from dgmmis.cluster.configuration import progress_deadline as configured_deadline
+from dgmmis.cluster.deaths import Beginning, Deaths
+from dgmmis.cluster.duties import Bounds, Copy, Duties, Duty
+from dgmmis.cluster.lateness import is_late, without_end
+from dgmmis.cluster.pace import Pace
+from dgmmis.cluster.placement import Placement
+from dgmmis.cluster.roster import Roster, workers_of
+from dgmmis.errors import ClusterLost, DgmmisError, InvalidSetting, PoisonChunk
 
-__all__ = ["PROGRESS_DEADLINE", "Supervisor", "require_client"]
+__all__ = ["Submit", "Supervisor", "require_client"]
 
-PROGRESS_DEADLINE = 300.0
 POLL = 1.0
-RESULT_TIMEOUT = 20.0
+RESULT_TIMEOUT = 10.0
 PATIENCE = 24
 """Deadlines to wait while living workers say that they compute: a segment may rightly take long."""
 MOST_FAILURES = 20
 """Failures of one segment that are not ours before it is given up."""
+UNDER_WAY = ("pending", "lost")
+EXAMINED_EVERY = 10.0
+DISTRUST = 60.0
+ORPHANED = 5.0
 
-Bounds = tuple[int, int]
-Submit = Callable[[Bounds, Any, str | None], Future[Any]]
+Submit = Callable[[Bounds, Any, Placement], Future[Any]]
 
 
 def require_client(client: object) -> None:
@@ -35,30 +46,47 @@ def require_client(client: object) -> None:
 
 
 class Supervisor:
-    """Runs the segments of each pass on a cluster whose workers may die at any moment.
+    """Runs the segments of each pass on a cluster whose workers may die, hang or vanish at any moment.
 
     Dask itself recomputes what a dead worker owed.  Beyond that: segments whose inputs were lost are sent
-    out again; a local cluster whose nannies gave up is scaled back to its size; and no finished segment
-    within the deadline is an error, because a cluster can lose all its workers without a word.
+    out again; one that is late, or whose worker is silent, is given to another worker as well, and the first result
+    counts; a local cluster whose nannies gave up is scaled back to its size; a chunk that kills its workers is
+    found and named; and no sign of progress within the deadline is an error, because a cluster can lose all
+    its workers without a word.
 
     Parameters
     ----------
     client : distributed.Client
-    progress_deadline : float
-        [s]
+    progress_deadline : float, optional
+        [s]; default: `dgmmis.progress-deadline` of Dask's configuration.
     on_segment : callable, optional
         Called with (segments done, segments in all).
+    rows_of : callable, optional
+        Tells the first row of a chunk and one past its last.
+    examine : callable, optional
+        Called with all workers' addresses when a segment fails: raises if one of them is to blame.
     """
 
     def __init__(
-        self, client: Client, progress_deadline: float, on_segment: Callable[[int, int], None] | None = None
+        self,
+        client: Client,
+        progress_deadline: float | None = None,
+        on_segment: Callable[[int, int], None] | None = None,
+        *,
+        rows_of: Callable[[int], tuple[int, int]] | None = None,
+        examine: Callable[[list[str]], None] | None = None,
     ) -> None:
         require_client(client)
         self._client = client
-        self._deadline = progress_deadline
-        self._on_segment = on_segment
+        self._deadline = configured_deadline() if progress_deadline is None else progress_deadline
+        self._on_segment, self._rows_of, self._examine = on_segment, rows_of, examine
         self._size = len(client.cluster.workers) if isinstance(client.cluster, LocalCluster) else 0
         self._homes: dict[Bounds, str] = {}
+        self._roster, self._deaths = Roster(client), Deaths(client)
+        self._paces: dict[Hashable, Pace] = defaultdict(Pace)
+        self._examined = -EXAMINED_EVERY
+        self._was_running = True
+        self._trouble: BaseException | None = None
         self.resubmitted = 0
 
     def n_threads(self) -> int:
@@ -69,14 +97,22 @@ class Supervisor:
         ClusterLost
             If no worker comes within the deadline.
         """
-        try:
-            self._client.wait_for_workers(1, timeout=self._deadline)
-        except TimeoutError as error:
-            raise self._lost("no worker has joined") from error
-        workers = self._client.scheduler_info(n_workers=-1)["workers"]
-        return sum(worker["nthreads"] for worker in workers.values())
+        ends = time.monotonic() + self._deadline
+        while time.monotonic() < ends and self._client.status != "closed":
+            with suppress(*UNANSWERED):
+                if workers := workers_of(self._client):
+                    return sum(worker["nthreads"] for worker in workers.values())
+            time.sleep(min(POLL, self._deadline / 4))
+        raise self._lost("no worker has joined")
 
-    def run(self, segments: list[Bounds], submit: Submit, parameters: Any) -> Iterator[Any]:
+    def addresses(self) -> list[str]:
+        """All workers there are; empty if the scheduler does not answer."""
+        self._roster.look(now=True)
+        return self._roster.addresses()
+
+    def run(
+        self, segments: list[Bounds], submit: Submit, parameters: Any, kind: Hashable = None
+    ) -> Iterator[Any]:
         """Yield the result of each segment, in order of arrival.
 
         The parameters travel with every task.  Scattering them once per pass would save bytes, but their
@@ -86,107 +122,215 @@ class Supervisor:
         ----------
         segments : list of (first chunk, one past the last)
         submit : callable
-            Sends one segment out: (bounds, parameters, preferred worker or None) -> Future.
+            Sends one segment out: (bounds, parameters, placement) -> Future.  Its result must be the same for
+            a segment as for its chunks sent one by one.
         parameters : object
             What every segment needs.
+        kind : hashable, optional
+            Segments of one kind take about the same time.
 
         Raises
         ------
         DgmmisError
             What a worker raised of this package's errors.
+        PoisonChunk
+            If a chunk kills every worker that it is given to.
         ClusterLost
             If the cluster makes no progress within the deadline.
         """
-        todo, failures = set(segments), dict.fromkeys(segments, 0)
-        pending: dict[Bounds, Future[Any]] = {}
-        last_progress = last_sign = time.monotonic()
-        while todo:
-            self._revive()
-            self._send(todo - set(pending), submit, parameters, pending)
-            self._wait(pending)
-            for bounds in sorted(pending):
-                finished, result = self._collect(bounds, pending, failures)
-                if finished:
-                    todo.discard(bounds)
-                    last_progress = time.monotonic()
-                    if self._on_segment is not None:
-                        self._on_segment(len(segments) - len(todo), len(segments))
-                    yield result
-            now = time.monotonic()
-            last_sign = max(last_sign, last_progress)
-            if now - last_sign > self._deadline / 2 and self._is_working():
-                last_sign = now
-            if now - last_sign > self._deadline or now - last_progress > PATIENCE * self._deadline:
-                raise self._lost(f"no segment finished for {now - last_progress:.0f} s")
+        duties, pace = Duties(segments), self._paces[kind]
+        last_progress = time.monotonic()
+        try:
+            with self._deaths.watched():
+                while duties:
+                    self._revive()
+                    self._send(duties, submit, parameters)
+                    self._wait(duties)
+                    for duty in duties.current():
+                        finished, result = self._collect(duty, duties, pace)
+                        if finished:
+                            last_progress = time.monotonic()
+                            self._report(duties)
+                            yield result
+                    self._mourn(duties)
+                    if self._roster.look():
+                        self._hurry(duties, pace, submit, parameters)
+                    self._require_progress(last_progress)
+        finally:
+            duties.withdraw()  # an error's traceback would keep them, and the cluster would go on computing them
 
-    def _send(
-        self, missing: set[Bounds], submit: Submit, parameters: Any, pending: dict[Bounds, Future[Any]]
-    ) -> None:
-        for bounds in sorted(missing):
-            try:
-                pending[bounds] = submit(bounds, parameters, self._homes.get(bounds))
-            except (TimeoutError, OSError, KeyError, CancelledError):
+    def _report(self, duties: Duties) -> None:
+        if self._on_segment is not None:
+            self._on_segment(duties.done, duties.total)
+
+    def _send(self, duties: Duties, submit: Submit, parameters: Any) -> None:
+        for duty in duties.current():
+            if not duty.copies and not self._dispatch(duty, submit, parameters, self._place(duty, duties)):
                 return  # a worker died while data were sent to it; the deadline decides how often this is tried
 
-    def _wait(self, pending: dict[Bounds, Future[Any]]) -> None:
-        """Wait until something changes, or for a moment."""
-        if not pending:
-            time.sleep(POLL)
-            return
-        with suppress(TimeoutError, CancelledError):
-            wait(list(pending.values()), timeout=POLL, return_when="FIRST_COMPLETED")
-
-    def _collect(
-        self, bounds: Bounds, pending: dict[Bounds, Future[Any]], failures: dict[Bounds, int]
-    ) -> tuple[bool, Any]:
-        """Take a finished segment's result; drop a failed one from `pending` so that it is sent again."""
-        future = pending[bounds]
-        if future.status == "pending":
-            return False, None
+    def _dispatch(self, duty: Duty, submit: Submit, parameters: Any, placement: Placement) -> bool:
         try:
-            result = future.result(timeout=RESULT_TIMEOUT)
+            future = submit(duty.bounds, parameters, placement)
         except DgmmisError:
             raise
-        except (Exception, CancelledError) as error:
-            if isinstance(error, TimeoutError) and future.status != "error":
-                return (
-                    False,
-                    None,
-                )  # finished, but its worker died before the result was fetched: being redone
-            failures[bounds] += 1
-            if failures[bounds] >= MOST_FAILURES:
-                raise self._lost(
-                    f"chunks {bounds[0]}..{bounds[1] - 1} failed {failures[bounds]} times, last with "
-                    f"{type(error).__name__}: {error}"
-                ) from error
-            self.resubmitted += 1
-            del pending[bounds]
-            return False, None
-        self._remember_home(bounds, future)
-        del pending[bounds]
-        return True, result
+        except UNANSWERED as error:
+            if self._client.status == "running" and isinstance(error, ValueError | AttributeError):
+                raise  # no fault of the cluster
+            self._trouble = error
+            return False
+        duty.add(Copy(future, time.monotonic()))
+        return True
 
-    def _is_working(self) -> bool:
-        """Tell whether a worker that the scheduler hears from has a task in hand."""
-        with suppress(TimeoutError, OSError, CancelledError):
-            return any(self._client.processing().values())
-        return False
+    def _place(self, duty: Duty, duties: Duties) -> Placement:
+        """Where the segment's chunks may still be decoded; nowhere where nobody is heard from."""
+        silent, home, known = self._roster.silent(), self._homes.get(duty.bounds), self._roster.addresses()
+        if known and home not in known:
+            home = None
+        heard = tuple(worker for worker in self._roster.heard() if worker not in duty.avoided)
+        if duties.alone:
+            return Placement(heard[:1], anew=bool(duty.deaths), announced=True)
+        if home is not None and home not in silent and home not in duty.avoided:
+            return Placement((home,))
+        return Placement(heard if silent or duty.avoided else (), anew=bool(duty.avoided))
 
-    def _remember_home(self, bounds: Bounds, future: Future[Any]) -> None:
-        if bounds in self._homes:
+    def _wait(self, duties: Duties) -> None:
+        """Wait until something changes, or for a moment."""
+        pending = [copy.future for copy in duties.copies()]
+        if not pending or self._client.status != "running":
+            time.sleep(POLL)
             return
-        with suppress(TimeoutError, OSError, CancelledError):  # only a preference for the next pass
-            homes = self._client.who_has([future]).get(future.key, ())
+        with suppress(*UNANSWERED):  # a client that was closed meanwhile among them
+            wait(pending, timeout=POLL, return_when="FIRST_COMPLETED")
+
+    def _collect(self, duty: Duty, duties: Duties, pace: Pace) -> tuple[bool, Any]:
+        """Take a finished segment's result; drop a failed copy so that it is sent again."""
+        for copy in list(duty.copies):
+            if copy.future.status in UNDER_WAY:
+                continue
+            try:
+                result = copy.future.result(timeout=RESULT_TIMEOUT)
+            except DgmmisError:
+                raise
+            except (Exception, CancelledError) as error:
+                self._note_failure(duty, copy, duties, error)
+                continue
+            pace.add(time.monotonic() - copy.since)
+            self._remember_home(duty, copy)
+            duties.finish(duty)
+            return True, result
+        return False, None
+
+    def _note_failure(self, duty: Duty, copy: Copy, duties: Duties, error: BaseException) -> None:
+        if isinstance(error, TimeoutError) and copy.future.status in UNDER_WAY:
+            return  # was finished, but its worker died before the result was fetched: being redone
+        if isinstance(error, TimeoutError) and copy.future.status == "finished":
+            self._leave_holder(copy, duties)
+            return
+        duty.drop(copy)
+        self.resubmitted += 1
+        if isinstance(error, CancelledError):
+            return  # the connection was lost, or its input: nobody's fault
+        duty.failures += 1
+        if self._examine is not None and time.monotonic() - self._examined > EXAMINED_EVERY:
+            self._examine(self._roster.addresses())
+            self._examined = time.monotonic()
+        if duty.failures >= MOST_FAILURES:
+            raise self._lost(
+                f"chunks {duty.bounds[0]}..{duty.bounds[1] - 1} failed {duty.failures} times, last with "
+                f"{type(error).__name__}: {error}"
+            ) from error
+
+    def _leave_holder(self, copy: Copy, duties: Duties) -> None:
+        """Give up all results that lie on a worker that does not hand them out."""
+        finished = [some for some in duties.copies() if some.future.status == "finished"]
+        homes: dict[Any, Any] = {}
+        with suppress(*UNANSWERED):
+            homes = dict(within(POLL * 5, self._client.who_has, [some.future for some in finished]))
+        holders = set(homes.get(copy.future.key, ()))
+        for holder in holders:
+            self._roster.distrust(holder, DISTRUST)
+        for duty in duties.current():
+            for some in list(duty.copies):
+                if some is copy or (some in finished and set(homes.get(some.future.key, ())) & holders):
+                    duty.drop(some)
+                    duty.avoided |= holders
+                    self.resubmitted += 1
+
+    def _mourn(self, duties: Duties) -> None:
+        """Count the workers that died; a chunk that kills them alone ends the pass."""
+        for event in self._deaths.taken():
+            if isinstance(event, Beginning):
+                duties.begin(event.key)
+                continue
+            guilty = duties.blame(event.worker, event.keys)
+            if guilty is not None:
+                chunk = guilty.bounds[0]
+                rows = None if self._rows_of is None else self._rows_of(chunk)
+                raise PoisonChunk(chunk, rows, guilty.before + len(guilty.deaths), tuple(guilty.deaths))
+
+    def _hurry(self, duties: Duties, pace: Pace, submit: Submit, parameters: Any) -> None:
+        """Give what is late, or lies with a silent worker, to another as well; what is stuck is an error."""
+        moment, silent = time.monotonic(), self._roster.silent()
+        for duty in duties.current():
+            for copy in duty.copies:
+                if copy.future.key in self._roster.holders:
+                    copy.see(self._roster.holders[copy.future.key], moment)
+            endless = without_end(duty, pace, self._roster.heard(), moment)
+            if endless:
+                raise self._lost(endless)
+            self._drop_orphans(duty, moment)
+            others = self._others(duty)
+            if others and len(duty.copies) == 1 and is_late(duty.copies[0], pace, silent, moment):
+                self._dispatch(duty, submit, parameters, Placement(others, anew=True))
+                self.resubmitted += 1
+
+    def _others(self, duty: Duty) -> tuple[str, ...]:
+        """Workers to send something to that do not have this segment."""
+        having = {copy.worker for copy in duty.copies} | duty.avoided
+        return tuple(worker for worker in self._roster.heard() if worker not in having)
+
+    def _drop_orphans(self, duty: Duty, moment: float) -> None:
+        """Give up what no worker has while some are idle.
+
+        The scheduler never wakes a task that prefers certain workers and found none at all.
+        """
+        for copy in list(duty.copies):
+            in_hand = copy.future.key in self._roster.holders or copy.future.status not in UNDER_WAY
+            if self._roster.idle and not in_hand and moment - copy.since > ORPHANED:
+                duty.drop(copy)
+                self._homes.pop(duty.bounds, None)
+                self.resubmitted += 1
+
+    def _remember_home(self, duty: Duty, copy: Copy) -> None:
+        home = self._homes.get(duty.bounds)
+        if home is not None and (copy.worker in (home, None)):
+            return
+        with suppress(*UNANSWERED):  # only a preference for the next pass
+            homes = within(POLL * 5, self._client.who_has, [copy.future]).get(copy.future.key, ())
             if homes:
-                self._homes[bounds] = next(iter(homes))
+                self._homes[duty.bounds] = next(iter(homes))
 
     def _revive(self) -> None:
-        """Bring a local cluster back to its size; a foreign cluster is its owner's."""
+        """Bring a local cluster back to its size, and listen again on a connection that was lost."""
         cluster: Any = self._client.cluster
         if self._size and len(cluster.workers) < self._size:
             cluster.scale(self._size)
+        running = self._client.status == "running"
+        if running and not self._was_running:
+            self._deaths.listen()
+        self._was_running = running
+
+    def _require_progress(self, last_progress: float) -> None:
+        now = time.monotonic()
+        if self._client.status == "closed":
+            raise self._lost("the connection to the scheduler is lost")
+        last_sign = max(last_progress, self._roster.working)
+        if now - last_sign > self._deadline or now - last_progress > PATIENCE * self._deadline:
+            raise self._lost(f"no segment finished for {now - last_progress:.0f} s")
 
     def _lost(self, what: str) -> ClusterLost:
+        if self._trouble is not None:
+            what += f" (last trouble in sending: {self._trouble!r})"
         return ClusterLost(
             f"{what}. Checkpoints are kept: look at the cluster's logs and resume the run on it or another."
         )

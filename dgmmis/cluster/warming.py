@@ -2,68 +2,59 @@
 
 from __future__ import annotations
 
-import asyncio
-from concurrent.futures import CancelledError
 from contextlib import suppress
 from dataclasses import replace
 
-from distributed import Client, LocalCluster, WorkerPlugin
+from distributed import Client, LocalCluster
 
 from dgmmis.chunk import ArrayChunks
-from dgmmis.errors import DgmmisError
+from dgmmis.cluster.preflight import ask_workers
+from dgmmis.errors import DgmmisError, WorkersDiffer
 from dgmmis.expectation import prepare, summarize_samples
 from dgmmis.population import Population
 from dgmmis.rows import Rows
 from dgmmis.selected_rows import Cut
 from dgmmis.store import Catalog
 
-__all__ = ["WarmKernels", "warm_workers"]
+__all__ = ["warm", "warm_workers"]
 
 FEW_ROWS = 512
 """Enough to meet the patterns of missing features that are not rare."""
+UNREADABLE = (ImportError, AttributeError)
+"""What unpickling raises where a function's module is missing or another."""
 
 
-class WarmKernels(WorkerPlugin):
-    """Runs the expectation of a few rows on every worker, and on those that come later before they get work.
-
-    Parameters
-    ----------
-    population : Population
-    rows : Rows
-        Of the kind that the passes will be over.
-    cut : Cut, optional
-    """
-
-    name = "dgmmis-warm-kernels"
-
-    def __init__(self, population: Population, rows: Rows, cut: Cut | None) -> None:
-        self._population, self._rows, self._cut = population, rows, cut
-
-    async def setup(self, worker: object) -> None:
-        """Compile in a thread: a worker that is silent for long counts as dead."""
-        await asyncio.to_thread(self.run)
-
-    def run(self) -> None:
-        """Compute what a pass would; an error about these rows is left to the pass, which knows their place."""
-        with suppress(DgmmisError):
-            rows = replace(self._rows, values=self._rows.values.copy())  # what arrived cannot be written to
-            keep_noise = self._cut.noise_columns if self._cut else ()
-            samples = rows.samples(checked=True, keep_noise=keep_noise).bounded()
-            summarize_samples(self._population, prepare(self._population, samples, self._cut), cut=self._cut)
+def warm(population: Population, rows: Rows, cut: Cut | None) -> None:
+    """Compute what a pass would; an error about these rows is left to the pass, which knows their place."""
+    with suppress(DgmmisError):
+        rows = replace(rows, values=rows.values.copy())  # what arrived cannot be written to
+        keep_noise = cut.noise_columns if cut else ()
+        samples = rows.samples(checked=True, keep_noise=keep_noise).bounded()
+        summarize_samples(population, prepare(population, samples, cut), cut=cut)
 
 
 def warm_workers(
     client: Client, chunks: Catalog | ArrayChunks, population: Population, cut: Cut | None
 ) -> None:
-    """Have every worker ready for passes over such rows.
+    """Have every worker ready for passes over such rows; those that come later compile in their first segment.
 
-    A worker that dies meanwhile, or has no such package, is no matter of this: the pass will deal with it.
+    A worker that dies or hangs meanwhile is no matter of this: the pass will deal with it.
+
+    Raises
+    ------
+    WorkersDiffer
+        If a worker cannot read what it was sent: a background's function that cannot be imported there.
     """
-    warm = WarmKernels(population, _few(chunks), cut)
+    rows = _few(chunks)
     if isinstance(client.cluster, LocalCluster):
-        warm.run()  # compiles here, once: workers of this machine find it done, and need not hold a compiler's work
-    with suppress(OSError, TimeoutError, KeyError, ImportError, CancelledError):
-        client.register_plugin(warm)
+        warm(population, rows, cut)  # compiles once: workers of this machine find it done
+    for worker, answer in sorted(ask_workers(client, warm, population, rows, cut).items()):
+        if isinstance(answer, UNREADABLE):
+            raise WorkersDiffer(
+                f"worker {worker} cannot read what the fit needs: {answer!r}. Install the module of your function "
+                "on every worker.",
+                worker,
+            )
 
 
 def _few(chunks: Catalog | ArrayChunks) -> Rows:

@@ -9,6 +9,7 @@ from distributed.system import MEMORY_LIMIT
 from distributed.worker_memory import parse_memory_limit
 
 from dgmmis.cluster.local import require_sensible
+from dgmmis.cluster.roster import known_workers
 from dgmmis.cluster.worker_side import CACHE_SHARE, RESERVED, UNLIMITED_BUDGET
 from dgmmis.local_pass import processors
 from dgmmis.resources import CacheRule, Resources
@@ -23,7 +24,7 @@ def resources_of(client: Client | None) -> Resources:
     """Ask a cluster for its workers and their limits; without one, a fit runs on threads of this process."""
     if client is None:
         return Resources(0, processors(), None, MEMORY_LIMIT, processors(), CACHE)
-    workers = client.scheduler_info(n_workers=-1)["workers"].values()
+    workers = known_workers(client).values()
     limits = [int(worker["memory_limit"]) for worker in workers if worker["memory_limit"]]
     threads = [int(worker["nthreads"]) for worker in workers]
     return Resources(

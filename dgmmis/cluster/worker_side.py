@@ -9,7 +9,6 @@ from typing import Generic, TypeVar
 
 import numpy as np
 from distributed import get_worker
-from distributed.protocol.pickle import loads
 
 from dgmmis.background import BackgroundLike
 from dgmmis.chunk import with_hashes
@@ -39,7 +38,6 @@ __all__ = [
     "gather_segment",
     "impute_points",
     "opened_catalog",
-    "read_selection",
     "sample_cache",
     "sum_chunks",
     "summarize_scattered",
@@ -303,15 +301,6 @@ def gather_scattered(
         return of_chunk(with_densities(work.backgrounds, rows, token, chunk, work.cut), chunk * chunk_rows)
 
     return sum_leaves(start, start + len(samples), leaf)
-
-
-def read_selection(content: bytes) -> str:
-    """Try to read a pickled selection; what went wrong in words, empty if nothing."""
-    try:
-        loads(content)
-    except Exception as error:
-        return repr(error)
-    return ""
 
 
 def impute_points(

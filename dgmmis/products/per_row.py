@@ -10,7 +10,9 @@ from typing import Any, Literal
 import numpy as np
 from distributed import Client, Future
 
-from dgmmis.cluster.supervisor import PROGRESS_DEADLINE, Supervisor
+from dgmmis.cluster.placement import Placement, Sender
+from dgmmis.cluster.preflight import Preflight
+from dgmmis.cluster.supervisor import Supervisor
 from dgmmis.cluster.worker_side import opened_catalog
 from dgmmis.errors import InvalidSetting, UnitMismatch
 from dgmmis.location import Location, S3Url
@@ -74,6 +76,8 @@ def apply(
     FeatureMismatch, UnitMismatch
         If the catalogue is not of the model's features and units.
     AlreadyExists
+    ClusterLost, PoisonChunk, WorkersDiffer
+        If the workers cannot do it; nothing is written then.
     """
     if isinstance(catalog, str | Path | S3Url):
         catalog = open_catalog(catalog)
@@ -101,7 +105,7 @@ def apply(
         else:
             create_arrays(folder, model, catalog, top)
         job = Job(str(catalog.path), catalog.fingerprint, str(folder), as_parquet, top, order)
-        _for_each_chunk(job, model, catalog.n_chunks, client, progress)
+        _for_each_chunk(job, model, catalog, client, progress)
     return destination
 
 
@@ -143,21 +147,26 @@ class Job:
 def _for_each_chunk(
     job: Job,
     model: Model,
-    n_chunks: int,
+    catalog: Catalog,
     client: Client | None,
     progress: Callable[[int, int], None] | None,
 ) -> None:
-    report = progress or (lambda done, of: None)
+    report, n_chunks = progress or (lambda done, of: None), catalog.n_chunks
     if client is None:
         for chunk in range(n_chunks):
             apply_chunk(job, model, chunk)
             report(chunk + 1, n_chunks)
         return
 
-    def submit(bounds: tuple[int, int], parameters: Model, worker: str | None) -> Future[Any]:
-        return client.submit(apply_chunk, job, parameters, bounds[0], pure=False)
+    preflight = Preflight(client)
+    supervisor = Supervisor(client, None, report, rows_of=catalog.row_range, examine=preflight.examine)
+    supervisor.n_threads()
+    preflight.examine()
+    send = Sender(client, preflight.expected)
 
-    supervisor = Supervisor(client, PROGRESS_DEADLINE, report)
+    def submit(bounds: tuple[int, int], parameters: Model, placement: Placement) -> Future[Any]:
+        return send(placement, apply_chunk, job, parameters, bounds[0])
+
     for _ in supervisor.run([(chunk, chunk + 1) for chunk in range(n_chunks)], submit, model):
         continue  # each chunk writes its own place; progress is reported on arrival
 
