@@ -31,6 +31,7 @@ from dgmmis.restarts import Restarts
 from dgmmis.runs import RunFolder, list_runs, open_run
 from dgmmis.samples import Samples
 from dgmmis.score_statistics import Statistics
+from dgmmis.service import Means, Run, cancel, collect_garbage, serve, submit
 from dgmmis.store import Catalog, open_catalog
 from dgmmis.uncertainties import Uncertainty
 
@@ -48,6 +49,7 @@ __all__ = [
     "InvalidData",
     "InvalidSetting",
     "InverseWishart",
+    "Means",
     "MemoryPlanExceeded",
     "Mixture",
     "Model",
@@ -56,6 +58,7 @@ __all__ = [
     "Population",
     "Prior",
     "Restarts",
+    "Run",
     "RunFolder",
     "Samples",
     "Scan",
@@ -64,6 +67,8 @@ __all__ = [
     "Uncertainty",
     "append",
     "apply",
+    "cancel",
+    "collect_garbage",
     "compare",
     "fit",
     "fit_restarts",
@@ -73,5 +78,7 @@ __all__ = [
     "open_run",
     "plan",
     "resume",
+    "serve",
+    "submit",
     "uncertainty",
 ]

@@ -5,21 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from numbers import Integral
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from numpy.typing import ArrayLike
 
 from dgmmis.assessment import GivenRows, RowsOfRun
 from dgmmis.cluster.roster import known_workers
-from dgmmis.driver import Observer, drive, prepare_run, watching
+from dgmmis.driver import drive, prepare_run
 from dgmmis.errors import DgmmisError, InvalidData, InvalidSetting
 from dgmmis.expectation import NEGLIGIBLE
 from dgmmis.fit_result import FitResult
 from dgmmis.fit_settings import check_settings
 from dgmmis.iterate import Limits
 from dgmmis.local_pass import processors
-from dgmmis.location import Location
+from dgmmis.location import Location, location_of
 from dgmmis.noise import NoiseLike
+from dgmmis.observer import Observer, watching
+from dgmmis.places import local_path
 from dgmmis.planning import require_room
 from dgmmis.preparation import Prepared, prepare_fit, require_known
 from dgmmis.prior import Prior
@@ -35,7 +38,7 @@ from dgmmis.unkept_fit import fit_from, get_ready, passes_over
 if TYPE_CHECKING:
     from distributed import Client
 
-__all__ = ["fit", "fit_restarts", "resume"]
+__all__ = ["fit", "fit_restarts", "go_on", "resume"]
 
 TOLERANCE = 0.1
 MAX_PASSES = 1000
@@ -70,6 +73,7 @@ def fit(
     features: tuple[str, ...] = (),
     units: tuple[str, ...] = (),
     run: str | Location | None = None,
+    runs: str | Path | None = None,
     observer: Observer | None = None,
 ) -> FitResult:
     """Fit a Gaussian mixture to noisy, incomplete rows by maximum likelihood, or by a posterior's maximum.
@@ -140,6 +144,8 @@ def fit(
     run : path, optional
         Folder that keeps every pass of a catalogue's fit, so that `resume` goes on from any death.  The
         same settings on the same data continue the run that lies there.
+    runs : path, optional
+        A root instead: the folder below it gets its name from settings and data.
     observer : Observer, optional
         Told of every pass.
 
@@ -167,6 +173,8 @@ def fit(
         If `initial` is a model of other features or units, or a folder that is no run.
     RunConflict, RunLocked
         If the run folder holds another run, or another process drives it.
+    RunCancelled
+        If the run was cancelled, before or meanwhile.
     """
     settings: dict[str, Any] = {
         "noise": noise,
@@ -195,21 +203,31 @@ def fit(
     prepared = prepare_fit(values, n_components=n_components, limits=limits, **settings)
     require_room(prepared, client)
     rows = GivenRows.of(prepared, values, settings)
-    if run is None:
+    place = _place(run, runs)
+    if place is None:
         return fit_from(prepared, get_ready(prepared, client, observer), observer).knowing(rows)
     chunks, task = prepared.chunks, prepared.task
     if not isinstance(chunks, Catalog):
         raise InvalidSetting("a run keeps the fit of a catalogue: ingest the array first (dgmmis.ingest).")
-    folder = prepare_run(run, chunks, task, initial=prepared.initial)
+    folder = prepare_run(place, chunks, task, initial=prepared.initial, named=runs is None)
     return drive(
         folder,
         chunks,
         task,
-        lambda: passes_over(chunks, client, observer, task),
+        lambda watcher: passes_over(chunks, client, watcher, task),
         prepared.limits,
         budget=_means(client),
         observer=observer,
     ).knowing(rows)
+
+
+def _place(run: str | Location | None, runs: str | Path | None) -> Location | None:
+    """Find where a run is to be kept, if anywhere: a folder, or the root of folders."""
+    if run is not None and runs is not None:
+        raise InvalidSetting("run names one folder and runs the root of many: give one of the two.")
+    if runs is not None:
+        return local_path(runs)
+    return None if run is None else location_of(run)
 
 
 def resume(
@@ -229,7 +247,7 @@ def resume(
     run : path
         The run folder.
     tolerance, max_passes : optional
-        Budgets of this attempt; by default those of the attempt before.
+        Budgets of this attempt; by default those last asked for, or of the attempt before.
     client : distributed.Client, optional
     catalog : path, optional
         Where the catalogue lies now, if it was moved; its fingerprint must be the same.
@@ -242,6 +260,8 @@ def resume(
     ------
     UntrustedFunction
         If the run names another function: nothing of it is imported.
+    RunCancelled
+        If the run is cancelled meanwhile; a cancel from before is lifted.
     NotARun, RunLocked, CorruptCheckpoint
         If the folder is none, is driven by another process, or was damaged.
     InvalidData
@@ -249,10 +269,37 @@ def resume(
     MemoryPlanExceeded
         If it cannot fit into the memory there is; with more, it goes on.
     """
+    return go_on(
+        run,
+        tolerance=tolerance,
+        max_passes=max_passes,
+        client=client,
+        catalog=catalog,
+        observer=observer,
+        trust=trust,
+    )
+
+
+def go_on(
+    run: str | Location,
+    *,
+    tolerance: float | None = None,
+    max_passes: int | None = None,
+    client: Client | None = None,
+    catalog: str | Location | None = None,
+    observer: Observer | None = None,
+    trust: Iterable[str] = (),
+    attempts: int | None = None,
+) -> FitResult:
+    """Go on with a run as `resume` does; or, with `attempts`, on behalf of a server that saw so many of them.
+
+    Then nobody asked for this drive by name: a cancel is not lifted (`RunCancelled`), and if somebody drove the run
+    since, it is left to him (`RunLocked`).
+    """
     folder = open_run(run, trust=trust)
     chunks = open_catalog(catalog or folder.data["path"])
     _require_same_rows(folder, chunks)
-    before: dict[str, Any] = folder.last_budget()
+    before: dict[str, Any] = folder.next_budget()
     limits = Limits(
         before.get("tolerance", TOLERANCE) if tolerance is None else tolerance,
         before.get("max_passes", MAX_PASSES) if max_passes is None else max_passes,
@@ -273,10 +320,12 @@ def resume(
         folder,
         chunks,
         task,
-        lambda: passes_over(chunks, client, watcher, task),
+        lambda heeding: passes_over(chunks, client, heeding, task),
         limits,
-        budget=_means(client),
+        budget={**_means(client), "requests": before["requests"]},
         observer=watcher,
+        lift_cancel=attempts is None,
+        attempts=attempts,
     ).knowing(RowsOfRun(folder, catalog))
 
 

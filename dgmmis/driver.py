@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 
 from dgmmis.chunk import ArrayChunks
 from dgmmis.climbing import climbing
+from dgmmis.confinement import confined
 from dgmmis.convergence import predicted_gain
 from dgmmis.errors import (
+    ClusterLost,
     CollapsedComponent,
     CorruptCheckpoint,
+    DgmmisError,
     ImputationLimit,
     InvalidData,
-    InvalidSetting,
     PoisonChunk,
+    RunCancelled,
+    RunInterrupted,
+    RunLocked,
+    WorkersDiffer,
 )
 from dgmmis.fit_result import FitResult, Scan
 from dgmmis.improvement import Search, improve
@@ -26,61 +33,31 @@ from dgmmis.imputed_passes import Completion
 from dgmmis.iterate import Limits, Pass, Problem, stopping_reason
 from dgmmis.location import Location
 from dgmmis.model import Model
+from dgmmis.observer import Observer, SilentObserver, watching
+from dgmmis.places import local_path
 from dgmmis.population import Population
 from dgmmis.runs import RunFolder, create_run, numerics_fingerprint
 from dgmmis.runs.checkpoint import Checkpoint, digest_of
+from dgmmis.runs.naming import run_name
 from dgmmis.runs.parameters import arrays_of
 from dgmmis.runs.task_record import describe_task, task_arrays
 from dgmmis.runs.trace import Trace
 from dgmmis.starts import Start, choose_start, objective_on, pilot_rows
+from dgmmis.stopping import Heeding, Stop, looking_out
 from dgmmis.store import Catalog
 from dgmmis.task import Passes, Task, information_sample, look, set_up
 
-__all__ = ["Observer", "SilentObserver", "drive", "history_of", "model_of", "prepare_run"]
+__all__ = ["Observer", "SilentObserver", "describe_run", "drive", "history_of", "model_of", "prepare_run"]
 
-
-@runtime_checkable
-class Observer(Protocol):
-    """Whoever watches a run being driven."""
-
-    def on_stage(self, what: str) -> None:
-        """Hear that another stage begins."""
-
-    def on_start_pass(self, scan: Pass) -> None:
-        """Hear of a pass over the pilot sample."""
-
-    def on_segment(self, done: int, of: int) -> None:
-        """Hear that `done` of the segments of the pass under way are back."""
-
-    def on_pass(self, scan: Scan, log_likelihoods: tuple[float, ...], rows: int) -> None:
-        """Hear of a finished pass over all `rows`; `log_likelihoods` are those of all passes so far."""
-
-
-class SilentObserver:
-    """Watches and says nothing."""
-
-    def on_stage(self, what: str) -> None:
-        """Do nothing."""
-
-    def on_start_pass(self, scan: Pass) -> None:
-        """Do nothing."""
-
-    def on_segment(self, done: int, of: int) -> None:
-        """Do nothing."""
-
-    def on_pass(self, scan: Scan, log_likelihoods: tuple[float, ...], rows: int) -> None:
-        """Do nothing."""
-
-
-def watching(observer: Observer | None) -> Observer:
-    """Take whoever watches, or nobody; refuse what cannot watch, by `InvalidSetting`."""
-    if observer is None:
-        return SilentObserver()
-    if not isinstance(observer, Observer):
-        raise InvalidSetting(
-            f"observer is {observer!r}; expected an object with the methods of dgmmis.driver.SilentObserver."
-        )
-    return observer
+FAILURES = (CollapsedComponent, ImputationLimit, InvalidData, PoisonChunk)
+"""After which the run's state is FAILED."""
+ENDS = {
+    RunCancelled: "cancelled",
+    RunInterrupted: "interrupted",
+    ClusterLost: "cluster lost",
+    WorkersDiffer: "cluster of no use",
+}
+"""What the trace says where an attempt ends and the run can go on."""
 
 
 @dataclass(frozen=True)
@@ -93,15 +70,13 @@ class _Attempt:
     observer: Observer
 
 
-def prepare_run(
-    path: str | Location, catalog: Catalog, task: Task, *, initial: Population | None
-) -> RunFolder:
-    """Create or open the run folder for this task on this catalogue.
+def describe_run(
+    catalog: Catalog, task: Task, initial: Population | None
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Say what shapes the run of a task on a catalogue, and which catalogue that is.
 
     Raises
     ------
-    RunConflict, AlreadyExists
-        If the folder holds something else.
     SelectionError, InvalidSetting
         If the task holds a function that another process could not import.
     """
@@ -116,12 +91,37 @@ def prepare_run(
         "features": list(catalog.features),
         "units": list(catalog.units),
     }
-    run = create_run(path, config, data, numerics_fingerprint())
+    return config, data
+
+
+def prepare_run(
+    path: Location, catalog: Catalog, task: Task, *, initial: Population | None, named: bool = True
+) -> RunFolder:
+    """Create or open the run folder for this task on this catalogue; any number of processes may do so at once.
+
+    Parameters
+    ----------
+    path : Path or S3Url
+        The run folder; or, if not `named`, the root under which what shapes the run names its folder.
+    catalog : Catalog
+    task : Task
+    initial : Population or None
+    named : bool
+
+    Raises
+    ------
+    RunConflict, AlreadyExists
+        If the folder holds something else.
+    SelectionError, InvalidSetting
+        As of `describe_run`.
+    """
+    config, data = describe_run(catalog, task, initial)
+    place = path if named else confined(local_path(str(path)), run_name(config, data))
+    run = create_run(place, config, data, numerics_fingerprint())
     run.write_arrays(task_arrays(task))
-    if initial is not None:
-        with run.driven():
-            if run.read_start() is None:
-                run.write_start(Start(initial, 0, (), 0, 0))
+    if initial is not None and run.read_start() is None:
+        with suppress(FileExistsError):  # another process stored the same
+            run.write_start(Start(initial, 0, (), 0, 0))
     return run
 
 
@@ -143,11 +143,13 @@ def drive(
     run: RunFolder,
     catalog: Catalog,
     task: Task,
-    passes: Callable[[], Passes],
+    passes: Callable[[Observer], Passes],
     limits: Limits,
     *,
     budget: Mapping[str, Any] | None = None,
     observer: Observer | None = None,
+    lift_cancel: bool = False,
+    attempts: int | None = None,
 ) -> FitResult:
     """Drive a run until it converges or its passes are used up.
 
@@ -162,45 +164,79 @@ def drive(
     task : Task
         The one the run was made for.
     passes : callable
-        Makes the passes over the data.
+        Makes the passes over the data, watched by the observer that it is given.
     limits : Limits
     budget : dict, optional
         What to record of this attempt's means (workers, memory).
     observer : Observer, optional
+    lift_cancel : bool
+        Go on with a run that was cancelled.
+    attempts : int, optional
+        Go on only if there were so many before.
 
     Raises
     ------
     RunLocked
-        If another process drives the run.
+        If another process drives the run; or did since the caller counted its attempts.
+    RunCancelled
+        If it is cancelled meanwhile, at the next boundary of a segment or pass; or was before.
     CollapsedComponent, ImputationLimit, InvalidData, PoisonChunk
         If the fit cannot go on; the run's state is FAILED then.
     ClusterLost, WorkersDiffer
         If the cluster died or cannot be used; the run can be resumed.
     """
-    observer = watching(observer)
-    with run.driven():
+    with run.driven(), _heeding_cancels(run, watching(observer), lift_cancel) as watcher:
+        if attempts not in (None, run.n_attempts()):
+            raise RunLocked(f"{run.path} was driven meanwhile; nothing is left to do of what was seen.")
         number = run.begin_attempt(
             {"tolerance": limits.tolerance, "max_passes": limits.max_passes, **(budget or {})}
         )
-        attempt = _Attempt(run, catalog, task, number, run.open_trace(number), observer)
-        _log_beginning(attempt)
-        _set_aside_damaged(attempt)
-        if not _is_over(run, limits):
-            run.reopen(number)
-        try:
-            ready, sample = passes(), information_sample(catalog, task)
+        attempt = _Attempt(run, catalog, task, number, run.open_trace(number), watcher)
+        with _recorded(attempt):
+            _log_beginning(attempt)
+            _set_aside_damaged(attempt)
+            if not _is_over(run, limits):
+                run.reopen(number)
+            ready, sample = passes(watcher), information_sample(catalog, task)
             seen = look(ready, sample, task)
             start = _start(attempt, lambda some: objective_on(set_up(ready, sample, task, some, seen), some))
             problem = set_up(ready, sample, task, start.population, seen)
             problem = climbing(problem, task, catalog, start.population)
-            search = Search(ready, catalog.read_pilot, task, observer.on_stage)
+            search = Search(ready, catalog.read_pilot, task, watcher.on_stage)
             result = _drive_passes(attempt, start, problem, limits, search)
             if ready.skew:
                 attempt.trace.write("workers differ", workers=list(ready.skew))
             return replace(result, skew=ready.skew)
-        except (CollapsedComponent, ImputationLimit, InvalidData, PoisonChunk) as error:
-            run.write_final({"state": "FAILED", "reason": f"{type(error).__name__}: {error}"})
-            raise
+
+
+@contextmanager
+def _heeding_cancels(run: RunFolder, observer: Observer, lift: bool) -> Iterator[Observer]:
+    """Give an observer that ends the drive once the run is cancelled; a cancel from before is refused or lifted.
+
+    A cancel that came when the run had ended already was too late, and says nothing of another drive.
+    """
+    if run.requests.is_cancelled():
+        if not lift and not run.end():
+            raise RunCancelled(str(run.path))
+        run.requests.lift_cancel(f"attempts/{run.n_attempts() + 1:04d}")
+    heeding = observer if isinstance(observer, Heeding) else Heeding(observer, Stop())
+    cancelled = RunCancelled(str(run.path))
+    with looking_out(lambda: cancelled if run.requests.is_cancelled() else None, heeding.stop):
+        yield heeding
+
+
+@contextmanager
+def _recorded(attempt: _Attempt) -> Iterator[None]:
+    """Write down how an attempt ended that ended early."""
+    try:
+        yield
+    except FAILURES as error:
+        attempt.run.write_final({"state": "FAILED", "reason": f"{type(error).__name__}: {error}"})
+        raise
+    except DgmmisError as error:
+        if type(error) in ENDS:
+            attempt.trace.write(ENDS[type(error)], reason=str(error))
+        raise
 
 
 def _is_over(run: RunFolder, limits: Limits) -> bool:

@@ -28,7 +28,9 @@ __all__ = [
     "NotARun",
     "ObjectStoreError",
     "PoisonChunk",
+    "RunCancelled",
     "RunConflict",
+    "RunInterrupted",
     "RunLocked",
     "SelectionError",
     "TooManyQuarantined",
@@ -216,6 +218,42 @@ class RunLocked(DgmmisError):
     """Another process drives this run."""
 
     exit_code = 75
+
+
+class RunCancelled(DgmmisError):
+    """Somebody cancelled this run; it goes on only if that is asked for by name."""
+
+    exit_code = 11
+
+    def __init__(self, run: str) -> None:
+        super().__init__(
+            f"{run} was cancelled; its last checkpoint is kept. Go on with: dgmmis resume {run}, or leave it to a "
+            f"server of its root: dgmmis resume {run} --queue"
+        )
+        self.run = run
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.run,)
+
+
+class RunInterrupted(DgmmisError):
+    """The process that drives a run was told to stop, and did at a boundary.  The run can be resumed.
+
+    Attributes
+    ----------
+    signal : int
+        The signal that told it; the exit code is 128 more.
+    """
+
+    exit_code = 130
+
+    def __init__(self, signal: int, way_on: str) -> None:
+        super().__init__(f"interrupted by signal {signal}; {way_on}")
+        self.signal, self.way_on = signal, way_on
+        self.exit_code = 128 + signal
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.signal, self.way_on)
 
 
 class ClusterLost(DgmmisError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from copy import copy
 from typing import Protocol, TypeVar
@@ -87,6 +87,9 @@ class LocalPasses:
         As of `summarize_samples`.
     hash_key : int, optional
         Of the rows' ids, which are read if folds are to be told.
+    on_segment : callable, optional
+        Called with (chunks done, chunks in all) while a pass runs, and alike while points are imputed.  If it raises,
+        the pass ends there.
     """
 
     def __init__(
@@ -97,7 +100,9 @@ class LocalPasses:
         cut: Cut | None = None,
         negligible: float = NEGLIGIBLE,
         hash_key: int | None = None,
+        on_segment: Callable[[int, int], None] = lambda done, of: None,
     ) -> None:
+        self._on_segment = on_segment
         chunks = chunks if cut is None else chunks.keeping_noise(cut.noise_columns)
         self._chunks = chunks if hash_key is None else chunks.hashing_ids(hash_key)
         self._threads, self._cut, self._negligible = threads or processors(), cut, negligible
@@ -192,9 +197,14 @@ class LocalPasses:
         chunks, n_chunks = self._chunks, self._chunks.n_chunks
         at_hand = {"at_hand": chunks.read_samples} if isinstance(chunks, ArrayChunks) else {}
         with reading_ahead(chunks.read_samples, n_chunks, depth=self._threads, **at_hand) as read:
-            return _sum_over_chunks(
-                n_chunks, lambda chunk: summarize(chunk, self._weighed(chunk, read(chunk))), self._threads
-            )
+
+            def leaf(chunk: int) -> Sum:
+                return summarize(chunk, self._weighed(chunk, read(chunk)))
+
+            tree: Tree[Sum] = Tree()
+            for nodes in self._each(lambda chunk: sum_leaves(chunk, chunk + 1, leaf), range(n_chunks)):
+                tree.add(nodes)
+            return tree.total()
 
     def _weighed(self, chunk: int, samples: Samples) -> Samples:
         if self._resample is None:
@@ -217,23 +227,24 @@ class LocalPasses:
         return samples.with_densities(densities)
 
     def _map(self, function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
-        if self._threads == 1:
-            return [function(item) for item in items]
+        return list(self._each(function, items))
+
+    def _each(self, function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
+        """Yield what a function makes of each item, in order; whoever stops taking leaves no work behind."""
+        if self._threads == 1 or len(items) <= 1:
+            for done, item in enumerate(items, 1):
+                yield function(item)
+                self._on_segment(done, len(items))
+            return
         with ThreadPoolExecutor(min(self._threads, len(items))) as pool:
-            return list(pool.map(function, items))
+            try:
+                for done, result in enumerate(pool.map(function, items), 1):
+                    yield result
+                    self._on_segment(done, len(items))
+            finally:
+                pool.shutdown(cancel_futures=True)
 
 
 def local_summarize(chunks: Chunks, *, threads: int | None = None) -> Callable[[Population], Statistics]:
     """Make the `summarize` of data that this process reads itself; parameters as of `LocalPasses`."""
     return LocalPasses(chunks, threads=threads).summarize
-
-
-def _sum_over_chunks(n_chunks: int, leaf: Callable[[int], Sum], threads: int) -> Sum:
-    tree: Tree[Sum] = Tree()
-    if threads == 1 or n_chunks == 1:
-        tree.add(sum_leaves(0, n_chunks, leaf))
-        return tree.total()
-    with ThreadPoolExecutor(min(threads, n_chunks)) as pool:
-        for nodes in pool.map(lambda chunk: sum_leaves(chunk, chunk + 1, leaf), range(n_chunks)):
-            tree.add(nodes)
-    return tree.total()

@@ -50,7 +50,7 @@ def passes_over(
 ) -> Passes:
     """Make the passes over all rows: here, or on the workers of a client."""
     if client is None:
-        return LocalPasses(chunks, cut=task.cut, negligible=task.pruning)
+        return LocalPasses(chunks, cut=task.cut, negligible=task.pruning, on_segment=observer.on_segment)
     return ClusterPasses(
         chunks, client, on_segment=observer.on_segment, cut=task.cut, negligible=task.pruning
     )

@@ -125,9 +125,9 @@ def test_the_command_line_page_tells_of_every_verb() -> None:
         assert f"| `{verb} " in text
 
 
-def test_every_option_of_ingest_and_fit_is_documented() -> None:
+def test_every_option_of_the_verbs_that_do_the_work_is_documented() -> None:
     text = "".join(text_of(page) for page in PAGES)
-    for verb in ("ingest", "plan", "fit", "resume", "compare", "apply", "report"):
+    for verb in ("ingest", "plan", "fit", "resume", "submit", "serve", "compare", "apply", "report"):
         for option in options_of(verb) - {"--help"}:
             assert option in text, f"dgmmis {verb} {option} is told of nowhere"
 

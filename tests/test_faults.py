@@ -129,7 +129,10 @@ def ends_well(
 ) -> str:
     """Wait for the end after a fault just done; a typed error must be resumable to the same bits."""
     began = time.monotonic()
-    code = driver.wait(ALLOWED + 60)
+    try:
+        code = driver.wait(ALLOWED + 60)
+    except subprocess.TimeoutExpired:
+        pytest.fail(f"still there after {ALLOWED + 60:.0f} s:\n{cluster.log_of(run)}")
     seconds = time.monotonic() - began
     log = cluster.log_of(run)
     how = "right result"

@@ -91,7 +91,7 @@ def make_run(folder: Path, catalog: Catalog, *budgets: Limits) -> RunFolder:
     task = Task(2, Constraints.of(2, 3), seed=5, method="em")
     run = prepare_run(folder, catalog, task, initial=None)
     for limits in budgets:
-        drive(run, catalog, task, lambda: LocalPasses(catalog), limits)
+        drive(run, catalog, task, lambda _: LocalPasses(catalog), limits)
     return run
 
 
@@ -219,6 +219,10 @@ def test_every_state_has_its_words(run: RunFolder, catalog: Catalog, tmp_path: P
     assert how_to_go_on(stopped).endswith("--max-passes 100")
     with run.driven():
         assert outcome(gather(run))[0].startswith("Still running")
+    cancelled = died(run, tmp_path / "cancelled")
+    cancelled.requests.cancel()
+    assert outcome(gather(cancelled))[0].startswith("Cancelled after")
+    assert how_to_go_on(gather(cancelled)).startswith("dgmmis resume")
     failed = died(run, tmp_path / "failed")
     failed.write_final({"state": "FAILED", "reason": "CollapsedComponent: component 1 has collapsed"})
     headline, meaning = outcome(gather(failed))

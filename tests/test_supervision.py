@@ -46,7 +46,7 @@ def sending(client: Client, function, *before):
         from distributed import get_worker
 
         get_worker().log_event("dgmmis-begun", get_worker().get_current_task())
-        time.sleep(0.2)
+        time.sleep(0.5)
         return function(*arguments)
 
     def submit(bounds, _, placement):

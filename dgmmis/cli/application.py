@@ -15,6 +15,7 @@ from dgmmis.cli.fit_verbs import fit_verb, resume_verb
 from dgmmis.cli.plan_verb import plan_verb
 from dgmmis.cli.product_verbs import apply_verb, report_verb
 from dgmmis.cli.run_verbs import list_verb, status_verb
+from dgmmis.cli.service_verbs import cancel_verb, gc_verb, logs_verb, serve_verb, submit_verb
 from dgmmis.cli.uncertainty_verb import uncertainty_verb
 from dgmmis.errors import DgmmisError
 
@@ -36,9 +37,14 @@ VERBS: dict[str, Callable[..., None]] = {
     "plan": plan_verb,
     "fit": fit_verb,
     "resume": resume_verb,
+    "submit": submit_verb,
+    "serve": serve_verb,
+    "cancel": cancel_verb,
     "compare": compare_verb,
     "status": status_verb,
+    "logs": logs_verb,
     "ls": list_verb,
+    "gc": gc_verb,
     "apply": apply_verb,
     "report": report_verb,
     "uncertainty": uncertainty_verb,

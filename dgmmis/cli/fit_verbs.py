@@ -12,13 +12,17 @@ import typer
 from dgmmis.cli.function_paths import opened_run, trusted_functions
 from dgmmis.cli.observation_text import observation_lines, observation_summary
 from dgmmis.cli.printing import print_json
+from dgmmis.errors import InvalidSetting
 
 if TYPE_CHECKING:
     from distributed import Client
 
+    from dgmmis.cli.observation_options import ObservationOptions
     from dgmmis.fit_result import FitResult
+    from dgmmis.stopping import Stop
+    from dgmmis.store import Catalog as OpenedCatalog
 
-__all__ = ["fit_verb", "resume_verb", "using_cluster"]
+__all__ = ["fit_verb", "resume_verb", "stated_settings", "using_cluster"]
 
 MOST = 0.99
 """Share of densities computed from which on nothing is said of the others."""
@@ -75,14 +79,43 @@ Footprint = Annotated[
 ]
 
 
+Tolerance = Annotated[
+    float, typer.Option(help="Stop when further passes would add less than this to ln L \\[total nats].")
+]
+MaxPasses = Annotated[int, typer.Option(help="Parameter updates at most.")]
+Method = Annotated[
+    str, typer.Option(help="auto: steps that need few passes; em: plain expectation maximization.")
+]
+Seed = Annotated[int, typer.Option(help="Of the starts.")]
+Carried = Annotated[
+    int, typer.Option(help="Distinct optima of the random sample that are compared on all rows.")
+]
+Floor = Annotated[
+    list[str] | None,
+    typer.Option(help="Least dispersion: one number, or FEATURE=NUMBER for each feature."),
+]
+CovarianceType = Annotated[str, typer.Option(help="full, diagonal, tied or spherical.")]
+PriorName = Annotated[
+    str, typer.Option(help="auto, none (maximum likelihood), or bovy=W (Bovy et al. 2011, eq. 38).")
+]
+Pruning = Annotated[
+    float,
+    typer.Option(help="Share of a row's density that components left out may hold; 0 leaves none out."),
+]
+SplitMerge = Annotated[
+    int, typer.Option(help="Rounds of split and merge at most, once the fit has converged.")
+]
+
+
 @contextmanager
-def resumable(run: str) -> Iterator[None]:
-    """Say how to go on when the user interrupts."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        typer.echo(f"interrupted; go on with: dgmmis resume {run}", err=True)
-        raise
+def stoppable(run: str) -> Iterator[Stop]:
+    """Have SIGINT and SIGTERM stop the fit at a boundary, and say then how to go on."""
+    from dgmmis.signal_stops import heeding_signals
+    from dgmmis.stopping import Stop
+
+    stop = Stop()
+    with heeding_signals(stop, f"go on with: dgmmis resume {run}"):
+        yield stop
 
 
 @contextmanager
@@ -110,45 +143,47 @@ def using_cluster(
             yield client
 
 
+def stated_settings(
+    opened: OpenedCatalog,
+    options: ObservationOptions,
+    initial: str | None,
+    trust: list[str] | None,
+    **others: Any,
+) -> dict[str, Any]:
+    """Give the settings of `dgmmis.fit` that the options of a verb stand for."""
+    from dgmmis.cli.observation_options import fit_arguments
+    from dgmmis.starting_model import starting_population
+
+    start = starting_population(initial, opened.features, opened.units, trust=trusted_functions(trust))
+    return {**fit_arguments(options, opened), "initial": start, **others}
+
+
 def fit_verb(
     catalog: Catalog,
     n_components: Components,
     run: Annotated[
-        str,
+        str | None,
         typer.Option(help="Run folder, or s3://...: keeps every pass. The same settings continue it."),
-    ],
-    tolerance: Annotated[
-        float, typer.Option(help="Stop when further passes would add less than this to ln L \\[total nats].")
-    ] = 0.1,
-    max_passes: Annotated[int, typer.Option(help="Parameter updates at most.")] = 1000,
-    method: Annotated[
-        str, typer.Option(help="auto: steps that need few passes; em: plain expectation maximization.")
-    ] = "auto",
-    seed: Annotated[int, typer.Option(help="Of the starts.")] = 0,
-    carried: Annotated[
-        int, typer.Option(help="Distinct optima of the random sample that are compared on all rows.")
-    ] = 1,
+    ] = None,
+    runs: Annotated[
+        Path | None, typer.Option(help="Instead of --run: a root, under which the settings name the folder.")
+    ] = None,
+    tolerance: Tolerance = 0.1,
+    max_passes: MaxPasses = 1000,
+    method: Method = "auto",
+    seed: Seed = 0,
+    carried: Carried = 1,
     initial: Initial = None,
     selection: Selection = None,
     keep: Keep = None,
     before_noise: BeforeNoise = False,
     background: Background = None,
     footprint: Footprint = None,
-    floor: Annotated[
-        list[str] | None,
-        typer.Option(help="Least dispersion: one number, or FEATURE=NUMBER for each feature."),
-    ] = None,
-    covariance_type: Annotated[str, typer.Option(help="full, diagonal, tied or spherical.")] = "full",
-    prior: Annotated[
-        str, typer.Option(help="auto, none (maximum likelihood), or bovy=W (Bovy et al. 2011, eq. 38).")
-    ] = "auto",
-    pruning: Annotated[
-        float,
-        typer.Option(help="Share of a row's density that components left out may hold; 0 leaves none out."),
-    ] = 1e-15,
-    split_merge: Annotated[
-        int, typer.Option(help="Rounds of split and merge at most, once the fit has converged.")
-    ] = 0,
+    floor: Floor = None,
+    covariance_type: CovarianceType = "full",
+    prior: PriorName = "auto",
+    pruning: Pruning = 1e-15,
+    split_merge: SplitMerge = 0,
     cluster: Cluster = None,
     workers: Workers = None,
     threads: Threads = 1,
@@ -162,13 +197,14 @@ def fit_verb(
 ) -> None:
     """Fit a mixture to a catalogue; kill it at any moment and `resume`."""
     from dgmmis.api import fit
-    from dgmmis.cli.observation_options import ObservationOptions, fit_arguments
+    from dgmmis.cli.observation_options import ObservationOptions
     from dgmmis.progress import fit_display
-    from dgmmis.starting_model import starting_population
+    from dgmmis.stopping import Heeding
     from dgmmis.store import open_catalog
 
     opened = open_catalog(catalog)
-    observation = fit_arguments(
+    settings = stated_settings(
+        opened,
         ObservationOptions(
             selection,
             keep or [],
@@ -179,11 +215,18 @@ def fit_verb(
             covariance_type,
             prior,
         ),
-        opened,
+        initial,
+        trust,
+        n_components=n_components,
+        seed=seed,
+        pruning=pruning,
+        method=method,
+        split_merge=split_merge,
+        carried=carried,
     )
-    start = starting_population(initial, opened.features, opened.units, trust=trusted_functions(trust))
+    place = _place(opened, run, runs, settings)
     with (
-        resumable(run),
+        stoppable(place) as stop,
         using_cluster(
             cluster, workers, threads, memory_limit, (tls_ca, tls_cert, tls_key), insecure_cluster
         ) as client,
@@ -191,21 +234,27 @@ def fit_verb(
     ):
         result = fit(
             opened,
-            n_components=n_components,
-            **observation,
-            initial=start,
+            **settings,
             tolerance=tolerance,
             max_passes=max_passes,
-            seed=seed,
-            pruning=pruning,
-            method=method,
-            split_merge=split_merge,
-            carried=carried,
             client=client,
-            run=run,
-            observer=display,
+            run=place,
+            observer=Heeding(display, stop),
         )
-    _finish(run, result, as_json)
+    _finish(place, result, as_json)
+
+
+def _place(opened: OpenedCatalog, run: str | None, runs: Path | None, settings: dict[str, Any]) -> str:
+    """Find the run folder that the options name."""
+    from dgmmis.service.submission import named_place
+
+    if run is not None and runs is None:
+        return run
+    if runs is not None and run is None:
+        return str(named_place(opened, runs, **settings))
+    raise InvalidSetting(
+        "give one of --run DIR, which is the run folder, and --runs ROOT, under which the settings name it."
+    )
 
 
 def resume_verb(
@@ -222,17 +271,24 @@ def resume_verb(
     tls_key: TlsKey = None,
     insecure_cluster: InsecureCluster = False,
     trust: Trust = None,
+    queue: Annotated[
+        bool, typer.Option("--queue", help="Leave it to a server of its root, and return at once.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Go on with a run from its last checkpoint, with the same bits as if it had never stopped."""
     from dgmmis.api import resume
     from dgmmis.progress import fit_display
+    from dgmmis.stopping import Heeding
 
+    if queue:
+        _queue(run, tolerance, max_passes, (cluster, catalog), as_json)
+        return
     opened = opened_run(run, trust)
     if tolerance is None:
-        tolerance = opened.last_budget().get("tolerance")
+        tolerance = opened.next_budget().get("tolerance")
     with (
-        resumable(run),
+        stoppable(run) as stop,
         using_cluster(
             cluster, workers, threads, memory_limit, (tls_ca, tls_cert, tls_key), insecure_cluster
         ) as client,
@@ -244,10 +300,33 @@ def resume_verb(
             max_passes=max_passes,
             client=client,
             catalog=catalog,
-            observer=display,
+            observer=Heeding(display, stop),
             trust=trust or (),
         )
     _finish(run, result, as_json)
+
+
+def _queue(
+    run: str,
+    tolerance: float | None,
+    max_passes: int | None,
+    servers: tuple[str | None, str | None],
+    as_json: bool,
+) -> None:
+    """Ask a server to go on with a run."""
+    from dgmmis.places import local_path
+    from dgmmis.service import Run
+
+    if any(option is not None for option in servers):
+        raise InvalidSetting(
+            "with --queue the server decides on the cluster, and the catalogue must lie where it was."
+        )
+    queued = Run(local_path(run))
+    queued.queue(tolerance=tolerance, max_passes=max_passes)
+    if as_json:
+        print_json({"run": run, "state": queued.state})
+    else:
+        typer.echo(f"{run} is {queued.state}")
 
 
 def _finish(run: str, result: FitResult, as_json: bool) -> None:

@@ -27,10 +27,11 @@ def status_verb(
 ) -> None:
     """Show a run's state, computed from what lies in its folder and from its lock."""
     from dgmmis.runs import open_run
+    from dgmmis.service.summary import run_summary
     from dgmmis.trust import NOBODY
 
     opened = open_run(run, trust=NOBODY)
-    summary, observation = _summary(opened), _observation(opened)
+    summary, observation = run_summary(opened), _observation(opened)
     if as_json:
         print_json({**summary, **observation, "start": _start(opened, start_summary)})
     else:
@@ -53,16 +54,20 @@ def list_verb(
     root: Annotated[str, typer.Argument(metavar="ROOT", help="Folder with run folders.")] = ".",
     as_json: AsJson = False,
 ) -> None:
-    """List the runs under a folder."""
-    from dgmmis.runs import list_runs
-    from dgmmis.trust import NOBODY
+    """List the runs under a folder; exit code 5 if one of them cannot be read."""
+    from dgmmis.errors import CorruptCheckpoint
+    from dgmmis.service.root import summaries
 
-    summaries = [_summary(run) for run in list_runs(root, trust=NOBODY)]
+    found, unreadable = summaries(root)
     if as_json:
-        print_json({"runs": summaries})
-        return
-    columns = ["run", "state", "components", "rows", "updates", "mean_log_likelihood"]
-    print_table(columns, [[summary[column] for column in columns] for summary in summaries])
+        print_json({"runs": found, "unreadable": unreadable})
+    else:
+        columns = ["run", "state", "components", "rows", "updates", "mean_log_likelihood"]
+        print_table(columns, [[summary[column] for column in columns] for summary in found])
+        for broken in unreadable:
+            typer.echo(f"cannot be read: {broken['run']}: {broken['reason']}", err=True)
+    if unreadable:
+        raise typer.Exit(CorruptCheckpoint.exit_code)
 
 
 def _observation(run: RunFolder) -> dict[str, Any]:
@@ -71,24 +76,3 @@ def _observation(run: RunFolder) -> dict[str, Any]:
         return {}
     standing = latest.scan.standing
     return observation_summary(standing.population, standing.completion, run.config.get("prior"))
-
-
-def _summary(run: RunFolder) -> dict[str, Any]:
-    latest, final = run.latest(), run.final()
-    standing = latest.scan.standing if latest else None
-    trace = run.trace()
-    reasons = [event["reason"] for event in trace[-1:] if "reason" in event]
-    return {
-        "run": str(run.path),
-        "state": run.state(),
-        "reason": (final or {}).get("reason") or (reasons[0] if reasons else ""),
-        "components": run.config["n_components"],
-        "rows": run.data["rows"],
-        "features": ",".join(run.data["features"]),
-        "updates": latest.scan.number if latest else None,
-        "log_likelihood": standing.statistics.log_likelihood if standing else None,
-        "mean_log_likelihood": standing.statistics.mean_log_likelihood if standing else None,
-        "predicted_gain": standing.predicted_gain if standing else None,
-        "attempts": run.n_attempts(),
-        "catalog": run.data["path"],
-    }

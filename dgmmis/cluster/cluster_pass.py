@@ -117,7 +117,7 @@ class ClusterPasses:
         self._supervisor = Supervisor(
             client, progress_deadline, on_segment, rows_of=chunks.row_range, examine=self._preflight.examine
         )
-        self._imputing = Supervisor(client, progress_deadline, examine=self._preflight.examine)
+        self._imputing = Supervisor(client, progress_deadline, on_segment, examine=self._preflight.examine)
         self._segments = segment_bounds(chunks.n_chunks, self._supervisor.n_threads())
         self._preflight.examine()
         self._sent: dict[Bounds, Future[Any]] = {}

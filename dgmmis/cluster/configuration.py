@@ -32,12 +32,6 @@ SETTINGS = {
     # processor beside a pass, and nobody looks at the answers.
     "distributed.worker.profile.enabled": False,
     "distributed.admin.tick.interval": "500 ms",
-    # Ctrl-C reaches every process of a terminal.  The driver ends its workers; their own tracebacks help nobody.
-    "distributed.worker.preload": [
-        "import signal, threading\n"
-        "if threading.current_thread() is threading.main_thread():\n"
-        "    signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
-    ],
     # Arrays of a chunk must be reused from the heap: the nanny's default trim threshold has every block
     # given back and page-faulted in again on each read, which halves the reading speed.
     "distributed.nanny.pre-spawn-environ": {

@@ -14,11 +14,11 @@ Bounds = tuple[int, int]
 """First chunk and one past the last."""
 
 IN_COMPANY = 3
-"""Deaths of workers that a segment was on before its chunks are run alone."""
+"""Deaths of workers before a segment's chunks are run alone: one that had it, and others that had begun it."""
 ALONE = 3
 """Deaths of workers that had begun a chunk, with nothing else at hand, before it is believed to be the cause."""
-ELSEWHERE = 2
-"""How many more there must be for each worker that died meanwhile without having begun it."""
+EARLY = 2
+"""How many more there must be for each worker that died having it, but before beginning."""
 
 
 @dataclass
@@ -65,8 +65,8 @@ class Duty:
         Of all tasks that were ever sent for it.
     begun : bool
         Whether a worker has said that it begins, and has not died since.
-    elsewhere : int
-        Workers that died while this was to be done alone, without having begun it.
+    early : int
+        Workers that died having it, before they had begun, while it was to be done alone.
     """
 
     bounds: Bounds
@@ -77,7 +77,7 @@ class Duty:
     avoided: set[str] = field(default_factory=set)
     keys: set[str] = field(default_factory=set)
     begun: bool = False
-    elsewhere: int = 0
+    early: int = 0
 
     def add(self, copy: Copy) -> None:
         """Note that another task computes it."""
@@ -154,10 +154,16 @@ class Duties:
         if self.alone:
             return next((duty for duty in self.current() if _is_guilty(duty, worker, keys)), None)
         for duty in self.current():
-            if duty.keys & keys:
+            if not duty.keys & keys:
+                continue
+            if not duty.deaths:
                 duty.deaths.append(worker)
-                if len(duty.deaths) >= IN_COMPANY:
-                    self._set_apart(duty)
+                duty.withdraw()  # to be sent again, announced
+            elif duty.begun:
+                duty.deaths.append(worker)
+                duty.begun = False
+            if len(duty.deaths) >= IN_COMPANY:
+                self._set_apart(duty)
         return None
 
     def _set_apart(self, duty: Duty) -> None:
@@ -172,9 +178,11 @@ class Duties:
 
 def _is_guilty(duty: Duty, worker: str, keys: frozenset[str]) -> bool:
     """Count a death while one chunk is done alone: workers may die of other causes, and do so without it too."""
-    if duty.begun and duty.keys & keys:
+    if not duty.keys & keys:
+        return False
+    if duty.begun:
         duty.deaths.append(worker)
         duty.begun = False
     else:
-        duty.elsewhere += 1
-    return len(duty.deaths) >= ALONE + ELSEWHERE * duty.elsewhere
+        duty.early += 1
+    return len(duty.deaths) >= ALONE + EARLY * duty.early

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from multiprocessing.resource_tracker import ensure_running
 from numbers import Integral
 
 from dask.utils import parse_bytes
@@ -51,25 +53,39 @@ def local_cluster(
     """
     require_sensible(workers, threads, memory_limit)
     workers = workers or max(1, processors() // threads)
-    with (
-        owned_settings(),
-        quietly(),
-        closed_in_time(
-            LocalCluster(
-                n_workers=workers,
-                threads_per_worker=threads,
-                processes=True,
-                memory_limit=memory_limit,
-                host="127.0.0.1",
-                dashboard_address="127.0.0.1:0",
-                protocol="tls://" if encrypted else "tcp://",
-                security=temporary_security() if encrypted else None,
-                silence_logs="CRITICAL",
+    with owned_settings(), quietly(), ExitStack() as stack:
+        with _deaf_to_interrupts():
+            cluster = stack.enter_context(
+                closed_in_time(
+                    LocalCluster(
+                        n_workers=workers,
+                        threads_per_worker=threads,
+                        processes=True,
+                        memory_limit=memory_limit,
+                        host="127.0.0.1",
+                        dashboard_address="127.0.0.1:0",
+                        protocol="tls://" if encrypted else "tcp://",
+                        security=temporary_security() if encrypted else None,
+                        silence_logs="CRITICAL",
+                    )
+                )
             )
-        ) as cluster,
-        closed_in_time(Client(cluster)) as client,
-    ):
-        yield client
+        yield stack.enter_context(closed_in_time(Client(cluster)))
+
+
+@contextmanager
+def _deaf_to_interrupts() -> Iterator[None]:
+    """Block SIGINT in all threads and processes that are begun meanwhile, and those that they begin.
+
+    Ctrl-C reaches every process of a terminal, but it is the driver's to stop at a boundary, and then to stop its
+    workers.  One that comes meanwhile is heard afterwards.
+    """
+    ensure_running()  # else the first thread to begin a process begins this too, and unblocks SIGINT afterwards
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def require_sensible(workers: int | None, threads: int, memory_limit: str | int) -> None:

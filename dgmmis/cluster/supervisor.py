@@ -24,7 +24,7 @@ from dgmmis.errors import ClusterLost, DgmmisError, InvalidSetting, PoisonChunk
 __all__ = ["Submit", "Supervisor", "require_client"]
 
 POLL = 1.0
-RESULT_TIMEOUT = 10.0
+RESULT_TIMEOUT = 5.0
 PATIENCE = 24
 """Deadlines to wait while living workers say that they compute: a segment may rightly take long."""
 MOST_FAILURES = 20
@@ -146,6 +146,7 @@ class Supervisor:
                     self._revive()
                     self._send(duties, submit, parameters)
                     self._wait(duties)
+                    self._report(duties)
                     for duty in duties.current():
                         finished, result = self._collect(duty, duties, pace)
                         if finished:
@@ -160,6 +161,7 @@ class Supervisor:
             duties.withdraw()  # an error's traceback would keep them, and the cluster would go on computing them
 
     def _report(self, duties: Duties) -> None:
+        """Tell how far the pass is; at least every few seconds, since whoever listens may want it to stop."""
         if self._on_segment is not None:
             self._on_segment(duties.done, duties.total)
 
@@ -189,9 +191,10 @@ class Supervisor:
         heard = tuple(worker for worker in self._roster.heard() if worker not in duty.avoided)
         if duties.alone:
             return Placement(heard[:1], anew=bool(duty.deaths), announced=True)
+        suspected = bool(duty.deaths)
         if home is not None and home not in silent and home not in duty.avoided:
-            return Placement((home,))
-        return Placement(heard if silent or duty.avoided else (), anew=bool(duty.avoided))
+            return Placement((home,), announced=suspected)
+        return Placement(heard if silent or duty.avoided else (), bool(duty.avoided), suspected)
 
     def _wait(self, duties: Duties) -> None:
         """Wait until something changes, or for a moment."""

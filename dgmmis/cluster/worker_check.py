@@ -22,8 +22,8 @@ T = TypeVar("T")
 
 BEGUN = "dgmmis-begun"
 """Topic of the scheduler's events under which workers say that they begin a task."""
-HEARD = 0.2
-"""[s] Messages leave a worker every 2 ms; one that dies at once would take its own with it."""
+HEARD = 0.5
+"""[s] One that dies at once takes its message with it, and its nanny believes that it has never started."""
 
 
 @cache

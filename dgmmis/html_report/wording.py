@@ -50,6 +50,14 @@ def outcome(facts: RunFacts) -> tuple[str, str]:
             f"Failed after {updates}",
             f"{reason}. The numbers below are those of the last pass before.",
         ),
+        "CANCELLING": (
+            f"Being cancelled after {updates}",
+            f"{remaining}; the numbers below are of an unfinished fit.",
+        ),
+        "CANCELLED": (
+            f"Cancelled after {updates}",
+            f"Somebody cancelled it. {remaining}.",
+        ),
         "INTERRUPTED": (
             f"Interrupted after {updates}",
             f"The process that drove it ended before the fit did. {remaining}.",
@@ -68,6 +76,7 @@ def _before_the_first_pass(facts: RunFacts) -> tuple[str, str]:
     words = {
         "QUEUED": "Not begun",
         "RUNNING": "Running: no pass is done yet",
+        "CANCELLED": "Cancelled before the first pass was done",
         "FAILED": "Failed before the first pass was done",
     }.get(facts.state, "Interrupted before the first pass was done")
     return words, str((facts.run.final() or {}).get("reason", "There is no model to show yet."))
@@ -75,7 +84,7 @@ def _before_the_first_pass(facts: RunFacts) -> tuple[str, str]:
 
 def how_to_go_on(facts: RunFacts) -> str:
     """Give the command that goes on with a run that waits for one; empty for the others."""
-    if facts.state not in ("STOPPED", "INTERRUPTED", "QUEUED"):
+    if facts.state not in ("STOPPED", "INTERRUPTED", "QUEUED", "CANCELLED"):
         return ""
     command = f"dgmmis resume {shlex.quote(str(facts.run.path))}"
     if facts.state == "STOPPED" and facts.attempts:

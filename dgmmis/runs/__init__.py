@@ -1,7 +1,7 @@
 """A run is a folder of immutable objects; its state is computed from what lies there and from its lock."""
 
 from dgmmis.runs.folder import RunFolder, create_run, open_run
-from dgmmis.runs.listing import list_runs
+from dgmmis.runs.listing import list_runs, run_paths
 from dgmmis.runs.numerics import numerics_fingerprint
 
-__all__ = ["RunFolder", "create_run", "list_runs", "numerics_fingerprint", "open_run"]
+__all__ = ["RunFolder", "create_run", "list_runs", "numerics_fingerprint", "open_run", "run_paths"]

@@ -11,7 +11,7 @@ from dgmmis.errors import RunLocked
 from dgmmis.location import S3Url
 from dgmmis.object_store import bucket_at
 from dgmmis.runs.epochs import EPOCHS, GONE, Epoch, key_in, parts_of
-from dgmmis.runs.tenure import LOCK, Tenure, is_renewed, take
+from dgmmis.runs.tenure import LOCK, Tenure, is_renewed, last_holder, take
 
 __all__ = ["BucketPlace"]
 
@@ -139,6 +139,10 @@ class BucketPlace:
     def is_held(self) -> bool:
         """Tell whether the lock object is renewed."""
         return self._tenure is not None or is_renewed(self._bucket)
+
+    def holder(self) -> str:
+        """Who put the lock object last."""
+        return last_holder(self._bucket)
 
     def _begin(self, tenure: Tenure) -> Epoch:
         """List what counts, which is what will count of earlier epochs for ever."""

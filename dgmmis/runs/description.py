@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from dgmmis.errors import CorruptCheckpoint, NotARun, RunConflict
@@ -93,9 +93,14 @@ def read_record(
 
 
 def require_same(
-    path: Location, description: Mapping[str, Any], config: Mapping[str, Any], data: Mapping[str, Any]
+    path: Location,
+    description: Mapping[str, Any],
+    config: Mapping[str, Any],
+    data: Mapping[str, Any],
+    *,
+    way_out: Callable[[], str],
 ) -> None:
-    """Raise `RunConflict` if a run is not one of this configuration and these data; both are shown."""
+    """Raise `RunConflict` if a run is not one of this configuration and these data; both are shown, and a way out."""
     stored, asked = dict(description["config"]), json.loads(json.dumps(dict(config)))
     stored["data fingerprint"], asked["data fingerprint"] = (
         description["data"]["fingerprint"],
@@ -104,6 +109,4 @@ def require_same(
     different = sorted(key for key in stored.keys() | asked.keys() if stored.get(key) != asked.get(key))
     if different:
         lines = "; ".join(f"{key}: there {stored.get(key)}, asked {asked.get(key)}" for key in different)
-        raise RunConflict(
-            f"{path} holds a run of another configuration ({lines}). Name a new folder with --run."
-        )
+        raise RunConflict(f"{path} holds a run of another configuration ({lines}). {way_out()}")

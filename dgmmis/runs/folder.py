@@ -4,9 +4,12 @@ run.json          what shapes the trajectory: configuration, data fingerprint, s
 arrays.npz        large arrays of the configuration (maps of a selection), if it has any
 start.ckpt        the mixture the fit starts from, and how it was found
 ckpt/000012.ckpt  one object per pass, each naming the digest of the one before
+requests/0001.json  what somebody who left wishes a server to drive it with
 attempts/0001.json  cluster, tolerance, max_passes: budgets belong to an attempt
 log/0001.jsonl    one line per event of that attempt
+cancel            somebody wants it to stop
 final.json        how the run ended
+collected/0001.json  which checkpoints were collected as garbage, and their digests
 lock              held by whoever drives the run
 """
 
@@ -23,7 +26,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from dgmmis.background import BackgroundLike
-from dgmmis.errors import AlreadyExists, CorruptCheckpoint, NotARun
+from dgmmis.errors import AlreadyExists, CorruptCheckpoint, NotARun, UnsafePlace
 from dgmmis.iterate import Pass
 from dgmmis.location import Location, location_of
 from dgmmis.model import Model
@@ -33,6 +36,7 @@ from dgmmis.runs.checkpoint import Checkpoint, decode, digest_of, encode, is_who
 from dgmmis.runs.description import FIRST, FORMAT, read_description, read_record, require_same
 from dgmmis.runs.parameters import npz_of
 from dgmmis.runs.place import Place, place_at
+from dgmmis.runs.requests import NoRequests, Requests
 from dgmmis.runs.start_object import decode_start, encode_start
 from dgmmis.runs.task_record import names_functions, stored_backgrounds, stored_selection, stored_task
 from dgmmis.runs.trace import Trace
@@ -43,7 +47,8 @@ from dgmmis.trust import NOBODY, Trust, remember
 
 __all__ = ["RunFolder", "create_run", "open_run"]
 
-FOLDERS = ("ckpt", "attempts", "log")
+BUDGET = ("tolerance", "max_passes", "requests")
+FOLDERS = ("ckpt", "attempts", "log", "requests")
 START = "start.ckpt"
 ARRAYS = "arrays.npz"
 FINAL = "final.json"
@@ -70,6 +75,13 @@ class RunFolder:
     def path(self) -> Location:
         """Where the run lies: a path, or an address in an object store."""
         return self.place.location
+
+    @property
+    def folder(self) -> Path:
+        """Its folder; raises `UnsafePlace` if it lies in an object store."""
+        if isinstance(self.path, Path):
+            return self.path
+        raise UnsafePlace(f"{self.path} lies in an object store; this is done to runs on a disk only.")
 
     @property
     def config(self) -> dict[str, Any]:
@@ -134,25 +146,58 @@ class RunFolder:
         UnsafeFile
             If what is written would lie elsewhere, by a symbolic link.
         """
-        with self.place.hold(FOLDERS):
+        with self.place.hold((*FOLDERS, "collected")):
             yield
 
-    def state(self) -> str:
-        """Compute the state: RUNNING, SUCCEEDED, FAILED, STOPPED, INTERRUPTED or QUEUED.
+    @property
+    def requests(self) -> Requests | NoRequests:
+        """What is asked of this run."""
+        return Requests(self.path) if isinstance(self.path, Path) else NoRequests(self.path)
 
-        STOPPED ran out of its passes and can be resumed with more; INTERRUPTED died; nothing can stay
-        RUNNING after its driver's death, because the lock dies with it.
+    def is_waiting(self) -> bool:
+        """Tell whether a request is not answered yet: no attempt began since it was put."""
+        answered = self.last_budget().get("requests", 0)
+        return self.requests.count() > (answered if isinstance(answered, int) else 0)
+
+    def is_held(self) -> bool:
+        """Tell whether a living process drives this run."""
+        return self.place.is_held()
+
+    def holder(self) -> str:
+        """Who drives this run, or did last; empty if nobody did."""
+        return self.place.holder()
+
+    def state(self) -> str:
+        """Compute the state from what lies there and from the lock.
+
+        QUEUED waits to be driven; RUNNING is driven; CANCELLING is driven, and its driver is about to stop; CANCELLED
+        was stopped by a cancel; SUCCEEDED converged; STOPPED ran out of its passes; FAILED cannot go on as it is;
+        INTERRUPTED died.  Nothing can stay RUNNING after its driver's death, because the lock dies with it.
         """
-        if self.place.is_held():
-            return "RUNNING"
-        final = self.final()
-        if final is not None:
-            return str(final["state"])
-        attempts = self.n_attempts()
-        if attempts == 0:
-            return "QUEUED"
+        if self.is_held():
+            cancelling = self.requests.is_cancelled() and self.final() is None
+            return "CANCELLING" if cancelling else "RUNNING"
+        return self.resting_state()
+
+    def resting_state(self) -> str:
+        """Compute the state as if nobody drove the run."""
+        end, cancelled, waiting = self.end(), self.requests.is_cancelled(), self.is_waiting()
+        if end and (cancelled or not waiting):
+            return end
+        if cancelled:
+            return "CANCELLED"
+        return "QUEUED" if waiting or self.n_attempts() == 0 else "INTERRUPTED"
+
+    def end(self) -> str:
+        """Name the end that the last attempt came to by itself: SUCCEEDED, FAILED or STOPPED; empty without one.
+
+        A cancel that came after it was too late.
+        """
+        final, attempts = self.final(), self.n_attempts()
+        if final is not None or attempts == 0:
+            return "" if final is None else str(final["state"])
         trace = self.open_trace(attempts).read()
-        return "STOPPED" if trace and trace[-1]["event"] == "stopped" else "INTERRUPTED"
+        return "STOPPED" if trace and trace[-1]["event"] == "stopped" else ""
 
     # --- the chain of checkpoints
 
@@ -264,6 +309,14 @@ class RunFolder:
                 f"{expected[:12]}: files of another run were mixed in. Restore the folder from a copy."
             )
 
+    def stored_digest(self, number: int) -> str:
+        """Digest of a stored checkpoint, whatever it holds."""
+        return digest_of(self.place.read(_checkpoint(number)))
+
+    def checkpoint_path(self, number: int) -> Path:
+        """Where a checkpoint lies on a disk."""
+        return self.folder / _checkpoint(number)
+
     # --- attempts, their traces, the end
 
     def n_attempts(self) -> int:
@@ -271,9 +324,10 @@ class RunFolder:
         return sum(ATTEMPT.fullmatch(name) is not None for name in self.place.names("attempts"))
 
     def begin_attempt(self, budget: Mapping[str, Any]) -> int:
-        """Record a new attempt with its budget and return its number."""
+        """Record a new attempt with its budget and return its number; it answers all requests, unless it says less."""
         number = self.n_attempts() + 1
-        content = json.dumps({**budget, "began": time.time()}, indent=1).encode()
+        answered = {"requests": self.requests.count()}
+        content = json.dumps({**answered, **budget, "began": time.time()}, indent=1).encode()
         self.place.put_if_absent(f"attempts/{number:04d}.json", content)
         return number
 
@@ -286,6 +340,15 @@ class RunFolder:
         """Tolerance, passes and means of the last attempt; empty before the first."""
         number = self.n_attempts()
         return self.budget(number) if number else {}
+
+    def next_budget(self) -> dict[str, Any]:
+        """Tolerance, passes and means for the next attempt, and how many `requests` it answers.
+
+        Those of the last request if it waits, else of the last attempt; empty if there is neither.
+        """
+        count = self.requests.count()
+        budget = self.requests.read(count) if self.is_waiting() else self.last_budget()
+        return {**budget, "requests": count}
 
     def open_trace(self, attempt: int) -> Trace:
         """Where that attempt logs."""
@@ -314,6 +377,21 @@ class RunFolder:
         if self.place.exists(FINAL):
             self.place.set_aside(FINAL, f"attempts/{attempt:04d}-superseded-final.json")
 
+    def give_up(self, reason: str) -> None:
+        """Record, in an attempt of its own, that the run cannot be driven as it is, and why.
+
+        Raises
+        ------
+        RunLocked
+            If somebody drives it.
+        """
+        with self.driven():
+            budget = {key: value for key, value in self.next_budget().items() if key in BUDGET}
+            number = self.begin_attempt(budget)
+            self.open_trace(number).write("refused", reason=reason)
+            self.reopen(number)
+            self.write_final({"state": "FAILED", "reason": reason})
+
 
 def _checkpoint(number: int) -> str:
     return f"ckpt/{number:06d}.ckpt"
@@ -334,7 +412,7 @@ def create_run(
     place = place_at(location_of(path))
     if place.exists(FIRST):
         return _same_run(place, config, data)
-    if not place.is_blank(FIRST, FOLDERS):
+    if not place.is_blank(FIRST, FOLDERS) and not place.exists(FIRST):  # others may make it at this moment
         raise AlreadyExists(f"{path} exists and is no run. Name a new folder.")
     place.make(FOLDERS)
     content = {"format": FORMAT, "config": dict(config), "data": dict(data), "numerics": dict(numerics)}
@@ -346,8 +424,8 @@ def create_run(
 def _same_run(place: Place, config: Mapping[str, Any], data: Mapping[str, Any]) -> RunFolder:
     """Open a run whose configuration the caller gave, who has thereby named all functions in it."""
     content, description = read_description(place)
-    require_same(place.location, description, config, data)
     run = RunFolder(place, description, digest_of(content), Trust.in_file(content))
+    require_same(place.location, description, config, data, way_out=lambda: _other_place(run))
     if run.names_functions:
         remember(content)
         run.trust = Trust(everything=True)
@@ -374,3 +452,14 @@ def open_run(path: str | Location, *, trust: Iterable[str] | Trust = ()) -> RunF
     content, description = read_description(place)
     trusted = trust if isinstance(trust, Trust) else Trust.in_file(content, trust)
     return RunFolder(place, description, digest_of(content), trusted)
+
+
+def _other_place(run: RunFolder) -> str:
+    """Say how a fit of other settings finds a place."""
+    state = run.state()
+    failed = (
+        f"It has {state}: remove it (rm -r {run.path}) if it is of no use, or name"
+        if state == "FAILED"
+        else "Name"
+    )
+    return f"{failed} a new folder with --run, or let the settings name one under a root: --runs ROOT."

@@ -12,7 +12,7 @@ from dgmmis.runs.folder import RunFolder, open_run
 from dgmmis.runs.place import place_at
 from dgmmis.trust import Trust
 
-__all__ = ["list_runs"]
+__all__ = ["list_runs", "run_paths"]
 
 
 def list_runs(root: str | Location, *, trust: Iterable[str] | Trust = ()) -> list[RunFolder]:
@@ -23,13 +23,24 @@ def list_runs(root: str | Location, *, trust: Iterable[str] | Trust = ()) -> lis
     NotARun
         If `root` is no folder, or a run.json under it cannot be read.
     """
+    return [open_run(path, trust=trust) for path in run_paths(root)]
+
+
+def run_paths(root: str | Location) -> list[Location]:
+    """Where the runs in `root` and one level below lie, by name, whether they can be read or not.
+
+    Raises
+    ------
+    NotARun
+        If `root` is no folder.
+    """
     place = place_at(location_of(root))
     folders = place.folders()
     if not folders and not place.exists(FIRST) and not _is_folder(place.location):
         raise NotARun(f"{root} is no folder.")
     found = [place] if place.exists(FIRST) else []
     found += [below for name in folders if (below := place_at(place.location / name)).exists(FIRST)]
-    return [open_run(below.location, trust=trust) for below in found]
+    return [below.location for below in found]
 
 
 def _is_folder(location: Location) -> bool:

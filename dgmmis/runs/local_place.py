@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 from dgmmis.plain_files import append_plain, read_plain, require_own_folders, write_plain
-from dgmmis.runs.lock import hold, is_held
+from dgmmis.runs.lock import hold, is_held, read_holder
 from dgmmis.runs.objects import put_if_absent
 
 __all__ = ["LocalPlace"]
@@ -90,6 +90,10 @@ class LocalPlace:
     def is_held(self) -> bool:
         """Tell whether a living process holds the lock file."""
         return is_held(self.location / LOCK)
+
+    def holder(self) -> str:
+        """Who wrote into the lock file last."""
+        return read_holder(self.location / LOCK)
 
 
 def _is_ours(entry: Path, first: str, folders: Collection[str]) -> bool:

@@ -13,7 +13,7 @@ from pathlib import Path
 from dgmmis.errors import RunLocked
 from dgmmis.plain_files import append_plain, open_plain, read_plain
 
-__all__ = ["hold", "is_held"]
+__all__ = ["hold", "is_held", "read_holder"]
 
 PATIENCE = 1.0
 """Seconds to try: somebody asking for the run's state holds the lock for an instant."""
@@ -49,7 +49,7 @@ def _acquire(descriptor: int, path: Path) -> None:
         except BlockingIOError as error:
             if time.monotonic() > give_up:
                 raise RunLocked(
-                    f"{path.parent} is driven by {_holder(path) or 'another process'}. Wait for it, or stop it."
+                    f"{path.parent} is driven by {read_holder(path) or 'another process'}. Wait for it, or stop it."
                 ) from error
             time.sleep(0.05)
 
@@ -66,6 +66,6 @@ def is_held(path: Path) -> bool:
         return False
 
 
-def _holder(path: Path) -> str:
-    """Read what the holder of a lock wrote into it."""
-    return read_plain(path, MOST_HOLDER).decode(errors="replace")
+def read_holder(path: Path) -> str:
+    """Who wrote into the lock at `path` last: its holder, if it is held."""
+    return read_plain(path, MOST_HOLDER).decode(errors="replace") if path.exists() else ""

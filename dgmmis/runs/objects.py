@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 
 from dgmmis.plain_files import write_plain
@@ -20,7 +21,7 @@ def put_if_absent(path: Path, content: bytes) -> None:
     FileExistsError
         If `path` is there already.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.tmp")
     try:
         with write_plain(temporary) as file:
             file.write(content)

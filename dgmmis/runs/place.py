@@ -85,6 +85,9 @@ class Place(Protocol):
     def is_held(self) -> bool:
         """Tell whether a living process drives what lies here."""
 
+    def holder(self) -> str:
+        """Who drives what lies here, or did last; empty if nobody did."""
+
 
 def place_at(location: Location) -> Place:
     """Give the place at a location."""

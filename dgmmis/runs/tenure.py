@@ -23,7 +23,7 @@ from dgmmis.object_store import Changed, Stored
 if TYPE_CHECKING:
     from dgmmis.object_store.bucket import Bucket
 
-__all__ = ["LEASE", "LOCK", "Tenure", "is_renewed", "take"]
+__all__ = ["LEASE", "LOCK", "Tenure", "is_renewed", "last_holder", "take"]
 
 LOCK = "lock"
 LEASE = "DGMMIS_LEASE"
@@ -222,6 +222,14 @@ def is_renewed(bucket: Bucket) -> bool:
         return False
     latest = _watch(bucket, there, WATCHED * claim.lease / BEATS)
     return latest.etag != there.etag and not Claim.of(latest, bucket).released
+
+
+def last_holder(bucket: Bucket) -> str:
+    """Who holds the lock, or did last; empty if nobody did."""
+    try:
+        return Claim.of(bucket.get(LOCK), bucket).holder
+    except FileNotFoundError:
+        return ""
 
 
 def _watch(bucket: Bucket, there: Stored, seconds: float) -> Stored:
