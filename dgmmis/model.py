@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from dgmmis import model_file, population_algebra
 from dgmmis.background import BackgroundLike
-from dgmmis.errors import InvalidSetting
+from dgmmis.errors import InvalidData, InvalidSetting
 from dgmmis.feature_names import columns_of, given_variances, named_features, require_same
 from dgmmis.kept_selection import selection_of_all, selection_within
 from dgmmis.mixture import Mixture
@@ -205,9 +205,18 @@ class Model(NamedPopulation):
         path = local_path(path)
         header, arrays, trusted = model_file.read_model(path, trust)
         features, units = model_file.read_header(header, path)
-        mixture = Mixture(*(arrays[name] for name in ("amplitudes", "means", "covariances")))
         backgrounds = model_file.read_backgrounds(header, path, trusted)
-        return cls(mixture, features, units, backgrounds, *model_file.read_selection(header, arrays, trusted))
+        selection = model_file.read_selection(header, arrays, trusted)
+        try:
+            mixture = Mixture(*(arrays[name] for name in ("amplitudes", "means", "covariances")))
+            return cls(mixture, features, units, backgrounds, *selection)
+        except InvalidData as error:
+            raise InvalidData(
+                f"the model {path} is not whole: {error} {model_file.WAY_OUT}",
+                array=str(path),
+                row=error.row,
+                value=error.value,
+            ) from error
 
     def _named(self, columns: Sequence[int]) -> tuple[tuple[str, ...], tuple[str, ...]]:
         return tuple(self.features[j] for j in columns), tuple(self.units[j] for j in columns)

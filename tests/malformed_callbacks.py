@@ -158,14 +158,15 @@ def malformed_hooks(draw: Any) -> Attempt:
     if hook == "noise_model":
         box = parts.Box([-50, -50], [50, 50])
         values = scene()[0]
-        noise = np.full(values.shape, 0.1)
+        noise = np.full(values.shape, draw(st.floats(0.01, 2)))
         return Attempt(
             lambda: _fit(selection=box, noise_model=given, noise=noise),
             (*NAMES, "noise_model", "noise"),
             what=f"noise_model={_name(given)}",
         )
+    w = draw(st.floats(0.01, 0.5))
     return Attempt(
-        lambda: _draw(given), ("covar_callback", "covar", "noise"), what=f"covar_callback={_name(given)}"
+        lambda: _draw(given, w), ("covar_callback", "covar", "noise"), what=f"covar_callback={_name(given)}"
     )
 
 
@@ -178,14 +179,14 @@ def _fit(**settings: Any) -> dgmmis.FitResult:
     return dgmmis.fit(values, observer=SilentObserver(), **right | settings)
 
 
-def _draw(function: Callable[..., Any]) -> Any:
+def _draw(function: Callable[..., Any], w: float = 0.1) -> Any:
     from dgmmis import pygmmis
 
     gmm = pygmmis.GMM(2, 2)
     mixture = scene()[1]
     gmm.amp[:], gmm.mean[:], gmm.covar[:] = mixture.amplitudes, mixture.means, mixture.covariances
     return pygmmis.fit(
-        gmm, scene()[0], covar=0.1 * np.eye(2), init_method="none", w=0.1, maxiter=2,
+        gmm, scene()[0], covar=0.1 * np.eye(2), init_method="none", w=w, maxiter=2,
         covar_callback=function, sel_callback=lambda x: np.full(len(x), 0.9), rng=np.random.default_rng(0),
     )[0]  # fmt: skip
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -44,7 +45,7 @@ THEIR_NAMES = {
     "gmm": ("amplitudes", "mean", "cov", "component"),
     "rng": ("rng", "random"),
     "init_method": ("init_method",),
-    "X": ("array", "features", "sample", "values", "component"),
+    "X": ("array", "rows", "features", "sample", "values", "component"),
     "sample_weight": ("weight",),
     "covariances_init": ("covariance",),
     "precisions_init": ("precision", "covariance"),
@@ -80,12 +81,14 @@ def malformed_estimates(draw: Any) -> Attempt:
 
     def call() -> Any:
         try:
+            if what == "X":  # scikit-learn's own conversions and sums
+                warnings.simplefilter("ignore", RuntimeWarning)
             return GaussianMixture(**settings | changed).fit(**rows).result_
         except (TypeError, ValueError) as error:
             raise _as_theirs(error) from error
 
     named = [*changed, *([what] if what else [])]
-    return Attempt(call, _names(named), what=f"GaussianMixture({changed!r}), {what}")
+    return Attempt(call, (*_names(named), "means_init"), what=f"GaussianMixture({changed!r}), {what}")
 
 
 def _as_theirs(error: Exception) -> Exception:

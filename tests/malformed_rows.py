@@ -167,7 +167,7 @@ def odd_noise(case: Case, draw: Any) -> None:
     """Odd numbers in the noise."""
     noise = _numbers(case.arguments["noise"])
     if noise.ndim < 2 or not noise.size:
-        noise = np.ones((*_shape(case)[:1], _shape(case)[-1]))
+        noise = np.ones((max(1, _shape(case)[0]), max(1, _shape(case)[-1])))
     number = draw(st.sampled_from(BAD_VARIANCES) | st.floats(width=64))
     where = draw(
         st.sampled_from(("one entry", "one row", "everything", "asymmetric", "correlation beyond 1"))

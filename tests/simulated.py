@@ -36,6 +36,13 @@ def noisy_rows(n_rows: int, seed: int = 0, missing: float = 0.2) -> tuple[np.nda
     return values, noise
 
 
+def flat(mixture: dgmmis.Mixture, feature: int) -> dgmmis.Mixture:
+    """The mixture without any spread in one feature: rows without noise there have no density."""
+    spread = np.arange(mixture.n_features) != feature
+    covariances = mixture.covariances * spread[:, None] * spread
+    return dgmmis.Mixture(mixture.amplitudes, mixture.means, covariances)
+
+
 def write_catalog(path: Path, *, n_rows: int, chunk_rows: int, seed: int = 0) -> dgmmis.Catalog:
     """Ingest simulated rows."""
     values, noise = noisy_rows(n_rows, seed)

@@ -26,7 +26,7 @@ from dgmmis.local_pass import LocalPasses, local_summarize
 from dgmmis.misfit import Examiner
 from dgmmis.population import Population
 from dgmmis.preparation import prepare_fit
-from simulated import TRUTH, bits_of, noisy_rows, whole_model, write_catalog, write_selected_catalog
+from simulated import TRUTH, bits_of, flat, noisy_rows, whole_model, write_catalog, write_selected_catalog
 
 pytestmark = pytest.mark.cluster
 
@@ -234,9 +234,9 @@ def test_a_corrupt_chunk_on_a_worker_is_named_here(tmp_path: Path, client: Clien
 
 def test_a_row_without_density_on_a_worker_is_named_here(client: Client) -> None:
     values, noise = noisy_rows(1_000, missing=0)
-    values[777, 1] = 1e200
-    with pytest.raises(InvalidData) as caught:
-        dgmmis.fit(values, n_components=3, initial=VAGUE, noise=noise, client=client)
+    noise[777] = 0
+    with pytest.raises(InvalidData, match="log-density") as caught:
+        dgmmis.fit(values, n_components=3, initial=flat(VAGUE, 1), noise=noise, client=client)
     assert caught.value.row == 777
 
 

@@ -127,7 +127,7 @@ def test_a_feature_that_the_given_ones_determine_is_known_exactly(seed, d):
         ({"a": 1.0, "b": 1.0, "c": 0.0}, None, InvalidSetting, "leave at least one"),
         ({"a": np.nan}, None, InvalidData, "missing"),
         ({"a": np.inf}, None, InvalidData, "infinite"),
-        ({"a": 1e200}, None, InvalidData, "nothing can be said"),
+        ({"a": 1e200}, None, InvalidData, "beyond 1e"),
         ({"a": 1.0}, {"b": 1.0}, FeatureMismatch, "'b', which is not given"),
         ({"a": 1.0}, [1.0, 2.0], InvalidData, r"variances \(1,\)"),
         ({"a": 1.0}, [-1.0], InvalidData, "positive semi-definite"),
@@ -136,6 +136,12 @@ def test_a_feature_that_the_given_ones_determine_is_known_exactly(seed, d):
 def test_conditions_that_cannot_be_met_are_refused(given_values, noise, error, match):
     with pytest.raises(error, match=match):
         PLAIN.condition(given_values, noise)
+
+
+def test_values_that_the_model_cannot_have_made_tell_nothing_of_the_others():
+    certain = Model(Mixture([1.0], [[0.0, 0.0]], [np.diag([1e-150, 1.0])]), ("a", "b"))
+    with pytest.raises(InvalidData, match="nothing can be said"):
+        certain.condition({"a": 1e90})
 
 
 def test_where_the_mixture_cannot_reach_the_background_makes_the_row():

@@ -147,7 +147,7 @@ def test_a_far_row_has_a_finite_density_and_a_responsibility():
 @pytest.mark.parametrize("noise", [None, Noise.diagonal([[1.0], [1.0], [1.0]])])
 def test_a_row_beyond_any_density_is_named(noise):
     mixture = Mixture([1.0], [[0.0]], [[[1.0]]])
-    samples = Samples.from_arrays([[0.0], [1e200], [np.nan]], noise)
+    samples = Samples.from_arrays([[0.0], [1e200], [np.nan]], noise, checked=True)
     with pytest.raises(InvalidData, match="row 101 ") as caught:
         summarize_samples(Population(mixture), samples, first_row=100)
     assert (caught.value.array, caught.value.row) == ("values", 101)

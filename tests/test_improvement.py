@@ -187,7 +187,8 @@ def test_a_trial_that_loses_or_fails_leaves_what_was_before_it(monkeypatch):
     assert tighter[-1].reason == "converged"
     assert tighter[-1].predicted_gain <= 1e-9
 
-    hopeless = Population(Mixture(np.full(4, 0.25), np.full((4, 2), 1e200), np.stack([np.eye(2)] * 4)))
+    narrow = np.stack([1e-150 * np.eye(2)] * 4)
+    hopeless = Population(Mixture(np.full(4, 0.25), np.full((4, 2), 1e99), narrow))
     monkeypatch.setattr(improvement, "_best_on_pilot", lambda *_: ("nonsense", hopeless))
     failed = list(chain(start=TRUTH)())
     assert failed[-1].objectives == alone[-1].objectives

@@ -188,7 +188,7 @@ def _named(items: list[str], option: str, form: str) -> dict[str, str]:
     for item in items:
         name, sign, value = item.rpartition("=")
         if not sign or not name or not value:
-            raise InvalidSetting(f"{option} {item!r} cannot be read; expected {form}.")
+            raise InvalidSetting(f"{option} {item!r} is not {form}; write it like that.")
         if name in pairs:
             raise InvalidSetting(f"{option} names '{name}' twice.")
         pairs[name] = value

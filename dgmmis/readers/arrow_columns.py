@@ -34,7 +34,9 @@ def arrow_number_type(source_name: str, column: str, kind: Any, *, may_be_missin
     if types.is_float64(kind) or types.is_decimal(kind) or types.is_null(kind):
         return np.dtype(np.float64)
     raise InvalidData(
-        f"{source_name}: column '{column}' holds {kind}, not numbers.", array=source_name, column=column
+        f"{source_name}: column '{column}' holds {kind}, not numbers. Give a column of numbers.",
+        array=source_name,
+        column=column,
     )
 
 

@@ -111,7 +111,7 @@ class FitsSource:
         if found.raw.shape != () or (found.raw.kind not in "iuf" and not found.logical):
             what = f"{found.raw.shape[0]} numbers per row" if found.raw.shape else f"type {found.raw}"
             raise InvalidData(
-                f"{self.name}: column '{column}' has {what}, not one number per row.",
+                f"{self.name}: column '{column}' has {what}, not one number per row. Give a column of numbers.",
                 array=self.name,
                 column=column,
             )

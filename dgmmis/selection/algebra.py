@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from operator import or_
 from typing import ClassVar, Literal
+
+import numpy as np
 
 from dgmmis.errors import SelectionError
 from dgmmis.packed import Array
@@ -232,12 +234,16 @@ def checked_features(features: Sequence[str | int] | str | None, title: str) -> 
     """
     if features is None:
         return None
+    if not isinstance(features, Iterable):
+        raise SelectionError(
+            f"{title}: features is {features!r}; give names or indices from 0.", value=features
+        )
     found: list[str | int] = []
     for feature in [features] if isinstance(features, str) else features:
         if isinstance(feature, str):
             found.append(feature)
-        elif hasattr(feature, "__index__") and not isinstance(feature, bool):
-            found.append(feature.__index__())
+        elif isinstance(feature, int | np.integer) and not isinstance(feature, bool):
+            found.append(int(feature))
         else:
             raise SelectionError(
                 f"{title}: {feature!r} is no feature: give names or indices from 0.", value=feature

@@ -76,6 +76,9 @@ class CompletenessMap(_Map):
         outside: float = 0.0,
     ) -> None:
         table = _probabilities(values, "CompletenessMap: values")
+        several = isinstance(axes, Sequence) or (isinstance(axes, np.ndarray) and axes.ndim > 0)
+        if not several or isinstance(axes, str):
+            raise SelectionError(f"CompletenessMap: axes is {axes!r}; give ascending numbers for each axis.")
         lines = tuple(_ascending(axis, f"CompletenessMap: axis {i}") for i, axis in enumerate(axes))
         extra = {len(line) - size for line, size in zip(lines, table.shape, strict=False)}
         if len(lines) != table.ndim or extra not in ({0}, {1}):
@@ -277,4 +280,7 @@ def _ascending(given: ArrayLike, name: str) -> Array:
 
 
 def _fraction(given: float, name: str) -> float:
-    return float(_probabilities(given, name))
+    fraction = _probabilities(given, name)
+    if fraction.ndim:
+        raise SelectionError(f"{name} is {given!r}; give one probability.", array=name)
+    return float(fraction)

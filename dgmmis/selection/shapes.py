@@ -112,7 +112,7 @@ class Ball(Part):
         middle = _finite(center, 1, "Ball: center")
         size = float(_finite(radius, 0, "Ball: radius"))
         if not size > 0:
-            raise SelectionError(f"Ball: radius {size:g} is not above 0.", value=size)
+            raise SelectionError(f"Ball: radius {size:g} is not above 0. Give a larger one.", value=size)
         _set(self, center=tuple(middle.tolist()), radius=size, features=checked_features(features, "Ball"))
 
     def width(self) -> int:
@@ -157,7 +157,8 @@ class HalfSpace(Part):
         direction = _finite(normal, 1, "HalfSpace: normal")
         if not direction.any():
             raise SelectionError(
-                "HalfSpace: normal is all zero, so it points nowhere.", value=direction.tolist()
+                "HalfSpace: normal is all zero, so it points nowhere. Give one that does.",
+                value=direction.tolist(),
             )
         _set(
             self,
