@@ -6,6 +6,7 @@ import json
 import os
 import pickle
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -23,11 +24,13 @@ from dgmmis.errors import (
     AlreadyExists,
     CatalogLocked,
     CorruptCatalog,
+    InvalidSetting,
     MissingLibrary,
     NotACatalog,
     NotARun,
     ObjectStoreError,
     RunLocked,
+    UnsafeFile,
     UnsafePlace,
 )
 from dgmmis.location import S3Url, location_of
@@ -154,6 +157,29 @@ def test_the_command_line_takes_addresses_wherever_it_takes_paths(url, local, tm
         "fit", stars, "-K", "2", "--run", f"{url}/runs/b", "--initial", run, "--workers", "0", "--json"
     )
     assert again["n_passes"] <= said["n_passes"]
+
+
+def test_what_only_a_server_answers_is_refused_for_a_run_in_a_bucket(url):
+    fit(ingest(f"{url}/c"), f"{url}/runs/a", max_passes=1)
+    before = bucket_at(location_of(url)).names()
+    run = dgmmis.open_run(f"{url}/runs/a")
+    assert (run.state(), run.holder()) == ("STOPPED", f"process {os.getpid()} on {socket.gethostname()}")
+    asked = (run.requests.cancel, lambda: run.requests.put({}), lambda: run.folder)
+    for ask in asked:
+        with pytest.raises(InvalidSetting, match="lies in an object store"):
+            ask()
+    for arguments in (("gc", f"{url}/runs"), ("resume", f"{url}/runs/a", "--queue")):
+        outcome = CliRunner().invoke(application, list(arguments))
+        assert isinstance(outcome.exception, UnsafePlace), outcome.output
+    assert bucket_at(location_of(url)).names() == before
+
+
+def test_an_object_that_is_too_large_is_not_read(url):
+    bucket = bucket_at(location_of(url))
+    bucket.put("big", bytes(1000))
+    assert len(bucket.get("big", 1000).content) == 1000
+    with pytest.raises(UnsafeFile, match="has 1000 bytes, and at most 999 are read"):
+        bucket.get("big", 999)
 
 
 def invoke(*arguments):
