@@ -19,6 +19,7 @@ from dgmmis.fit_result import FitResult
 from dgmmis.fit_settings import check_settings
 from dgmmis.iterate import Limits
 from dgmmis.local_pass import processors
+from dgmmis.location import Location, location_of
 from dgmmis.noise import NoiseLike
 from dgmmis.observer import Observer, watching
 from dgmmis.places import local_path
@@ -44,7 +45,7 @@ MAX_PASSES = 1000
 
 
 def fit(
-    values: ArrayLike | Catalog | str | Path,
+    values: ArrayLike | Catalog | str | Location,
     *,
     n_components: int,
     noise: NoiseLike = None,
@@ -71,7 +72,7 @@ def fit(
     client: Client | None = None,
     features: tuple[str, ...] = (),
     units: tuple[str, ...] = (),
-    run: str | Path | None = None,
+    run: str | Location | None = None,
     runs: str | Path | None = None,
     observer: Observer | None = None,
 ) -> FitResult:
@@ -220,21 +221,22 @@ def fit(
     ).knowing(rows)
 
 
-def _place(run: str | Path | None, runs: str | Path | None) -> Path | None:
+def _place(run: str | Location | None, runs: str | Path | None) -> Location | None:
     """Find where a run is to be kept, if anywhere: a folder, or the root of folders."""
     if run is not None and runs is not None:
         raise InvalidSetting("run names one folder and runs the root of many: give one of the two.")
-    place = run if runs is None else runs
-    return None if place is None else local_path(place)
+    if runs is not None:
+        return local_path(runs)
+    return None if run is None else location_of(run)
 
 
 def resume(
-    run: str | Path,
+    run: str | Location,
     *,
     tolerance: float | None = None,
     max_passes: int | None = None,
     client: Client | None = None,
-    catalog: str | Path | None = None,
+    catalog: str | Location | None = None,
     observer: Observer | None = None,
     trust: Iterable[str] = (),
 ) -> FitResult:
@@ -279,12 +281,12 @@ def resume(
 
 
 def go_on(
-    run: str | Path,
+    run: str | Location,
     *,
     tolerance: float | None = None,
     max_passes: int | None = None,
     client: Client | None = None,
-    catalog: str | Path | None = None,
+    catalog: str | Location | None = None,
     observer: Observer | None = None,
     trust: Iterable[str] = (),
     attempts: int | None = None,
@@ -358,7 +360,7 @@ def _means(client: Client | None) -> dict[str, int]:
 
 
 def fit_restarts(
-    values: ArrayLike | Catalog | str | Path,
+    values: ArrayLike | Catalog | str | Location,
     *,
     n_components: int,
     n_starts: int = 30,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from numpy.typing import ArrayLike
@@ -16,6 +15,7 @@ from dgmmis.errors import InvalidData, InvalidSetting, NotARun
 from dgmmis.fit_result import FitResult
 from dgmmis.imputed_passes import Completion
 from dgmmis.iterate import Limits
+from dgmmis.location import Location
 from dgmmis.optimum import Fitted, Optimum, at_optimum
 from dgmmis.population import Population
 from dgmmis.preparation import Prepared, prepare_fit, require_known
@@ -38,15 +38,15 @@ CHANCE = 6.0
 
 
 def uncertainty(
-    fitted: FitResult | RunFolder | str | Path,
-    values: ArrayLike | Catalog | str | Path | None = None,
+    fitted: FitResult | RunFolder | str | Location,
+    values: ArrayLike | Catalog | str | Location | None = None,
     *,
     method: Method = "information",
     sample_rows: int | None = None,
     replicates: int = 100,
     resampling_seed: int = 0,
     client: Client | None = None,
-    catalog: str | Path | None = None,
+    catalog: str | Location | None = None,
     progress: Callable[[int, int], None] | None = None,
     **settings: Any,
 ) -> Uncertainty:
@@ -167,7 +167,7 @@ class RowsOfRun:
     """
 
     run: RunFolder
-    catalog: str | Path | None = None
+    catalog: str | Location | None = None
 
     def __call__(self, result: FitResult, wanted: Wanted, client: Client | None) -> Uncertainty:
         """Estimate the result's uncertainties."""
@@ -177,7 +177,9 @@ class RowsOfRun:
         return _assess(ended, chunks, task, wanted, client)
 
 
-def _of_run(run: RunFolder, catalog: str | Path | None, wanted: Wanted, client: Client | None) -> Uncertainty:
+def _of_run(
+    run: RunFolder, catalog: str | Location | None, wanted: Wanted, client: Client | None
+) -> Uncertainty:
     latest = run.latest()
     if latest is None:
         raise NotARun(f"{run.path} has no finished pass yet: drive it with `dgmmis resume {run.path}`.")
@@ -188,7 +190,7 @@ def _of_run(run: RunFolder, catalog: str | Path | None, wanted: Wanted, client: 
     return _assess(ended, chunks, task, wanted, client)
 
 
-def _catalog_of(run: RunFolder, moved_to: str | Path | None) -> Catalog:
+def _catalog_of(run: RunFolder, moved_to: str | Location | None) -> Catalog:
     """Open the catalogue that a run began on, without the rows that were appended since."""
     catalog, began = open_catalog(moved_to or run.data["path"]), run.data["fingerprint"]
     if began not in catalog.fingerprints:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from numbers import Integral
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from numpy.typing import ArrayLike
@@ -16,7 +15,7 @@ from dgmmis.contest import SilentWatcher, Watcher
 from dgmmis.errors import InvalidSetting
 from dgmmis.folds import Folds
 from dgmmis.iterate import Limits
-from dgmmis.places import local_path
+from dgmmis.location import Location
 from dgmmis.planning import require_room
 from dgmmis.preparation import Prepared, prepare_fit, require_known
 from dgmmis.prior import Prior
@@ -38,7 +37,7 @@ NOT_OURS = ("initial", "frozen", "n_components", "covariance_type", "run", "spli
 
 
 def compare(
-    values: ArrayLike | Catalog | str | Path,
+    values: ArrayLike | Catalog | str | Location,
     *,
     n_components: Sequence[int] = (4, 8, 16),
     covariance_types: Sequence[str] = ("full",),
@@ -48,7 +47,7 @@ def compare(
     max_passes: int = MAX_PASSES,
     seed: int = 0,
     client: Client | None = None,
-    output: str | Path | None = None,
+    output: str | Location | None = None,
     observer: Watcher | None = None,
     **settings: Any,
 ) -> Comparison:
@@ -176,7 +175,7 @@ def _grid(
 
 @contextmanager
 def _kept(
-    output: str | Path | None,
+    output: str | Location | None,
     grid: Mapping[str, Prepared],
     settings: Mapping[str, Any],
     folds: int,
@@ -206,8 +205,6 @@ def _kept(
         "method": settings.get("method", "auto"),
     }
     data = {"path": str(catalog.path.resolve()), "fingerprint": catalog.fingerprint, "rows": catalog.n_rows}
-    folder = open_comparison(
-        local_path(output), config, data, numerics_fingerprint(), prepared.task.backgrounds
-    )
+    folder = open_comparison(output, config, data, numerics_fingerprint(), prepared.task.backgrounds)
     with folder.driven():
         yield folder

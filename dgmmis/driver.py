@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -32,8 +31,10 @@ from dgmmis.fit_result import FitResult, Scan
 from dgmmis.improvement import Search, improve
 from dgmmis.imputed_passes import Completion
 from dgmmis.iterate import Limits, Pass, Problem, stopping_reason
+from dgmmis.location import Location
 from dgmmis.model import Model
 from dgmmis.observer import Observer, SilentObserver, watching
+from dgmmis.places import local_path
 from dgmmis.population import Population
 from dgmmis.runs import RunFolder, create_run, numerics_fingerprint
 from dgmmis.runs.checkpoint import Checkpoint, digest_of
@@ -94,13 +95,13 @@ def describe_run(
 
 
 def prepare_run(
-    path: Path, catalog: Catalog, task: Task, *, initial: Population | None, named: bool = True
+    path: Location, catalog: Catalog, task: Task, *, initial: Population | None, named: bool = True
 ) -> RunFolder:
     """Create or open the run folder for this task on this catalogue; any number of processes may do so at once.
 
     Parameters
     ----------
-    path : pathlib.Path
+    path : Path or S3Url
         The run folder; or, if not `named`, the root under which what shapes the run names its folder.
     catalog : Catalog
     task : Task
@@ -115,7 +116,7 @@ def prepare_run(
         As of `describe_run`.
     """
     config, data = describe_run(catalog, task, initial)
-    place = path if named else confined(path, run_name(config, data))
+    place = path if named else confined(local_path(str(path)), run_name(config, data))
     run = create_run(place, config, data, numerics_fingerprint())
     run.write_arrays(task_arrays(task))
     if initial is not None and run.read_start() is None:
@@ -190,7 +191,7 @@ def drive(
         number = run.begin_attempt(
             {"tolerance": limits.tolerance, "max_passes": limits.max_passes, **(budget or {})}
         )
-        attempt = _Attempt(run, catalog, task, number, Trace(run.trace_path(number)), watcher)
+        attempt = _Attempt(run, catalog, task, number, run.open_trace(number), watcher)
         with _recorded(attempt):
             _log_beginning(attempt)
             _set_aside_damaged(attempt)

@@ -26,6 +26,7 @@ __all__ = [
     "MissingLibrary",
     "NotACatalog",
     "NotARun",
+    "ObjectStoreError",
     "PoisonChunk",
     "RunCancelled",
     "RunConflict",
@@ -325,6 +326,33 @@ class PoisonChunk(DgmmisError):
 
     def __reduce__(self) -> tuple[object, ...]:
         return type(self), (self.chunk, self.rows, self.workers, self.last)
+
+
+class ObjectStoreError(DgmmisError):
+    """An object store does not do what it was asked, and does not say that there is no such object.
+
+    Attributes
+    ----------
+    verb : str
+        What it was asked: read, write, list, ...
+    object : str
+        Address of the object.
+    what : str
+        What went wrong.
+    """
+
+    exit_code = 12
+
+    def __init__(self, verb: str, object: str, what: str) -> None:
+        super().__init__(
+            f"cannot {verb} {object}: {what}. Nothing that was stored is lost; see that the store is reachable and "
+            "that AWS_ENDPOINT_URL, AWS_REGION and the credentials in the environment are right, and try again: a run "
+            "goes on with `dgmmis resume`."
+        )
+        self.verb, self.object, self.what = verb, object, what
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.verb, self.object, self.what)
 
 
 class CollapsedComponent(DgmmisError):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dgmmis.ascent import sample_rows
@@ -13,6 +12,7 @@ from dgmmis.cluster.worker_resources import resources_of, resources_on_this_mach
 from dgmmis.errors import InvalidSetting
 from dgmmis.fit_plan import Plan
 from dgmmis.iterate import Limits
+from dgmmis.location import Location
 from dgmmis.noise_classes import MOST_CLASSES
 from dgmmis.packed import packed_size
 from dgmmis.preparation import Prepared, prepare_fit, require_known
@@ -29,7 +29,7 @@ __all__ = ["plan", "require_room", "workload_of"]
 
 
 def plan(
-    catalog: Catalog | str | Path,
+    catalog: Catalog | str | Location,
     *,
     n_components: int,
     workers: int | None = None,

@@ -17,6 +17,7 @@ from dgmmis.errors import InvalidSetting
 from dgmmis.expectation import NEGLIGIBLE
 from dgmmis.fit_settings import check_settings
 from dgmmis.iterate import Limits
+from dgmmis.location import Location, S3Url
 from dgmmis.mixture import Mixture
 from dgmmis.noise import NoiseLike
 from dgmmis.packed import Array
@@ -51,7 +52,7 @@ class Prepared:
 
 
 def prepare_fit(
-    values: ArrayLike | ArrayChunks | Catalog | str | Path,
+    values: ArrayLike | ArrayChunks | Catalog | str | Location,
     *,
     n_components: int,
     limits: Limits,
@@ -151,7 +152,7 @@ def _begun(initial: Initial | None, chunks: ArrayChunks | Catalog) -> Mixture | 
 
 
 def _as_chunks(
-    values: ArrayLike | ArrayChunks | Catalog | str | Path,
+    values: ArrayLike | ArrayChunks | Catalog | str | Location,
     noise: NoiseLike,
     weights: ArrayLike | None,
     projection: ArrayLike | None,
@@ -161,7 +162,7 @@ def _as_chunks(
 ) -> ArrayChunks | Catalog:
     if isinstance(values, ArrayChunks):
         return values
-    if isinstance(values, str | Path):
+    if isinstance(values, str | Path | S3Url):
         values = open_catalog(values)
     if not isinstance(values, Catalog):
         return ArrayChunks.from_arrays(

@@ -7,16 +7,16 @@ from pathlib import Path
 
 from dgmmis.errors import FeatureMismatch, InvalidData, UnitMismatch
 from dgmmis.fit_result import FitResult
+from dgmmis.location import Location, S3Url, location_of
 from dgmmis.mixture import Mixture
 from dgmmis.model import Model
-from dgmmis.places import local_path
 from dgmmis.population import Population
 from dgmmis.runs import RunFolder, open_run
 from dgmmis.samples import default_names
 
 __all__ = ["Initial", "starting_population"]
 
-Initial = Mixture | Population | Model | FitResult | RunFolder | str | Path
+Initial = Mixture | Population | Model | FitResult | RunFolder | str | Path | S3Url
 
 
 def starting_population(
@@ -45,8 +45,8 @@ def starting_population(
     InvalidData, NotARun, CorruptCheckpoint
         If a path holds neither a model nor a run with a finished pass.
     """
-    if isinstance(initial, str | Path):
-        initial = _read(local_path(initial), trust)
+    if isinstance(initial, str | Path | S3Url):
+        initial = _read(location_of(initial), trust)
     if isinstance(initial, RunFolder):
         initial = initial.model()
     if isinstance(initial, FitResult):
@@ -57,8 +57,8 @@ def starting_population(
     return initial.population if initial.backgrounds else initial.mixture
 
 
-def _read(path: Path, trust: Iterable[str]) -> Model | RunFolder:
-    if path.is_dir():
+def _read(path: Location, trust: Iterable[str]) -> Model | RunFolder:
+    if isinstance(path, S3Url) or path.is_dir():
         return open_run(path, trust=trust)
     if not path.exists():
         raise InvalidData(

@@ -13,13 +13,17 @@ from dgmmis.errors import InvalidSetting
 
 __all__ = ["append_verb", "describe_verb", "ingest_verb", "verify_verb"]
 
-CatalogPath = Annotated[Path, typer.Argument(metavar="CATALOG", help="Catalogue that `dgmmis ingest` wrote.")]
+CatalogPath = Annotated[
+    str, typer.Argument(metavar="CATALOG", help="Catalogue that `dgmmis ingest` wrote: a path, or s3://...")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
 def ingest_verb(
     source: Annotated[Path, typer.Argument(help="FITS, Parquet (file or folder), CSV, .npy or .npz.")],
-    destination: Annotated[Path, typer.Argument(metavar="DEST.zarr", help="Catalogue to make.")],
+    destination: Annotated[
+        str, typer.Argument(metavar="DEST.zarr", help="Catalogue to make: a path, or s3://...")
+    ],
     features: Annotated[str, typer.Option(help="Features of the model, separated by commas.")],
     error: Annotated[
         list[str] | None,
@@ -160,7 +164,7 @@ def verify_verb(catalog: CatalogPath, as_json: AsJson = False) -> None:
     from dgmmis.store import open_catalog
 
     opened = open_catalog(catalog)
-    with counting(f"verifying {catalog.name}", quiet=as_json) as progress:
+    with counting(f"verifying {opened.path.name}", quiet=as_json) as progress:
         total = opened.verify(progress)
     if as_json:
         print_json({"verified": True, "files": total, "fingerprint": opened.fingerprint})

@@ -85,10 +85,12 @@ def compare_verb(
     """Fit several mixtures to a catalogue in shared passes, and say which describes the rows best."""
     from dgmmis.cli.observation_options import ObservationOptions, fit_arguments
     from dgmmis.comparing import compare
+    from dgmmis.places import local_path
     from dgmmis.progress import comparison_display
     from dgmmis.store import open_catalog
 
     numbers, kinds = _whole_numbers(components), covariance.split(",")
+    output = None if output is None else local_path(output)
     opened = open_catalog(catalog)
     options = ObservationOptions(
         selection, keep or [], before_noise, background, footprint or [], floor or [], "full", prior

@@ -49,10 +49,12 @@ Trust = Annotated[
     list[str] | None,
     typer.Option(help="MODULE:FUNCTION that a stored run or model names and that may be imported."),
 ]
-Catalog = Annotated[Path, typer.Argument(metavar="CATALOG", help="Catalogue that `dgmmis ingest` wrote.")]
+Catalog = Annotated[
+    str, typer.Argument(metavar="CATALOG", help="Catalogue that `dgmmis ingest` wrote: a path, or s3://...")
+]
 Components = Annotated[int, typer.Option("-K", "--components", help="Components of the mixture.")]
 Initial = Annotated[
-    Path | None, typer.Option(help="Run folder of an earlier fit, or saved model (.npz), to start from.")
+    str | None, typer.Option(help="Run folder of an earlier fit, or saved model (.npz), to start from.")
 ]
 Selection = Annotated[
     str | None,
@@ -106,7 +108,7 @@ SplitMerge = Annotated[
 
 
 @contextmanager
-def stoppable(run: Path) -> Iterator[Stop]:
+def stoppable(run: str) -> Iterator[Stop]:
     """Have SIGINT and SIGTERM stop the fit at a boundary, and say then how to go on."""
     from dgmmis.signal_stops import heeding_signals
     from dgmmis.stopping import Stop
@@ -144,7 +146,7 @@ def using_cluster(
 def stated_settings(
     opened: OpenedCatalog,
     options: ObservationOptions,
-    initial: Path | None,
+    initial: str | None,
     trust: list[str] | None,
     **others: Any,
 ) -> dict[str, Any]:
@@ -160,7 +162,8 @@ def fit_verb(
     catalog: Catalog,
     n_components: Components,
     run: Annotated[
-        Path | None, typer.Option(help="Run folder: keeps every pass. The same settings continue it.")
+        str | None,
+        typer.Option(help="Run folder, or s3://...: keeps every pass. The same settings continue it."),
     ] = None,
     runs: Annotated[
         Path | None, typer.Option(help="Instead of --run: a root, under which the settings name the folder.")
@@ -241,24 +244,24 @@ def fit_verb(
     _finish(place, result, as_json)
 
 
-def _place(opened: OpenedCatalog, run: Path | None, runs: Path | None, settings: dict[str, Any]) -> Path:
+def _place(opened: OpenedCatalog, run: str | None, runs: Path | None, settings: dict[str, Any]) -> str:
     """Find the run folder that the options name."""
     from dgmmis.service.submission import named_place
 
     if run is not None and runs is None:
         return run
     if runs is not None and run is None:
-        return named_place(opened, runs, **settings)
+        return str(named_place(opened, runs, **settings))
     raise InvalidSetting(
         "give one of --run DIR, which is the run folder, and --runs ROOT, under which the settings name it."
     )
 
 
 def resume_verb(
-    run: Annotated[Path, typer.Argument(metavar="RUNDIR", help="Run folder of an earlier fit.")],
+    run: Annotated[str, typer.Argument(metavar="RUNDIR", help="Run folder of an earlier fit.")],
     tolerance: Annotated[float | None, typer.Option(help="Default: as before.")] = None,
     max_passes: Annotated[int | None, typer.Option(help="In all; default: as before.")] = None,
-    catalog: Annotated[Path | None, typer.Option(help="Where the catalogue lies now, if moved.")] = None,
+    catalog: Annotated[str | None, typer.Option(help="Where the catalogue lies now, if moved.")] = None,
     cluster: Cluster = None,
     workers: Workers = None,
     threads: Threads = 1,
@@ -304,33 +307,35 @@ def resume_verb(
 
 
 def _queue(
-    run: Path,
+    run: str,
     tolerance: float | None,
     max_passes: int | None,
-    servers: tuple[str | None, Path | None],
+    servers: tuple[str | None, str | None],
     as_json: bool,
 ) -> None:
     """Ask a server to go on with a run."""
+    from dgmmis.places import local_path
     from dgmmis.service import Run
 
     if any(option is not None for option in servers):
         raise InvalidSetting(
             "with --queue the server decides on the cluster, and the catalogue must lie where it was."
         )
-    queued = Run(run)
+    queued = Run(local_path(run))
     queued.queue(tolerance=tolerance, max_passes=max_passes)
     if as_json:
-        print_json({"run": str(run), "state": queued.state})
+        print_json({"run": run, "state": queued.state})
     else:
         typer.echo(f"{run} is {queued.state}")
 
 
-def _finish(run: Path, result: FitResult, as_json: bool) -> None:
-    model_path = run / "model.npz"
-    result.model.save(model_path)
+def _finish(run: str, result: FitResult, as_json: bool) -> None:
+    from dgmmis.runs import open_run
+
+    model_path = open_run(run).write_model(result.model)
     summary: dict[str, Any] = {
-        "run": str(run),
-        "model": str(model_path),
+        "run": run,
+        "model": model_path,
         "converged": result.converged,
         "reason": result.reason,
         "n_passes": result.n_passes,

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -29,7 +28,7 @@ def trusted_functions(names: list[str] | None) -> tuple[str, ...]:
     return tuple(names or ())
 
 
-def opened_run(run: Path, names: list[str] | None) -> RunFolder:
+def opened_run(run: str, names: list[str] | None) -> RunFolder:
     """Open a run whose functions may be needed: from here, if they are trusted."""
     from dgmmis.runs import open_run
 

@@ -27,7 +27,7 @@ from dgmmis.errors import InvalidSetting
 
 __all__ = ["apply_verb", "report_verb"]
 
-Run = Annotated[Path, typer.Argument(metavar="RUNDIR", help="Run folder.")]
+Run = Annotated[str, typer.Argument(metavar="RUNDIR", help="Run folder.")]
 
 
 def apply_verb(
@@ -55,12 +55,13 @@ def apply_verb(
 
     if order not in ("storage", "source"):
         raise InvalidSetting(f"--order is {order!r}; expected storage or source.")
-    model, opened = opened_run(run, trust).model(), open_catalog(catalog)
+    driven, opened = opened_run(run, trust), open_catalog(catalog)
+    model = driven.model()
     with (
         using_cluster(
             cluster, workers, threads, memory_limit, (tls_ca, tls_cert, tls_key), insecure_cluster
         ) as client,
-        counting(f"applying {run.name}", quiet=as_json) as progress,
+        counting(f"applying {driven.path.name}", quiet=as_json) as progress,
     ):
         apply(
             model,

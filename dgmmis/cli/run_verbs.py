@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
@@ -24,7 +23,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
 def status_verb(
-    run: Annotated[Path, typer.Argument(metavar="RUNDIR", help="Run folder.")], as_json: AsJson = False
+    run: Annotated[str, typer.Argument(metavar="RUNDIR", help="Run folder.")], as_json: AsJson = False
 ) -> None:
     """Show a run's state, computed from what lies in its folder and from its lock."""
     from dgmmis.runs import open_run
@@ -52,7 +51,7 @@ def _start(run: RunFolder, tell: Callable[[Start], Said]) -> Said | str | None:
 
 
 def list_verb(
-    root: Annotated[Path, typer.Argument(metavar="ROOT", help="Folder with run folders.")] = Path(),
+    root: Annotated[str, typer.Argument(metavar="ROOT", help="Folder with run folders.")] = ".",
     as_json: AsJson = False,
 ) -> None:
     """List the runs under a folder; exit code 5 if one of them cannot be read."""

@@ -31,14 +31,14 @@ __all__ = ["uncertainty_verb"]
 
 
 def uncertainty_verb(
-    run: Annotated[Path, typer.Argument(metavar="RUNDIR", help="Run folder.")],
+    run: Annotated[str, typer.Argument(metavar="RUNDIR", help="Run folder.")],
     method: Annotated[str, typer.Option(help="information, sandwich or bootstrap.")] = "information",
     replicates: Annotated[int, typer.Option(help="Of the bootstrap.")] = 100,
     resampling_seed: Annotated[int, typer.Option(help="Of the bootstrap.")] = 0,
     sample_rows: Annotated[
         int | None, typer.Option(help="Score so many rows of the random sample instead of all.")
     ] = None,
-    catalog: Annotated[Path | None, typer.Option(help="Where the catalogue lies now, if moved.")] = None,
+    catalog: Annotated[str | None, typer.Option(help="Where the catalogue lies now, if moved.")] = None,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="OUT.npz: errors and their covariance.")
     ] = None,
@@ -65,7 +65,7 @@ def uncertainty_verb(
         using_cluster(
             cluster, workers, threads, memory_limit, (tls_ca, tls_cert, tls_key), insecure_cluster
         ) as client,
-        counting(f"errors of {run.name}", quiet=as_json) as progress,
+        counting(f"errors of {opened.path.name}", quiet=as_json) as progress,
     ):
         found = uncertainty(
             opened,
@@ -82,7 +82,7 @@ def uncertainty_verb(
     _show(found, run, output, as_json)
 
 
-def _show(found: Uncertainty, run: Path, output: Path | None, as_json: bool) -> None:
+def _show(found: Uncertainty, run: str, output: Path | None, as_json: bool) -> None:
     saved = {} if output is None else {"output": str(output)}
     if as_json:
         print_json({"run": str(run), **found.describe(), **saved})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from dgmmis.errors import CorruptCatalog, DgmmisError, RunConflict
@@ -122,7 +121,7 @@ def consult(run: RunFolder, catalog: Catalog | None) -> CatalogFacts:
             f"with fingerprint {wanted[:12]}. Give that one, or none to report without it."
         )
     try:
-        return _read(open_catalog(Path(run.data["path"])) if catalog is None else catalog, wanted)
+        return _read(open_catalog(run.data["path"]) if catalog is None else catalog, wanted)
     except (DgmmisError, OSError) as error:
         return CatalogFacts({}, None, [], str(error))
 

@@ -14,6 +14,7 @@ from dgmmis.ingestion.ingest_plan import Options, Plan, make_plan
 from dgmmis.ingestion.matching import catalog_units, require_same_rows
 from dgmmis.ingestion.option_types import as_texts_by_name, require_count, require_progress
 from dgmmis.ingestion.streaming import open_rows, provenance_of, semidefinite_tolerance, stream
+from dgmmis.location import Location
 from dgmmis.noise import NoiseLike
 from dgmmis.readers import Source
 from dgmmis.store.appender import CatalogAppender
@@ -23,7 +24,7 @@ __all__ = ["append"]
 
 
 def append(
-    catalog: Catalog | str | Path,
+    catalog: Catalog | str | Location,
     source: str | Path | np.ndarray | Mapping[str, Any],
     *,
     units: Mapping[str, str] | None = None,

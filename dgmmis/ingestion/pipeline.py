@@ -19,8 +19,8 @@ from dgmmis.ingestion.option_types import (
     require_progress,
 )
 from dgmmis.ingestion.streaming import open_rows, provenance_of, semidefinite_tolerance, stream
+from dgmmis.location import Location
 from dgmmis.noise import NoiseLike
-from dgmmis.places import local_path
 from dgmmis.store.catalog import Catalog
 from dgmmis.store.writer import CatalogWriter, ChunkOrder
 
@@ -29,7 +29,7 @@ __all__ = ["ingest"]
 
 def ingest(
     source: str | Path | np.ndarray | Mapping[str, Any],
-    destination: str | Path,
+    destination: str | Location,
     *,
     features: Sequence[str],
     error: Sequence[str] = (),
@@ -55,8 +55,8 @@ def ingest(
     source : path, array or mapping of arrays
         FITS, Parquet (a file or a folder of files), CSV, .npy or .npz; or a matrix (N, D), a structured
         array (N,), a mapping of columns (N,).
-    destination : path
-        Folder of the catalogue, by custom NAME.zarr; it appears only when all is written.
+    destination : path, or address in an object store
+        Folder of the catalogue, by custom NAME.zarr, or "s3://BUCKET/PREFIX"; it appears only when all is written.
     features : sequence of D str
         Columns that are features, or names of derived ones.
     error : sequence of str
@@ -132,7 +132,7 @@ def ingest(
     opened = open_rows(source, options, noise)
     plan = make_plan(opened, options, provenance_of(source, options))
     with CatalogWriter(
-        local_path(destination),
+        destination,
         plan.schema,
         chunk_rows=chunk_rows,
         order=order,

@@ -15,6 +15,7 @@ from dgmmis.cluster.preflight import Preflight
 from dgmmis.cluster.supervisor import Supervisor
 from dgmmis.cluster.worker_side import opened_catalog
 from dgmmis.errors import InvalidSetting, UnitMismatch
+from dgmmis.location import Location, S3Url
 from dgmmis.model import Model
 from dgmmis.places import local_path
 from dgmmis.posterior import infer
@@ -31,7 +32,7 @@ Order = Literal["storage", "source"]
 
 def apply(
     model: Model,
-    catalog: Catalog | str | Path,
+    catalog: Catalog | str | Location,
     destination: str | Path,
     *,
     top: int = 3,
@@ -78,7 +79,7 @@ def apply(
     ClusterLost, PoisonChunk, WorkersDiffer
         If the workers cannot do it; nothing is written then.
     """
-    if isinstance(catalog, str | Path):
+    if isinstance(catalog, str | Path | S3Url):
         catalog = open_catalog(catalog)
     if not isinstance(model, Model):
         raise InvalidSetting(

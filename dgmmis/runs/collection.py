@@ -37,7 +37,7 @@ def remove_checkpoints(run: RunFolder, numbers: list[int]) -> None:
     """Remove checkpoints, after their digests were written down: the chain can be followed across the gaps."""
     if not numbers:
         return
-    folder = run.path / "collected"
+    folder = run.folder / "collected"
     folder.mkdir(exist_ok=True)
     digests = {f"{number}": run.stored_digest(number) for number in numbers}
     record = {"removed": digests, "time": time.time()}
@@ -49,8 +49,8 @@ def remove_checkpoints(run: RunFolder, numbers: list[int]) -> None:
 
 def leftovers(run: RunFolder) -> list[Path]:
     """Files that deaths and damages left behind; to be asked by whoever holds the run's lock."""
-    temporary = [path for path in run.path.rglob(".*.tmp") if _is_left_behind(path)]
-    return sorted([*temporary, *run.path.rglob("*.damaged-*")])
+    temporary = [path for path in run.folder.rglob(".*.tmp") if _is_left_behind(path)]
+    return sorted([*temporary, *run.folder.rglob("*.damaged-*")])
 
 
 def _is_left_behind(path: Path) -> bool:

@@ -16,7 +16,6 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -25,12 +24,12 @@ from dgmmis.background import BackgroundLike
 from dgmmis.beginnings import Beginning
 from dgmmis.errors import AlreadyExists, CorruptCheckpoint, InvalidData, InvalidSetting, RunConflict
 from dgmmis.iterate import Pass
+from dgmmis.location import Location, location_of
 from dgmmis.plain_arrays import read_arrays
-from dgmmis.plain_files import MOST_JSON, as_json, read_plain, require_own_folders
+from dgmmis.plain_files import MOST_JSON, as_json
 from dgmmis.runs.checkpoint import DIGEST_BYTES, decode, digest_of, encode, is_whole
-from dgmmis.runs.lock import hold
-from dgmmis.runs.objects import put_if_absent
 from dgmmis.runs.parameters import arrays_of, npz_of, population_of
+from dgmmis.runs.place import Place, place_at
 from dgmmis.scoring import Scores
 
 __all__ = ["ComparisonFolder", "open_comparison"]
@@ -62,47 +61,52 @@ class ComparisonFolder:
 
     Attributes
     ----------
-    path : pathlib.Path
+    place : Place
+        What reads and writes there.
     """
 
-    def __init__(self, path: Path, root: str, backgrounds: Sequence[BackgroundLike]) -> None:
-        self.path, self._root, self._backgrounds = path, root, tuple(backgrounds)
+    def __init__(self, place: Place, root: str, backgrounds: Sequence[BackgroundLike]) -> None:
+        self.place, self._root, self._backgrounds = place, root, tuple(backgrounds)
+
+    @property
+    def path(self) -> Location:
+        """Where the comparison lies."""
+        return self.place.location
 
     @contextmanager
     def driven(self) -> Iterator[None]:
         """Be the one that drives this comparison; raises `RunLocked` if another does, `UnsafeFile` at a link."""
-        require_own_folders(self.path, FOLDERS)
-        with hold(self.path / "lock"):
+        with self.place.hold(FOLDERS):
             yield
 
     def find(self, key: str, number: int) -> Pass | None:
         """Return pass `number` of a fit, or None."""
-        path = self._pass_path(key, number)
+        name = _pass_name(key, number)
 
         def read(content: bytes) -> Pass:
-            checkpoint = decode(content, str(path), self._backgrounds)
-            self._require_root(checkpoint.parent, path)
+            checkpoint = decode(content, f"{self.path}/{name}", self._backgrounds)
+            self._require_root(checkpoint.parent, name)
             return checkpoint.scan
 
-        return _found(path, read)
+        return self._found(name, read)
 
     def keep(self, key: str, scan: Pass) -> None:
         """Store a pass of a fit."""
-        _put(self._pass_path(key, scan.number), encode(scan, self._root))
+        _put(self.place, _pass_name(key, scan.number), encode(scan, self._root))
 
     def find_beginning(self, name: str) -> Beginning | None:
         """Return where a model's fits begin, or None."""
-        path = self.path / "starts" / f"{name}.ckpt"
+        object_name = f"starts/{name}.ckpt"
 
         def read(content: bytes) -> Beginning:
-            stored = read_arrays(_payload(content, path))
-            self._require_root(str(stored["parent"]), path)
+            stored = read_arrays(self._payload(content, object_name))
+            self._require_root(str(stored["parent"]), object_name)
             populations = tuple(
                 population_of(stored, self._backgrounds, f"{i}_") for i in range(int(stored["count"]))
             )
             return Beginning(populations, tuple(stored["scores"].tolist()))
 
-        return _found(path, read)
+        return self._found(object_name, read)
 
     def keep_beginning(self, name: str, beginning: Beginning) -> None:
         """Store where a model's fits begin."""
@@ -113,38 +117,57 @@ class ComparisonFolder:
         }
         for i, population in enumerate(beginning.populations):
             arrays |= arrays_of(population, f"{i}_")
-        _put(self.path / "starts" / f"{name}.ckpt", _hashed(arrays))
+        _put(self.place, f"starts/{name}.ckpt", _hashed(arrays))
 
     def find_scores(self, digest: str) -> Scores | None:
         """Return the scores of the models with this digest, or None."""
-        path = self.path / "scores" / f"{digest}.ckpt"
+        object_name = f"scores/{digest}.ckpt"
 
         def read(content: bytes) -> Scores:
-            stored = read_arrays(_payload(content, path))
-            self._require_root(str(stored["parent"]), path)
+            stored = read_arrays(self._payload(content, object_name))
+            self._require_root(str(stored["parent"]), object_name)
             rows, weight = int(stored["rows"]), float(stored["weight"])
             return Scores(rows, weight, *(stored[name] for name in ARRAYS))
 
-        return _found(path, read)
+        return self._found(object_name, read)
 
     def keep_scores(self, digest: str, scores: Scores) -> None:
         """Store scores."""
         arrays = {name: getattr(scores, name) for name in (*NUMBERS, *ARRAYS)}
-        _put(self.path / "scores" / f"{digest}.ckpt", _hashed({"parent": np.array(self._root), **arrays}))
+        _put(self.place, f"scores/{digest}.ckpt", _hashed({"parent": np.array(self._root), **arrays}))
 
-    def _pass_path(self, key: str, number: int) -> Path:
-        return self.path / "passes" / key / f"{number:06d}.ckpt"
+    def _found(self, name: str, read: Callable[[bytes], T]) -> T | None:
+        """Read an object if it is there and whole; a damaged one is set aside, so that it is made again."""
+        try:
+            return read(self.place.read(name))
+        except FileNotFoundError:
+            return None
+        except (CorruptCheckpoint, KeyError, ValueError, InvalidData) as error:
+            if isinstance(error, InvalidSetting):
+                raise
+            folder, _, file = name.rpartition("/")
+            stem = f"{file.removesuffix('.ckpt')}.damaged-"
+            number = sum(there.startswith(stem) for there in self.place.names(folder))
+            self.place.set_aside(name, f"{folder}/{stem}{number}")
+            return None
 
-    def _require_root(self, parent: str, path: Path) -> None:
+    def _payload(self, content: bytes, name: str) -> bytes:
+        if not is_whole(content):
+            raise CorruptCheckpoint(
+                f"{self.path}/{name} does not match its own hash: it was cut off or altered."
+            )
+        return content[:-DIGEST_BYTES]
+
+    def _require_root(self, parent: str, name: str) -> None:
         if parent != self._root:
             raise InvalidSetting(
-                f"{path} belongs to a comparison of other settings than the {SETTINGS} beside it: files were mixed. "
-                "Restore the folder from a copy, or name a new one."
+                f"{self.path}/{name} belongs to a comparison of other settings than the {SETTINGS} beside it: files "
+                "were mixed. Restore the folder from a copy, or name a new one."
             )
 
 
 def open_comparison(
-    path: Path,
+    path: str | Location,
     config: Mapping[str, Any],
     data: Mapping[str, Any],
     numerics: Mapping[str, str],
@@ -159,30 +182,28 @@ def open_comparison(
     AlreadyExists
         If the folder holds something else.
     """
-    file = path / SETTINGS
-    if not file.exists():
-        if path.exists() and not (path.is_dir() and all(_is_ours(entry) for entry in path.iterdir())):
+    place = place_at(location_of(path))
+    if not place.exists(SETTINGS):
+        if not place.is_blank(SETTINGS, ()):
             raise AlreadyExists(f"{path} exists and is no comparison. Name a new folder.")
-        path.mkdir(parents=True, exist_ok=True)
         content = {"format": FORMAT, "config": dict(config), "data": dict(data), "numerics": dict(numerics)}
-        _put(file, json.dumps(content, indent=1, sort_keys=True).encode())
-    stored = read_plain(file, MOST_JSON)
-    _require_same(path, stored, config, data)
-    return ComparisonFolder(path, digest_of(stored), backgrounds)
+        _put(place, SETTINGS, json.dumps(content, indent=1, sort_keys=True).encode())
+    stored = place.read(SETTINGS, MOST_JSON)
+    _require_same(place.location, stored, config, data)
+    return ComparisonFolder(place, digest_of(stored), backgrounds)
 
 
-def _is_ours(entry: Path) -> bool:
-    """Tell what a death while making the folder leaves behind."""
-    return entry.name == "lock" or entry.name.startswith(f".{SETTINGS}.")
+def _pass_name(key: str, number: int) -> str:
+    return f"passes/{key}/{number:06d}.ckpt"
 
 
-def _require_same(path: Path, stored: bytes, config: Mapping[str, Any], data: Mapping[str, Any]) -> None:
+def _require_same(path: Location, stored: bytes, config: Mapping[str, Any], data: Mapping[str, Any]) -> None:
     try:
         there = as_json(stored)
         known = {**there["config"], "data fingerprint": there["data"]["fingerprint"]}
         same_format = there["format"] == FORMAT
     except (KeyError, TypeError, ValueError) as error:
-        raise AlreadyExists(f"{path / SETTINGS} is no comparison's: {error!r}. Name a new folder.") from error
+        raise AlreadyExists(f"{path}/{SETTINGS} is no comparison's: {error!r}. Name a new folder.") from error
     asked = {**json.loads(json.dumps(dict(config))), "data fingerprint": data["fingerprint"]}
     different = sorted(name for name in known.keys() | asked.keys() if known.get(name) != asked.get(name))
     if different or not same_format:
@@ -198,26 +219,6 @@ def _hashed(arrays: Mapping[str, Any]) -> bytes:
     return payload + hashlib.sha256(payload).digest()
 
 
-def _payload(content: bytes, path: Path) -> bytes:
-    if not is_whole(content):
-        raise CorruptCheckpoint(f"{path} does not match its own hash: it was cut off or altered.")
-    return content[:-DIGEST_BYTES]
-
-
-def _found(path: Path, read: Callable[[bytes], T]) -> T | None:
-    """Read an object if it is there and whole; a damaged one is set aside, so that it is made again."""
-    if not path.exists():
-        return None
-    try:
-        return read(read_plain(path))
-    except (CorruptCheckpoint, KeyError, ValueError, InvalidData) as error:
-        if isinstance(error, InvalidSetting):
-            raise
-        number = len(list(path.parent.glob(f"{path.stem}.damaged-*")))
-        path.rename(path.with_suffix(f".damaged-{number}"))
-        return None
-
-
-def _put(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    put_if_absent(path, content)
+def _put(place: Place, name: str, content: bytes) -> None:
+    place.make((name.rpartition("/")[0],))
+    place.put_if_absent(name, content)

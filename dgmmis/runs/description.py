@@ -4,27 +4,30 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from dgmmis.errors import CorruptCheckpoint, NotARun, RunConflict
-from dgmmis.plain_files import MOST_JSON, as_json, read_json, read_plain
+from dgmmis.location import Location
+from dgmmis.plain_files import MOST_JSON, as_json
+from dgmmis.runs.place import Place
 
-__all__ = ["FORMAT", "read_description", "read_record", "require_same"]
+__all__ = ["FIRST", "FORMAT", "read_description", "read_record", "require_same"]
 
 FORMAT = "dgmmis run 2"
+FIRST = "run.json"
 
 
-def read_description(path: Path) -> tuple[bytes, dict[str, Any]]:
-    """Read the run.json of a run folder: its bytes and what they say.
+def read_description(place: Place) -> tuple[bytes, dict[str, Any]]:
+    """Read the run.json of a run: its bytes and what they say.
 
     Raises
     ------
     NotARun
         If there is none, or one of a format that this version does not read.
     """
+    path = place.location
     try:
-        content = read_plain(path / "run.json", MOST_JSON)
+        content = place.read(FIRST, MOST_JSON)
         description = as_json(content)
     except FileNotFoundError as error:
         raise NotARun(f"{path} is no run: it has no run.json. `dgmmis fit --run DIR` makes one.") from error
@@ -65,7 +68,9 @@ def _tells_of_selection(said: object) -> bool:
     )
 
 
-def read_record(path: Path, *, numbers: Sequence[str] = (), texts: Sequence[str] = ()) -> dict[str, Any]:
+def read_record(
+    place: Place, name: str, *, numbers: Sequence[str] = (), texts: Sequence[str] = ()
+) -> dict[str, Any]:
     """Read a small object of a run that has these numbers and texts.
 
     Raises
@@ -73,19 +78,22 @@ def read_record(path: Path, *, numbers: Sequence[str] = (), texts: Sequence[str]
     CorruptCheckpoint
         If it is none.
     """
+    path = f"{place.location}/{name}"
     try:
-        record = read_json(path)
+        record = as_json(place.read(name, MOST_JSON))
+        if not isinstance(record, dict):
+            raise ValueError("it holds no JSON object")
     except ValueError as error:
         raise CorruptCheckpoint(f"{path} is no record of a run: {error}. Restore it from a copy.") from error
-    lacking = [name for name in numbers if not isinstance(record.get(name), int | float)]
-    lacking += [name for name in texts if not isinstance(record.get(name), str)]
+    lacking = [key for key in numbers if not isinstance(record.get(key), int | float)]
+    lacking += [key for key in texts if not isinstance(record.get(key), str)]
     if lacking:
         raise CorruptCheckpoint(f"{path} does not tell {', '.join(lacking)}. Restore it from a copy.")
     return record
 
 
 def require_same(
-    path: Path,
+    path: Location,
     description: Mapping[str, Any],
     config: Mapping[str, Any],
     data: Mapping[str, Any],

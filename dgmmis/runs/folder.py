@@ -16,30 +16,30 @@ lock              held by whoever drives the run
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from dgmmis.background import BackgroundLike
-from dgmmis.errors import AlreadyExists, CorruptCheckpoint, NotARun
+from dgmmis.errors import AlreadyExists, CorruptCheckpoint, NotARun, UnsafePlace
 from dgmmis.iterate import Pass
+from dgmmis.location import Location, location_of
 from dgmmis.model import Model
 from dgmmis.packed import Array
-from dgmmis.places import local_path
 from dgmmis.plain_arrays import read_arrays
-from dgmmis.plain_files import MOST_JSON, read_plain, require_own_folders
 from dgmmis.runs.checkpoint import Checkpoint, decode, digest_of, encode, is_whole
-from dgmmis.runs.description import FORMAT, read_description, read_record, require_same
-from dgmmis.runs.lock import hold, is_held, read_holder
-from dgmmis.runs.objects import put_if_absent
+from dgmmis.runs.description import FIRST, FORMAT, read_description, read_record, require_same
 from dgmmis.runs.parameters import npz_of
-from dgmmis.runs.requests import Requests
+from dgmmis.runs.place import Place, place_at
+from dgmmis.runs.requests import NoRequests, Requests
 from dgmmis.runs.start_object import decode_start, encode_start
 from dgmmis.runs.task_record import names_functions, stored_backgrounds, stored_selection, stored_task
-from dgmmis.runs.trace import Trace, read_trace
+from dgmmis.runs.trace import Trace
 from dgmmis.selection import Selection
 from dgmmis.starts import Start
 from dgmmis.task import Task
@@ -49,22 +49,39 @@ __all__ = ["RunFolder", "create_run", "open_run"]
 
 BUDGET = ("tolerance", "max_passes", "requests")
 FOLDERS = ("ckpt", "attempts", "log", "requests")
+START = "start.ckpt"
+ARRAYS = "arrays.npz"
+FINAL = "final.json"
+ATTEMPT = re.compile(r"[0-9]{4}\.json")
 
 
 class RunFolder:
-    """One run on disk.  Use `create_run` or `open_run`.
+    """One run where it is kept.  Use `create_run` or `open_run`.
 
     Attributes
     ----------
-    path : pathlib.Path
+    place : Place
+        What reads and writes there.
     description : dict
         The content of run.json: `config`, `data`, `numerics`.
     trust : Trust
         Which functions that run.json names may be imported.
     """
 
-    def __init__(self, path: Path, description: dict[str, Any], root: str, trust: Trust = NOBODY) -> None:
-        self.path, self.description, self._root, self.trust = path, description, root, trust
+    def __init__(self, place: Place, description: dict[str, Any], root: str, trust: Trust = NOBODY) -> None:
+        self.place, self.description, self._root, self.trust = place, description, root, trust
+
+    @property
+    def path(self) -> Location:
+        """Where the run lies: a path, or an address in an object store."""
+        return self.place.location
+
+    @property
+    def folder(self) -> Path:
+        """Its folder; raises `UnsafePlace` if it lies in an object store."""
+        if isinstance(self.path, Path):
+            return self.path
+        raise UnsafePlace(f"{self.path} lies in an object store; this is done to runs on a disk only.")
 
     @property
     def config(self) -> dict[str, Any]:
@@ -105,17 +122,18 @@ class RunFolder:
         """Store the arrays that the configuration names by their hashes."""
         if arrays:
             with suppress(FileExistsError):  # the same content: its hashes are in run.json
-                put_if_absent(self.path / "arrays.npz", npz_of(arrays))
+                self.place.put_if_absent(ARRAYS, npz_of(arrays))
 
     def arrays(self) -> dict[str, Array]:
         """Return what `write_arrays` stored."""
-        path = self.path / "arrays.npz"
-        if not path.exists():
+        if not self.place.exists(ARRAYS):
             return {}
         try:
-            return read_arrays(read_plain(path))
+            return read_arrays(self.place.read(ARRAYS))
         except ValueError as error:
-            raise NotARun(f"{path} holds no arrays of a run: {error}. Restore it from a copy.") from error
+            raise NotARun(
+                f"{self.path}/{ARRAYS} holds no arrays of a run: {error}. Restore it from a copy."
+            ) from error
 
     @contextmanager
     def driven(self) -> Iterator[None]:
@@ -128,14 +146,13 @@ class RunFolder:
         UnsafeFile
             If what is written would lie elsewhere, by a symbolic link.
         """
-        require_own_folders(self.path, (*FOLDERS, "collected"))
-        with hold(self.path / "lock"):
+        with self.place.hold((*FOLDERS, "collected")):
             yield
 
     @property
-    def requests(self) -> Requests:
+    def requests(self) -> Requests | NoRequests:
         """What is asked of this run."""
-        return Requests(self.path)
+        return Requests(self.path) if isinstance(self.path, Path) else NoRequests(self.path)
 
     def is_waiting(self) -> bool:
         """Tell whether a request is not answered yet: no attempt began since it was put."""
@@ -144,11 +161,11 @@ class RunFolder:
 
     def is_held(self) -> bool:
         """Tell whether a living process drives this run."""
-        return is_held(self.path / "lock")
+        return self.place.is_held()
 
     def holder(self) -> str:
         """Who drives this run, or did last; empty if nobody did."""
-        return read_holder(self.path / "lock")
+        return self.place.holder()
 
     def state(self) -> str:
         """Compute the state from what lies there and from the lock.
@@ -179,25 +196,25 @@ class RunFolder:
         final, attempts = self.final(), self.n_attempts()
         if final is not None or attempts == 0:
             return "" if final is None else str(final["state"])
-        trace = read_trace(self.trace_path(attempts))
+        trace = self.open_trace(attempts).read()
         return "STOPPED" if trace and trace[-1]["event"] == "stopped" else ""
 
     # --- the chain of checkpoints
 
     def read_start(self) -> Start | None:
         """Return where the fit starts, or None before that is known."""
-        path = self.path / "start.ckpt"
-        return (
-            decode_start(read_plain(path), str(path), self._root, self.backgrounds) if path.exists() else None
-        )
+        if not self.place.exists(START):
+            return None
+        return decode_start(self.place.read(START), f"{self.path}/{START}", self._root, self.backgrounds)
 
     def write_start(self, start: Start) -> None:
         """Store where the fit starts."""
-        put_if_absent(self.path / "start.ckpt", encode_start(start, self._root))
+        self.place.put_if_absent(START, encode_start(start, self._root))
 
     def checkpoint_numbers(self) -> list[int]:
         """Numbers of the stored passes, ascending."""
-        return sorted(int(path.stem) for path in (self.path / "ckpt").glob("*.ckpt") if path.stem.isdecimal())
+        names = (name.removesuffix(".ckpt") for name in self.place.names("ckpt") if name.endswith(".ckpt"))
+        return sorted(int(name) for name in names if name.isdecimal())
 
     def latest(self, at_most: int | None = None) -> Checkpoint | None:
         """Return the last whole checkpoint that belongs to this chain; one that fails its hash is passed over.
@@ -236,8 +253,8 @@ class RunFolder:
             try:
                 self.read_checkpoint(number)
             except CorruptCheckpoint:
-                path = self.checkpoint_path(number)
-                path.rename(path.with_suffix(f".damaged-{self.n_attempts()}"))
+                name = _checkpoint(number)
+                self.place.set_aside(name, f"{name.removesuffix('.ckpt')}.damaged-{self.n_attempts()}")
                 damaged.append(number)
         return damaged
 
@@ -255,26 +272,37 @@ class RunFolder:
             self.selection,
         )
 
+    def write_model(self, model: Model) -> str:
+        """Write a model beside the run, as `model.npz`, over an earlier one; tell where."""
+        with TemporaryDirectory() as folder:
+            path = Path(folder) / "model.npz"
+            model.save(path)
+            self.place.replace(path.name, path.read_bytes())
+            return str(self.path / path.name)
+
     def read_checkpoint(self, number: int) -> Checkpoint:
         """Read one checkpoint; raises `CorruptCheckpoint` if it is not what was written."""
-        path = self.checkpoint_path(number)
-        return decode(read_plain(path), str(path), self.backgrounds)
+        name = _checkpoint(number)
+        return decode(self.place.read(name), f"{self.path}/{name}", self.backgrounds)
 
     def write_checkpoint(self, scan: Pass, parent: str) -> str:
         """Store a pass and return its digest."""
         content = encode(scan, parent)
-        put_if_absent(self.checkpoint_path(scan.number), content)
+        self.place.put_if_absent(_checkpoint(scan.number), content)
         return digest_of(content)
 
     def digest_of_start(self) -> str:
         """Digest of the start: the parent of checkpoint 0."""
-        return digest_of(read_plain(self.path / "start.ckpt"))
+        return digest_of(self.place.read(START))
 
     def _require_parent(self, checkpoint: Checkpoint, number: int) -> None:
-        before = self.path / "start.ckpt" if number == 0 else self.checkpoint_path(number - 1)
-        if not before.exists() or not is_whole(content := read_plain(before)):
+        try:
+            before = self.place.read(START if number == 0 else _checkpoint(number - 1))
+        except (FileNotFoundError, CorruptCheckpoint):
             return  # this one is whole; what came before cannot say otherwise
-        expected = digest_of(content)
+        if not is_whole(before):
+            return
+        expected = digest_of(before)
         if checkpoint.parent != expected:
             raise CorruptCheckpoint(
                 f"checkpoint {number} of {self.path} follows {checkpoint.parent[:12]}, but the one before it is "
@@ -283,35 +311,35 @@ class RunFolder:
 
     def stored_digest(self, number: int) -> str:
         """Digest of a stored checkpoint, whatever it holds."""
-        return digest_of(read_plain(self.checkpoint_path(number)))
+        return digest_of(self.place.read(_checkpoint(number)))
 
     def checkpoint_path(self, number: int) -> Path:
-        """Where a checkpoint lies."""
-        return self.path / "ckpt" / f"{number:06d}.ckpt"
+        """Where a checkpoint lies on a disk."""
+        return self.folder / _checkpoint(number)
 
     # --- attempts, their traces, the end
 
     def n_attempts(self) -> int:
         """How often this run was driven."""
-        return len(list((self.path / "attempts").glob("[0-9][0-9][0-9][0-9].json")))
+        return sum(ATTEMPT.fullmatch(name) is not None for name in self.place.names("attempts"))
 
     def begin_attempt(self, budget: Mapping[str, Any]) -> int:
         """Record a new attempt with its budget and return its number; it answers all requests, unless it says less."""
         number = self.n_attempts() + 1
         answered = {"requests": self.requests.count()}
         content = json.dumps({**answered, **budget, "began": time.time()}, indent=1).encode()
-        put_if_absent(self.path / "attempts" / f"{number:04d}.json", content)
+        self.place.put_if_absent(f"attempts/{number:04d}.json", content)
         return number
+
+    def budget(self, attempt: int) -> dict[str, Any]:
+        """Tolerance, passes and means of an attempt, and when it began."""
+        name = f"attempts/{attempt:04d}.json"
+        return read_record(self.place, name, numbers=("tolerance", "max_passes", "began"))
 
     def last_budget(self) -> dict[str, Any]:
         """Tolerance, passes and means of the last attempt; empty before the first."""
         number = self.n_attempts()
         return self.budget(number) if number else {}
-
-    def budget(self, attempt: int) -> dict[str, Any]:
-        """Tolerance, passes and means of an attempt, and when it began."""
-        path = self.path / "attempts" / f"{attempt:04d}.json"
-        return read_record(path, numbers=("tolerance", "max_passes", "began"))
 
     def next_budget(self) -> dict[str, Any]:
         """Tolerance, passes and means for the next attempt, and how many `requests` it answers.
@@ -322,32 +350,32 @@ class RunFolder:
         budget = self.requests.read(count) if self.is_waiting() else self.last_budget()
         return {**budget, "requests": count}
 
-    def trace_path(self, attempt: int) -> Path:
+    def open_trace(self, attempt: int) -> Trace:
         """Where that attempt logs."""
-        return self.path / "log" / f"{attempt:04d}.jsonl"
+        return Trace(self.place, f"log/{attempt:04d}.jsonl")
 
     def trace(self) -> list[dict[str, Any]]:
         """All events of all attempts, in order."""
         return [
             {**event, "attempt": attempt}
             for attempt in range(1, self.n_attempts() + 1)
-            for event in read_trace(self.trace_path(attempt))
+            for event in self.open_trace(attempt).read()
         ]
 
     def final(self) -> dict[str, Any] | None:
         """How the run ended, or None."""
-        path = self.path / "final.json"
-        return read_record(path, texts=("state", "reason")) if path.exists() else None
+        if not self.place.exists(FINAL):
+            return None
+        return read_record(self.place, FINAL, texts=("state", "reason"))
 
     def write_final(self, outcome: Mapping[str, Any]) -> None:
         """Record the end."""
-        put_if_absent(self.path / "final.json", json.dumps(outcome, indent=1).encode())
+        self.place.put_if_absent(FINAL, json.dumps(outcome, indent=1).encode())
 
     def reopen(self, attempt: int) -> None:
         """Set an earlier end aside because an attempt with a larger budget goes on from it."""
-        path = self.path / "final.json"
-        if path.exists():
-            path.rename(self.path / "attempts" / f"{attempt:04d}-superseded-final.json")
+        if self.place.exists(FINAL):
+            self.place.set_aside(FINAL, f"attempts/{attempt:04d}-superseded-final.json")
 
     def give_up(self, reason: str) -> None:
         """Record, in an attempt of its own, that the run cannot be driven as it is, and why.
@@ -360,13 +388,17 @@ class RunFolder:
         with self.driven():
             budget = {key: value for key, value in self.next_budget().items() if key in BUDGET}
             number = self.begin_attempt(budget)
-            Trace(self.trace_path(number)).write("refused", reason=reason)
+            self.open_trace(number).write("refused", reason=reason)
             self.reopen(number)
             self.write_final({"state": "FAILED", "reason": reason})
 
 
+def _checkpoint(number: int) -> str:
+    return f"ckpt/{number:06d}.ckpt"
+
+
 def create_run(
-    path: Path, config: Mapping[str, Any], data: Mapping[str, Any], numerics: Mapping[str, str]
+    path: str | Location, config: Mapping[str, Any], data: Mapping[str, Any], numerics: Mapping[str, str]
 ) -> RunFolder:
     """Make a run folder, or open it if it holds a run of the same configuration and data.
 
@@ -377,50 +409,36 @@ def create_run(
     AlreadyExists
         If the folder holds something else.
     """
-    if (path / "run.json").exists():
-        return _same_run(path, config, data)
-    if _is_foreign(path):
+    place = place_at(location_of(path))
+    if place.exists(FIRST):
+        return _same_run(place, config, data)
+    if not place.is_blank(FIRST, FOLDERS) and not place.exists(FIRST):  # others may make it at this moment
         raise AlreadyExists(f"{path} exists and is no run. Name a new folder.")
-    for folder in FOLDERS:
-        (path / folder).mkdir(parents=True, exist_ok=True)
+    place.make(FOLDERS)
     content = {"format": FORMAT, "config": dict(config), "data": dict(data), "numerics": dict(numerics)}
-    with suppress(
-        FileExistsError
-    ):  # another process made it at the same moment: the same one, or refused below
-        put_if_absent(path / "run.json", json.dumps(content, indent=1, sort_keys=True).encode())
-    return _same_run(path, config, data)
+    with suppress(FileExistsError):  # another process made it just now: the same one, or refused below
+        place.put_if_absent(FIRST, json.dumps(content, indent=1, sort_keys=True).encode())
+    return _same_run(place, config, data)
 
 
-def _same_run(path: Path, config: Mapping[str, Any], data: Mapping[str, Any]) -> RunFolder:
+def _same_run(place: Place, config: Mapping[str, Any], data: Mapping[str, Any]) -> RunFolder:
     """Open a run whose configuration the caller gave, who has thereby named all functions in it."""
-    run = open_run(path)
-    require_same(path, run.description, config, data, way_out=lambda: _other_place(run))
+    content, description = read_description(place)
+    run = RunFolder(place, description, digest_of(content), Trust.in_file(content))
+    require_same(place.location, description, config, data, way_out=lambda: _other_place(run))
     if run.names_functions:
-        remember(read_plain(path / "run.json", MOST_JSON))
+        remember(content)
         run.trust = Trust(everything=True)
     return run
 
 
-def _is_foreign(path: Path) -> bool:
-    """Tell whether a path is taken by something else, whoever else may be making a run of it at this moment."""
-    if not path.exists() or (path.is_dir() and all(_is_ours(entry) for entry in path.iterdir())):
-        return False
-    return not (path / "run.json").exists()
-
-
-def _is_ours(entry: Path) -> bool:
-    """Tell what a death while making a run leaves behind: folders of ours, still empty, or an unfinished run.json."""
-    if entry.is_dir():
-        return entry.name in FOLDERS and not any(entry.iterdir())
-    return entry.name in ("run.json", "lock") or entry.name.startswith(".run.json.")
-
-
-def open_run(path: str | Path, *, trust: Iterable[str] | Trust = ()) -> RunFolder:
+def open_run(path: str | Location, *, trust: Iterable[str] | Trust = ()) -> RunFolder:
     """Open a run folder.  Nothing that it names is imported before it is needed.
 
     Parameters
     ----------
-    path : path
+    path : path, or address in an object store
+        A folder, or "s3://BUCKET/PREFIX".
     trust : iterable of str
         Functions "module:function" that may be imported because the run names them.  Those of a run that was begun
         from this account may be anyway.
@@ -430,10 +448,10 @@ def open_run(path: str | Path, *, trust: Iterable[str] | Trust = ()) -> RunFolde
     NotARun
         If it is none, or of a format this version does not read.
     """
-    path = local_path(path)
-    content, description = read_description(path)
+    place = place_at(location_of(path))
+    content, description = read_description(place)
     trusted = trust if isinstance(trust, Trust) else Trust.in_file(content, trust)
-    return RunFolder(path, description, digest_of(content), trusted)
+    return RunFolder(place, description, digest_of(content), trusted)
 
 
 def _other_place(run: RunFolder) -> str:

@@ -1,4 +1,4 @@
-"""The runs under a folder."""
+"""The runs in a folder."""
 
 from __future__ import annotations
 
@@ -6,14 +6,16 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from dgmmis.errors import NotARun
-from dgmmis.places import local_path
+from dgmmis.location import Location, location_of
+from dgmmis.runs.description import FIRST
 from dgmmis.runs.folder import RunFolder, open_run
+from dgmmis.runs.place import place_at
 from dgmmis.trust import Trust
 
 __all__ = ["list_runs", "run_paths"]
 
 
-def list_runs(root: str | Path, *, trust: Iterable[str] | Trust = ()) -> list[RunFolder]:
+def list_runs(root: str | Location, *, trust: Iterable[str] | Trust = ()) -> list[RunFolder]:
     """All runs in `root` and one level below, by name; `trust` as for `open_run`.
 
     Raises
@@ -24,16 +26,22 @@ def list_runs(root: str | Path, *, trust: Iterable[str] | Trust = ()) -> list[Ru
     return [open_run(path, trust=trust) for path in run_paths(root)]
 
 
-def run_paths(root: str | Path) -> list[Path]:
-    """Folders of the runs in `root` and one level below, by name, whether they can be read or not.
+def run_paths(root: str | Location) -> list[Location]:
+    """Where the runs in `root` and one level below lie, by name, whether they can be read or not.
 
     Raises
     ------
     NotARun
         If `root` is no folder.
     """
-    root = local_path(root)
-    if not root.is_dir():
+    place = place_at(location_of(root))
+    folders = place.folders()
+    if not folders and not place.exists(FIRST) and not _is_folder(place.location):
         raise NotARun(f"{root} is no folder.")
-    found = [root] if (root / "run.json").exists() else []
-    return found + sorted(path.parent for path in root.glob("*/run.json"))
+    found = [place] if place.exists(FIRST) else []
+    found += [below for name in folders if (below := place_at(place.location / name)).exists(FIRST)]
+    return [below.location for below in found]
+
+
+def _is_folder(location: Location) -> bool:
+    return isinstance(location, Path) and location.is_dir()

@@ -18,11 +18,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from dgmmis.errors import InvalidSetting
+from dgmmis.location import S3Url
 from dgmmis.plain_files import require_own_folders
 from dgmmis.runs.description import read_record
+from dgmmis.runs.local_place import LocalPlace
 from dgmmis.runs.objects import put_if_absent
 
-__all__ = ["Requests"]
+__all__ = ["NoRequests", "Requests"]
 
 FOLDER = "requests"
 CANCEL = "cancel"
@@ -40,7 +43,7 @@ class Requests:
 
     def read(self, number: int) -> dict[str, Any]:
         """One of them; counted from 1."""
-        return read_record(self._place(number), numbers=("asked",))
+        return read_record(LocalPlace(self._path), f"{FOLDER}/{number:04d}.json", numbers=("asked",))
 
     def last(self) -> dict[str, Any]:
         """Read the one that counts; empty if there is none."""
@@ -90,6 +93,45 @@ class Requests:
 
     def _place(self, number: int) -> Path:
         return self._path / FOLDER / f"{number:04d}.json"
+
+
+class NoRequests:
+    """What is asked of a run in an object store: nothing, as no server looks there; see `Requests`."""
+
+    def __init__(self, url: S3Url) -> None:
+        self._url = url
+
+    def count(self) -> int:
+        """How many there are."""
+        return 0
+
+    def read(self, number: int) -> dict[str, Any]:
+        """One of them; counted from 1."""
+        raise IndexError(f"{self._url} has no request {number}")
+
+    def last(self) -> dict[str, Any]:
+        """Read the one that counts; empty, as there is none."""
+        return {}
+
+    def put(self, wish: Mapping[str, Any], *, unless: Mapping[str, Any] | None = None) -> int:
+        """Refuse."""
+        raise InvalidSetting(
+            f"{self._url} lies in an object store, where no server looks: drive it with `dgmmis resume {self._url}`."
+        )
+
+    def cancel(self) -> None:
+        """Refuse."""
+        raise InvalidSetting(
+            f"{self._url} lies in an object store, and a cancel is for runs on a disk: stop the process that drives it "
+            "(Ctrl-C, or SIGTERM)."
+        )
+
+    def is_cancelled(self) -> bool:
+        """Whether a cancel is in force."""
+        return False
+
+    def lift_cancel(self, because: str) -> None:
+        """Do nothing."""
 
 
 def _who() -> str:

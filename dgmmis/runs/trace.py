@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import time
-from pathlib import Path
 from typing import Any
 
-from dgmmis.plain_files import append_plain, as_json, read_plain
+from dgmmis.plain_files import as_json
+from dgmmis.runs.place import Place
 
-__all__ = ["Trace", "read_trace"]
+__all__ = ["Trace"]
 
 MOST_TRACE = 1 << 30
 """Bytes of a trace: ten million passes of a small mixture."""
@@ -18,16 +18,28 @@ NUMBERS = {"pass": ("number", "seconds", "rows_per_second"), "start": ("seconds"
 
 
 class Trace:
-    """Appends events to a JSON-lines file; every line has `event` and `time` [s since 1970]."""
+    """The events of an attempt; every line has `event` and `time` [s since 1970]."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, place: Place, name: str) -> None:
+        self._place, self._name = place, name
 
     def write(self, event: str, **fields: Any) -> None:
         """Append one event.  A number that JSON lacks (infinity) is written as null."""
         record = {"event": event, "time": time.time(), **fields}
-        with append_plain(self.path) as file:
-            file.write(json.dumps(_finite(record)) + "\n")
+        self._place.append_line(self._name, json.dumps(_finite(record)))
+
+    def read(self) -> list[dict[str, Any]]:
+        """All whole lines; a line cut off by a crash is left out."""
+        events = []
+        for line in self._place.lines(self._name, MOST_TRACE):
+            try:
+                event = as_json(line)
+            except ValueError:
+                break
+            if not _makes_sense(event):
+                break
+            events.append(event)
+        return events
 
 
 def _finite(record: Any) -> Any:
@@ -38,22 +50,6 @@ def _finite(record: Any) -> Any:
     if isinstance(record, float) and record - record != 0:
         return None
     return record
-
-
-def read_trace(path: Path) -> list[dict[str, Any]]:
-    """All whole lines of a trace; a line cut off by a crash is left out."""
-    if not path.exists():
-        return []
-    events = []
-    for line in read_plain(path, MOST_TRACE).decode("utf-8", "replace").splitlines():
-        try:
-            event = as_json(line)
-        except ValueError:
-            break
-        if not _makes_sense(event):
-            break
-        events.append(event)
-    return events
 
 
 def _makes_sense(event: object) -> bool:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dgmmis.errors import DgmmisError
+from dgmmis.places import local_path
 from dgmmis.runs import RunFolder, open_run, run_paths
 from dgmmis.runs.collection import collectable_checkpoints, leftovers, remove_checkpoints
 from dgmmis.service.summary import ENDED
@@ -53,7 +54,7 @@ def collect_garbage(root: str | Path, *, dry_run: bool = False) -> list[Collecte
     NotARun
         If there is no such folder.
     """
-    return [_collect(path, dry_run) for path in run_paths(root)]
+    return [_collect(path, dry_run) for path in run_paths(local_path(root)) if isinstance(path, Path)]
 
 
 def _collect(path: Path, dry_run: bool) -> Collected:
@@ -74,4 +75,4 @@ def _collect_from(run: RunFolder, dry_run: bool) -> Collected:
         remove_checkpoints(run, numbers)
         for file in rest:
             file.unlink(missing_ok=True)
-    return Collected(run.path, tuple(str(file.relative_to(run.path)) for file in files), nbytes)
+    return Collected(run.folder, tuple(str(file.relative_to(run.folder)) for file in files), nbytes)

@@ -9,6 +9,7 @@ from typing import Any
 
 from dgmmis.confinement import confined
 from dgmmis.errors import DgmmisError
+from dgmmis.location import Location
 from dgmmis.runs import RunFolder, open_run, run_paths
 from dgmmis.service.summary import run_summary
 from dgmmis.trust import NOBODY
@@ -72,7 +73,7 @@ def _waiting_since(run: RunFolder) -> float | None:
     return float(run.last_budget()["began"]) if state == "INTERRUPTED" else None
 
 
-def summaries(root: Path) -> tuple[list[dict[str, Any]], list[dict[str, str]]]:
+def summaries(root: str | Location) -> tuple[list[dict[str, Any]], list[dict[str, str]]]:
     """Sum up all runs under a root, by name; and those that cannot be read, each with its reason.
 
     Raises

@@ -187,7 +187,7 @@ class _Server:
             with self._sparing_others(one.path):
                 run = open_run(one.path, trust=NOBODY)
                 order = self._means.order(run.requests.last(), self._at_once)
-                self._drivers[run.path] = driver = Driver(run, {**order, "attempts": one.attempts})
+                self._drivers[run.folder] = driver = Driver(run, {**order, "attempts": one.attempts})
                 self._tell("driving", {"run": str(run.path), "process": driver.pid})
 
     def _look_after(self) -> None:
@@ -213,7 +213,7 @@ class _Server:
 
     def _settle(self, driver: Driver, outcome: Outcome) -> None:
         """Decide what becomes of a run whose process ended."""
-        path, state = driver.run.path, driver.run.state()
+        path, state = driver.run.folder, driver.run.state()
         if driver.progressed() or outcome.code == 0:
             self._tries.pop(path, None)
             self._losses = 0
@@ -240,17 +240,17 @@ class _Server:
         self._tell("cluster lost", {**fields, "again_in_seconds": pause})
 
     def _fail(self, run: RunFolder, outcome: Outcome) -> None:
-        tries = self._tries[run.path] = self._tries.get(run.path, 0) + 1
+        tries = self._tries[run.folder] = self._tries.get(run.folder, 0) + 1
         reason = f"{outcome.error}: {outcome.message}" if outcome.error else outcome.message
         if outcome.code not in HOPELESS and tries < MOST_TRIES:
             pause = _pause(tries)
-            self._not_before[run.path] = time.monotonic() + pause
+            self._not_before[run.folder] = time.monotonic() + pause
             fields = {"run": str(run.path), "reason": reason, "try": tries, "of": MOST_TRIES}
             self._tell("failed", {**fields, "again_in_seconds": pause})
             return
         if tries > 1:
             reason = f"driven {tries} times without finishing a pass; last: {reason}"
-        self._tries.pop(run.path, None)
+        self._tries.pop(run.folder, None)
         run.give_up(reason)
         self._tell("given up", {"run": str(run.path), "state": run.state(), "reason": reason})
 

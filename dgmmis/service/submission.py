@@ -11,6 +11,7 @@ from dgmmis.confinement import confined
 from dgmmis.driver import describe_run, prepare_run
 from dgmmis.errors import InvalidSetting
 from dgmmis.iterate import Limits
+from dgmmis.location import Location
 from dgmmis.places import local_path
 from dgmmis.preparation import Prepared, prepare_fit
 from dgmmis.runs import RunFolder
@@ -22,7 +23,7 @@ __all__ = ["named_place", "submit"]
 
 
 def submit(
-    catalog: Catalog | str | Path,
+    catalog: Catalog | str | Location,
     *,
     n_components: int,
     runs: str | Path,
@@ -73,17 +74,17 @@ def submit(
     folder = prepare_run(root, chunks, prepared.task, initial=prepared.initial, named=False)
     means = {"workers": workers, "threads": threads, "memory_limit": memory_limit}
     _ask(folder, {"tolerance": float(tolerance), "max_passes": int(max_passes)}, means)
-    return Run(folder.path)
+    return Run(folder.folder)
 
 
-def _prepared(catalog: Catalog | str | Path, **settings: Any) -> tuple[Catalog, Prepared]:
+def _prepared(catalog: Catalog | str | Location, **settings: Any) -> tuple[Catalog, Prepared]:
     prepared = prepare_fit(catalog, **settings)
     if not isinstance(prepared.chunks, Catalog):
         raise InvalidSetting("a run keeps the fit of a catalogue: ingest the array first (dgmmis.ingest).")
     return prepared.chunks, prepared
 
 
-def named_place(catalog: Catalog | str | Path, runs: str | Path, **settings: Any) -> Path:
+def named_place(catalog: Catalog | str | Location, runs: str | Path, **settings: Any) -> Path:
     """Find the folder under a root that a fit with these settings gets, whether it is there or not."""
     chunks, prepared = _prepared(catalog, limits=Limits(TOLERANCE, MAX_PASSES), **settings)
     return confined(local_path(runs), run_name(*describe_run(chunks, prepared.task, prepared.initial)))

@@ -61,7 +61,7 @@ def how_to_go_on(run: RunFolder, state: str) -> str:
     """Give the command that goes on with a run in this state; empty if there is nothing to do."""
     where = shlex.quote(str(run.path))
     if state == "QUEUED" and run.is_waiting():
-        return f"dgmmis serve --runs {shlex.quote(str(run.path.parent))}"
+        return f"dgmmis serve --runs {shlex.quote(str(run.folder.parent))}"
     if state in ("QUEUED", "INTERRUPTED", "CANCELLED"):
         return f"dgmmis resume {where}"
     if state == "STOPPED":

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from dgmmis.location import Location, S3Url, location_of
 from dgmmis.packed import SEMIDEFINITE_TOLERANCE
 from dgmmis.store.catalog import Catalog, open_catalog
 from dgmmis.store.chunk_arrays import numbers_in
@@ -22,11 +23,12 @@ from dgmmis.store.parts import Addition, additions_of
 from dgmmis.store.pilot import PILOT_ROWS, Pilot
 from dgmmis.store.row_writer import RowWriter
 from dgmmis.store.schema import StoredRows
+from dgmmis.store.uploading import UploadedPart
 
 __all__ = ["CatalogAppender"]
 
 
-class CatalogAppender(RowWriter[PartFolder]):
+class CatalogAppender(RowWriter[PartFolder | UploadedPart]):
     """Append batches of rows to a catalogue; use it in a `with` statement and call `finish`.
 
     The catalogue is as before until `finish` returns; if anything fails, or the block is left before, it stays so.
@@ -57,12 +59,13 @@ class CatalogAppender(RowWriter[PartFolder]):
 
     def __init__(
         self,
-        path: str | Path,
+        path: str | Location,
         *,
         max_quarantined: int | None = None,
         quarantine_tolerance: float = SEMIDEFINITE_TOLERANCE,
     ) -> None:
-        folder = PartFolder(Path(path))
+        location = location_of(path)
+        folder = UploadedPart(location) if isinstance(location, S3Url) else PartFolder(location)
         self.catalog = folder.catalog
         self._numbers = folder.manifest.numbers
         self._pilot_limit = _pilot_limit(self._numbers)

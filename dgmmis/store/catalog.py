@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dgmmis.errors import CorruptCatalog, InvalidSetting
+from dgmmis.location import Location, location_of
 from dgmmis.packed import Array
-from dgmmis.places import local_path
 from dgmmis.row_hash import Hashes, hash_integers, hash_texts
 from dgmmis.rows import Rows
 from dgmmis.samples import Samples
@@ -25,25 +25,20 @@ from dgmmis.store.quarantine import read_entries, readable_ids
 from dgmmis.store.reading import VerifiedArrays
 from dgmmis.store.record import CatalogRecord
 from dgmmis.store.schema import Schema, StoredRows
-from dgmmis.store.stored_reading import (
-    stored_ids,
-    stored_pilot,
-    stored_rows,
-    stored_zones,
-)
+from dgmmis.store.stored_reading import stored_ids, stored_pilot, stored_rows, stored_zones
 
 __all__ = ["Catalog", "open_catalog"]
 
 
-def open_catalog(path: str | Path) -> Catalog:
+def open_catalog(path: str | Location) -> Catalog:
     """Open a catalogue.
 
     The manifest and all metadata are checked now, every chunk when it is read.
 
     Parameters
     ----------
-    path : str or Path
-        Its folder.
+    path : path, or address in an object store
+        Its folder, or "s3://BUCKET/PREFIX".
 
     Raises
     ------
@@ -51,12 +46,15 @@ def open_catalog(path: str | Path) -> Catalog:
         If there is none, or one that this version cannot read.
     CorruptCatalog
         If its metadata are not what was written.
+    ObjectStoreError
+        If an object store does not answer, or refuses.
     """
-    folder = Path(os.path.abspath(local_path(path)))
+    location = location_of(path)
+    folder = Path(os.path.abspath(location)) if isinstance(location, Path) else location
     return _opened(folder, Manifest.read(folder))
 
 
-def _opened(folder: Path, manifest: Manifest) -> Catalog:
+def _opened(folder: Location, manifest: Manifest) -> Catalog:
     arrays = VerifiedArrays(folder, manifest)
     layout, attributes = arrays.layout, arrays.attributes
     try:
@@ -216,7 +214,7 @@ class Catalog(CatalogRecord):
     def quarantined(self, limit: int | None = None) -> list[dict[str, Any]]:
         """List the rows that could not be used: row, id, column, reason, value; in source order."""
         files, parts = self._arrays.files, self._arrays.layout.parts
-        return read_entries((files.verify_file(part.prefix + QUARANTINE) for part in parts), limit)
+        return read_entries((files.open(part.prefix + QUARANTINE) for part in parts), limit)
 
     def read_zones(self, name: str) -> NDArray[Any]:
         """Read a zone map (C, D): low, high, missing, noise_low or noise_high of each chunk's features."""

@@ -50,10 +50,11 @@ class PartFolder:
         self._lock = hold(catalog)
         try:
             self.catalog: Catalog = open_catalog(catalog)
-            self.manifest = Manifest.read(self.catalog.path)
-            self._appended = self.catalog.path / APPENDED
+            self._folder = Path(os.path.abspath(catalog))
+            self.manifest = Manifest.read(self._folder)
+            self._appended = self._folder / APPENDED
             self._remove_abandoned()
-            self.path = self.catalog.path / prefix_of(self.catalog.n_parts)
+            self.path = self._folder / prefix_of(self.catalog.n_parts)
             self.path.mkdir(parents=True)
         except BaseException:
             os.close(self._lock)
@@ -70,20 +71,20 @@ class PartFolder:
         if self.catalog.n_parts == 1:
             zarr.create_group(LocalStore(self._appended), overwrite=False)
         if GROUP not in grown.files:
-            grown.files[GROUP] = FileRecord.of_file(self.catalog.path / GROUP)
+            grown.files[GROUP] = FileRecord.of_file(self._folder / GROUP)
         sync_tree(self.path)
-        sync(self.catalog.path / GROUP)
+        sync(self._folder / GROUP)
         sync(self._appended)
-        sync(self.catalog.path)
-        writing = self.catalog.path / f".{MANIFEST}.writing"
+        sync(self._folder)
+        writing = self._folder / f".{MANIFEST}.writing"
         writing.write_bytes(grown.to_bytes())
         sync(writing)
         if not self._is_unchanged():
             raise CatalogLocked(
-                f"{self.catalog.path} was replaced while rows were appended to it. Append them again."
+                f"{self._folder} was replaced while rows were appended to it. Append them again."
             )
-        writing.replace(self.catalog.path / MANIFEST)
-        sync(self.catalog.path)
+        writing.replace(self._folder / MANIFEST)
+        sync(self._folder)
         os.close(self._lock)
 
     def discard(self) -> None:
@@ -96,7 +97,7 @@ class PartFolder:
 
     def _remove_abandoned(self) -> None:
         """Remove what the manifest does not name: all parts from the next one on, and a manifest never placed."""
-        (self.catalog.path / f".{MANIFEST}.writing").unlink(missing_ok=True)
+        (self._folder / f".{MANIFEST}.writing").unlink(missing_ok=True)
         if self.catalog.n_parts == 1:
             shutil.rmtree(self._appended, ignore_errors=True)
             return
@@ -107,6 +108,6 @@ class PartFolder:
 
     def _is_unchanged(self) -> bool:
         """Tell whether the folder that was locked still lies at its path, with the manifest that it had."""
-        here = self.catalog.path
+        here = self._folder
         same = os.path.samestat(os.fstat(self._lock), here.stat())
         return same and Manifest.read(here).fingerprint == self.catalog.fingerprint

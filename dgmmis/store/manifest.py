@@ -6,16 +6,19 @@ import hashlib
 import json
 import struct
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import google_crc32c
 import numpy as np
 
 from dgmmis.errors import NotACatalog
-from dgmmis.plain_files import as_json, open_plain, read_plain
+from dgmmis.location import Location
+from dgmmis.plain_files import as_json
+from dgmmis.store.file_record import FileRecord
 from dgmmis.store.parts import APPENDED, Addition, additions_of, numbers_of_part, prefix_of
+from dgmmis.store.raw_files import raw_files
 
 __all__ = [
     "MANIFEST",
@@ -31,26 +34,6 @@ MANIFEST = "manifest.json"
 QUARANTINE = "quarantine.jsonl"
 MOST_MANIFEST = 256 << 20
 """Bytes of a manifest: about 90 for each chunk of each array, so 10 billion rows need a quarter of this."""
-
-
-@dataclass(frozen=True)
-class FileRecord:
-    """Length and sha256 of a file."""
-
-    length: int
-    sha256: str
-
-    @classmethod
-    def of(cls, content: bytes) -> FileRecord:
-        """Record of a file with this content."""
-        return cls(len(content), hashlib.sha256(content).hexdigest())
-
-    @classmethod
-    def of_file(cls, path: Path) -> FileRecord:
-        """Record of a file as it lies on disk, read piece by piece."""
-        with open_plain(path) as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-            return cls(file.tell(), digest)
 
 
 @dataclass(frozen=True)
@@ -184,17 +167,33 @@ class Manifest:
         return canonical_json(body | {"sha256": hashlib.sha256(canonical_json(body)).hexdigest()})
 
     @classmethod
-    def read(cls, folder: Path) -> Manifest:
+    def read(cls, folder: Location) -> Manifest:
         """Read a catalogue's manifest and check it against its own hash.
 
         Raises
         ------
         NotACatalog
             If there is none, or it is not what was written.
+        ObjectStoreError
+            If an object store does not give it.
         """
-        path = folder / MANIFEST
+        raw = raw_files(folder)
         try:
-            body = as_json(read_plain(path, MOST_MANIFEST))
+            for _ in range(raw.attempts - 1):  # it may come damaged over a network
+                with suppress(NotACatalog):
+                    return cls.of(raw.read(MANIFEST, MOST_MANIFEST), f"{folder}/{MANIFEST}")
+            return cls.of(raw.read(MANIFEST, MOST_MANIFEST), f"{folder}/{MANIFEST}")
+        except OSError as error:
+            raise NotACatalog(
+                f"{folder} is not a catalogue: {MANIFEST} cannot be read ({error.strerror or error}). Give the folder "
+                "that an ingest has finished, or ingest the source again."
+            ) from error
+
+    @classmethod
+    def of(cls, content: bytes, path: str) -> Manifest:
+        """Read a manifest that was read from `path`; raises `NotACatalog` if it is not what was written."""
+        try:
+            body = as_json(content)
             stated = body.pop("sha256")
             right = (
                 body["dgmmis_manifest"] == 1 and hashlib.sha256(canonical_json(body)).hexdigest() == stated
@@ -208,11 +207,6 @@ class Manifest:
             )
             if manifest.fingerprint != body["fingerprint"]:
                 raise NotACatalog(_altered(path, "its fingerprint does not match its content"))
-        except OSError as error:
-            raise NotACatalog(
-                f"{folder} is not a catalogue: {MANIFEST} cannot be read ({error.strerror}). Give the folder "
-                "that an ingest has finished, or ingest the source again."
-            ) from error
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise NotACatalog(_altered(path, f"it is not the JSON of a manifest ({error!r})")) from error
         return manifest
@@ -232,7 +226,7 @@ def canonical_json(content: Mapping[str, Any]) -> bytes:
     return json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
 
 
-def _altered(path: Path, what: str) -> str:
+def _altered(path: str, what: str) -> str:
     return (
         f"{path} was altered after it was written: {what}. Restore it from a copy or ingest the source again."
     )

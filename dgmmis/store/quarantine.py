@@ -7,14 +7,13 @@ from collections import Counter
 from collections.abc import Iterable
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dgmmis.errors import TooManyQuarantined
 from dgmmis.faults import Fault, find_faults
-from dgmmis.plain_files import open_plain
 from dgmmis.store.manifest import QUARANTINE, canonical_json
 from dgmmis.store.schema import Schema, StoredRows
 
@@ -143,11 +142,11 @@ def readable_ids(ids: NDArray[Any]) -> NDArray[Any]:
     return np.strings.decode(joined, "utf-8", "backslashreplace")
 
 
-def read_entries(paths: Iterable[Path], limit: int | None) -> list[dict[str, Any]]:
+def read_entries(files: Iterable[IO[bytes]], limit: int | None) -> list[dict[str, Any]]:
     """Read the first `limit` lines of quarantine files, one after the other, or all."""
     entries: list[dict[str, Any]] = []
-    for path in paths:
+    for file in files:
         left = None if limit is None else limit - len(entries)
-        with open_plain(path) as lines:
+        with file as lines:
             entries += [json.loads(line) for line in islice(lines, left)]
     return entries

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ from numcodecs import Blosc
 from numpy.typing import NDArray
 
 from dgmmis.errors import CorruptCatalog, NotACatalog
+from dgmmis.location import Location
 from dgmmis.plain_files import as_json
 from dgmmis.store.layout import FORMAT, GROWN_FORMAT, ArrayLayout, array_fault
 from dgmmis.store.manifest import Manifest
@@ -29,7 +29,7 @@ class VerifiedArrays:
 
     Parameters
     ----------
-    folder : Path
+    folder : Path or S3Url
     manifest : Manifest
         Of the state to read: what is in the folder now, or was there before rows were appended.
 
@@ -41,7 +41,7 @@ class VerifiedArrays:
         If the metadata are not what was written, or not such as this format allows.
     """
 
-    def __init__(self, folder: Path, manifest: Manifest) -> None:
+    def __init__(self, folder: Location, manifest: Manifest) -> None:
         self.manifest = manifest
         self.layout = _layout(folder, manifest)
         self.files = VerifiedFiles(folder, self.manifest, self.layout)
@@ -110,7 +110,7 @@ def _keep_freed_memory() -> None:
     np.empty(LARGEST_BLOCK, np.uint8)
 
 
-def _layout(folder: Path, manifest: Manifest) -> PartedLayout:
+def _layout(folder: Location, manifest: Manifest) -> PartedLayout:
     """Say which arrays a catalogue with this manifest must have."""
     numbers = dict(manifest.numbers)
     if numbers.get("dgmmis_format") not in (FORMAT, GROWN_FORMAT):

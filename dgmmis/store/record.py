@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
+from dgmmis.location import Location
 from dgmmis.noise import NoiseKind
 from dgmmis.store.manifest import MANIFEST
 from dgmmis.store.reading import VerifiedArrays
@@ -21,7 +21,7 @@ class CatalogRecord:
 
     Attributes
     ----------
-    path : Path
+    path : Path or S3Url
     fingerprint : str
         64 hexadecimal digits: two catalogues that share it give the same numbers.
     schema : Schema
@@ -38,7 +38,7 @@ class CatalogRecord:
         With which `read_samples` hashes the rows' ids.
     """
 
-    path: Path
+    path: Location
     fingerprint: str
     schema: Schema = field(compare=False, repr=False)
     n_rows: int = field(compare=False)
@@ -87,7 +87,7 @@ class CatalogRecord:
     @property
     def nbytes(self) -> int:
         """Bytes on disk."""
-        return self._arrays.manifest.nbytes + (self.path / MANIFEST).stat().st_size
+        return self._arrays.manifest.nbytes + self._arrays.files.size(MANIFEST)
 
     @property
     def pass_nbytes(self) -> int:
@@ -103,7 +103,7 @@ class CatalogRecord:
     def metadata_nbytes(self) -> int:
         """Bytes on disk of the manifest and of the attributes."""
         names = (MANIFEST, self._arrays.layout.attributes_key)
-        return sum((self.path / name).stat().st_size for name in names)
+        return sum(self._arrays.files.size(name) for name in names)
 
     @property
     def summary(self) -> dict[str, Any]:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import struct
 from pathlib import Path
+from typing import IO
 
 from dgmmis.errors import CorruptCatalog
-from dgmmis.plain_files import MOST_JSON, read_plain
+from dgmmis.location import Location
+from dgmmis.plain_files import MOST_JSON, open_plain
+from dgmmis.store.file_record import FileRecord
 from dgmmis.store.layout import CHUNK_LIMIT, ArrayLayout
-from dgmmis.store.manifest import FileRecord, Manifest
+from dgmmis.store.manifest import Manifest
 from dgmmis.store.parts import PartedLayout
+from dgmmis.store.raw_files import raw_files
 
 __all__ = ["VerifiedFiles"]
 
@@ -29,13 +34,14 @@ class VerifiedFiles:
 
     Parameters
     ----------
-    folder : Path
+    folder : Path or S3Url
     manifest : Manifest
     layout : PartedLayout
     """
 
-    def __init__(self, folder: Path, manifest: Manifest, layout: PartedLayout) -> None:
+    def __init__(self, folder: Location, manifest: Manifest, layout: PartedLayout) -> None:
         self.folder, self.manifest, self.layout = folder, manifest, layout
+        self._raw = raw_files(folder)
         self._arrays = layout.arrays
         self._seen: set[str] = set()
 
@@ -58,10 +64,18 @@ class VerifiedFiles:
         """
         if key not in self.manifest.files:
             return self._read_chunk(key, *self._locate(key))
-        content = self._content(key, key, 0, (0, self.layout.n_rows), MOST_JSON)
-        if FileRecord.of(content) != self.manifest.files[key]:
-            raise self._corrupt_file(key, "sha256 or length is not what was written")
-        return content
+        for _ in range(self._raw.attempts):
+            content = self._content(key, key, 0, (0, self.layout.n_rows), MOST_JSON)
+            if FileRecord.of(content) == self.manifest.files[key]:
+                return content
+        raise self._corrupt_file(key, "sha256 or length is not what was written")
+
+    def size(self, key: str) -> int:
+        """Bytes of a file as it lies there."""
+        try:
+            return self._raw.size(key)
+        except OSError as error:
+            raise self._corrupt_file(key, _unreadable(error)) from error
 
     def verify(self, key: str) -> None:
         """Check a file thoroughly, whether it was seen before or not."""
@@ -71,16 +85,22 @@ class VerifiedFiles:
         else:
             self.read(key)
 
-    def verify_file(self, key: str) -> Path:
-        """Check a file that is no chunk without holding it in memory; give its path."""
-        path = self.folder / key
+    def verify_file(self, key: str) -> None:
+        """Check a file that is no chunk, on a disk without holding it in memory."""
         try:
-            record = FileRecord.of_file(path)
+            records = (self._raw.record(key) for _ in range(self._raw.attempts))
+            right = any(record == self.manifest.files[key] for record in records)
         except OSError as error:
             raise self._corrupt_file(key, _unreadable(error)) from error
-        if record != self.manifest.files[key]:
+        if not right:
             raise self._corrupt_file(key, "sha256 or length is not what was written")
-        return path
+
+    def open(self, key: str) -> IO[bytes]:
+        """Open a file that is no chunk, checked, on a disk without holding it in memory."""
+        if isinstance(self.folder, Path):
+            self.verify_file(key)
+            return open_plain(self.folder / key)
+        return io.BytesIO(self.read(key))
 
     def _locate(self, key: str) -> tuple[ArrayLayout, int]:
         name, _, position = key.partition("/c/")
@@ -90,18 +110,19 @@ class VerifiedFiles:
         return array, int(chunk)
 
     def _read_chunk(self, key: str, array: ArrayLayout, chunk: int) -> bytes:
-        stored = self._content(key, array.name, chunk, array.rows(chunk), MOST_CHUNK)
-        records = self.manifest.chunks[array.name]
-        fault = records.fault(chunk, stored, thorough=key not in self._seen)
-        fault = fault or _header_fault(stored, array.chunk_bytes)
-        if fault:
-            raise CorruptCatalog(array.name, chunk, array.rows(chunk), fault)
-        self._seen.add(key)
-        return stored
+        records, fault = self.manifest.chunks[array.name], None
+        for _ in range(self._raw.attempts):
+            stored = self._content(key, array.name, chunk, array.rows(chunk), MOST_CHUNK)
+            fault = records.fault(chunk, stored, thorough=key not in self._seen)
+            fault = fault or _header_fault(stored, array.chunk_bytes)
+            if not fault:
+                self._seen.add(key)
+                return stored
+        raise CorruptCatalog(array.name, chunk, array.rows(chunk), str(fault))
 
     def _content(self, key: str, array: str, chunk: int, rows: tuple[int, int], most: int) -> bytes:
         try:
-            return read_plain(self.folder / key, most)
+            return self._raw.read(key, most)
         except OSError as error:
             raise CorruptCatalog(array, chunk, rows, _unreadable(error)) from error
 
@@ -123,4 +144,6 @@ def _header_fault(stored: bytes, decoded_bytes: int) -> str | None:
 
 
 def _unreadable(error: OSError) -> str:
-    return "missing" if isinstance(error, FileNotFoundError) else f"cannot be read ({error.strerror})"
+    return (
+        "missing" if isinstance(error, FileNotFoundError) else f"cannot be read ({error.strerror or error})"
+    )

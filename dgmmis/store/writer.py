@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, get_args
 
 from dgmmis.errors import InvalidSetting
+from dgmmis.location import Location, S3Url, location_of
 from dgmmis.packed import SEMIDEFINITE_TOLERANCE
 from dgmmis.store.catalog import Catalog, open_catalog
 from dgmmis.store.health import noise_health
@@ -16,11 +16,12 @@ from dgmmis.store.pilot import PILOT_ROWS
 from dgmmis.store.placement import PartialFolder
 from dgmmis.store.row_writer import RowWriter
 from dgmmis.store.schema import Schema, StoredRows
+from dgmmis.store.uploading import UploadedFolder
 
 __all__ = ["CatalogWriter", "ChunkOrder"]
 
 
-class CatalogWriter(RowWriter[PartialFolder]):
+class CatalogWriter(RowWriter[PartialFolder | UploadedFolder]):
     """Write a catalogue from batches of rows; use it in a `with` statement and call `finish`.
 
     Nothing is at the destination before `finish` returns; if anything fails, or the block is left before,
@@ -30,7 +31,8 @@ class CatalogWriter(RowWriter[PartialFolder]):
 
     Parameters
     ----------
-    destination : Path
+    destination : path, or address in an object store
+        What goes to "s3://BUCKET/PREFIX" is written to a scratch folder first, which takes as much room.
     schema : Schema
     chunk_rows : int, optional
         Rows per chunk.  By default 100,000, or fewer if the largest array's chunk would pass 16 MiB.
@@ -56,7 +58,7 @@ class CatalogWriter(RowWriter[PartialFolder]):
 
     def __init__(
         self,
-        destination: str | Path,
+        destination: str | Location,
         schema: Schema,
         *,
         chunk_rows: int | None = None,
@@ -74,7 +76,7 @@ class CatalogWriter(RowWriter[PartialFolder]):
         sifting = Sifting(max_quarantined, quarantine_tolerance)
         self._schema, self._chunk_rows, self._order = schema, rows, order
         super().__init__(
-            PartialFolder(Path(destination), overwrite=overwrite),
+            _folder_for(location_of(destination), overwrite),
             lambda folder: PartWriter(folder, schema, rows, pilot_rows, sifting, order),
         )
 
@@ -110,3 +112,9 @@ class CatalogWriter(RowWriter[PartialFolder]):
             "patterns": self._part.zones.patterns(),
             "noise_health": noise_health(self._schema, pilot),
         }
+
+
+def _folder_for(destination: Location, overwrite: bool) -> PartialFolder | UploadedFolder:
+    if isinstance(destination, S3Url):
+        return UploadedFolder(destination, overwrite=overwrite)
+    return PartialFolder(destination, overwrite=overwrite)
