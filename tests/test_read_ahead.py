@@ -6,6 +6,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from dgmmis.local_pass import LocalPasses
 from dgmmis.population import Population
 from dgmmis.read_ahead import reading_ahead
 from dgmmis.samples import Samples
-from simulated import TRUTH, write_catalog
+from simulated import TRUTH, flat, noisy_rows, write_catalog
 
 LONG = 60.0
 """[s] Only a mistake waits so long."""
@@ -165,8 +166,9 @@ def test_a_broken_chunk_ends_a_pass_with_the_same_error(catalog: dgmmis.Catalog,
     assert threads_that_read() == []
 
 
-def test_a_population_of_other_features_ends_a_pass_and_the_reading(catalog: dgmmis.Catalog) -> None:
-    other = Population(dgmmis.Mixture(np.ones(1), np.zeros((1, 2)), np.eye(2)[None]))
-    with pytest.raises(InvalidData):
-        LocalPasses(SlowChunks(catalog), threads=2).summarize(other)
+def test_rows_that_no_component_can_hold_end_a_pass_and_the_reading(tmp_path: Path) -> None:
+    values, _ = noisy_rows(1100, missing=0)
+    exact = dgmmis.ingest(values, tmp_path / "exact.zarr", chunk_rows=100)
+    with pytest.raises(InvalidData, match="has log-density"):
+        LocalPasses(SlowChunks(exact), threads=2).summarize(Population(flat(TRUTH, 1)))
     assert threads_that_read() == []
