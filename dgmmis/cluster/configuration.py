@@ -13,6 +13,12 @@ __all__ = ["allows_skew", "owned_settings", "progress_deadline"]
 
 PROGRESS_DEADLINE = "90 s"
 
+WORKER_PRELOAD = """import logging
+import signal
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+logging.getLogger("tornado.application").setLevel(logging.CRITICAL)
+"""
+
 SETTINGS = {
     # A worker that does not answer for this long is dropped and its tasks go elsewhere (default: 5 min).
     "distributed.scheduler.worker-ttl": "30 s",
@@ -21,6 +27,9 @@ SETTINGS = {
     "distributed.scheduler.allowed-failures": 1000,
     # The scheduler fails tasks that no worker can take, instead of keeping them for ever.
     "distributed.scheduler.no-workers-timeout": "120 s",
+    # A local cluster gives up a worker that did not come back.  On a busy machine it starts for longer than the
+    # default of 15 s, counted from any earlier death of the same name, and would be killed and started without end.
+    "distributed.deploy.lost-worker-timeout": "60 s",
     # Below 11 s distributed refuses to connect; its default is 30 s.
     "distributed.comm.timeouts.tcp": "15 s",
     "distributed.comm.timeouts.connect": "15 s",
@@ -32,8 +41,9 @@ SETTINGS = {
     # processor beside a pass, and nobody looks at the answers.
     "distributed.worker.profile.enabled": False,
     "distributed.admin.tick.interval": "500 ms",
-    # Ctrl-C reaches every process of a terminal.  The driver ends its workers; their own tracebacks help nobody.
-    "distributed.worker.preload": ["import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n"],
+    # Ctrl-C reaches every process of a terminal.  The driver ends its workers; their own tracebacks, and those of
+    # heartbeats while they are ended, help nobody.
+    "distributed.worker.preload": [WORKER_PRELOAD],
     # Arrays of a chunk must be reused from the heap: the nanny's default trim threshold has every block
     # given back and page-faulted in again on each read, which halves the reading speed.
     "distributed.nanny.pre-spawn-environ": {
