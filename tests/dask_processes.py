@@ -29,7 +29,7 @@ def environment(folder: Path) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": os.pathsep.join(places), "OMP_NUM_THREADS": "1"}
 
 
-def until(what: str, condition, seconds: float = 120.0, every: float = 0.1):
+def until(what: str, condition, seconds: float = 300.0, every: float = 0.1):
     """Wait for a condition with a generous cap; return what it gave."""
     ends = time.monotonic() + seconds
     while time.monotonic() < ends:
@@ -90,7 +90,7 @@ class Processes:
     def wait_for_workers(self, count: int) -> None:
         """Wait until so many have joined."""
         with Client(self.address, set_as_default=False) as client:
-            client.wait_for_workers(count, timeout=120)
+            client.wait_for_workers(count, timeout=300)
 
     def worker_pids(self, nanny: subprocess.Popen) -> list[int]:
         """Worker processes of a nanny, but not what multiprocessing keeps beside them."""

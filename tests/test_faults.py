@@ -30,7 +30,7 @@ from dask_processes import (
 from networks import cable, needs_networks
 from simulated import TRUTH, noisy_rows, write_catalog
 
-pytestmark = [pytest.mark.chaos, pytest.mark.cluster, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.chaos, pytest.mark.cluster, pytest.mark.timeout(2400)]
 
 ALLOWED = 120.0
 STATUS = 5.0
@@ -113,7 +113,7 @@ def here(*arguments: str, folder: Path) -> None:
     """Run a verb in a process without workers."""
     command = [sys.executable, "-m", "dgmmis", *arguments, "--workers", "0"]
     done = subprocess.run(
-        command, env=environment(folder), cwd=folder, capture_output=True, text=True, timeout=300
+        command, env=environment(folder), cwd=folder, capture_output=True, text=True, timeout=900
     )
     assert done.returncode == 0, done.stderr
 
@@ -158,7 +158,7 @@ def under_way(
 ) -> Iterator[tuple[subprocess.Popen, StatusWatch]]:
     """Start a fit and go on once it has made some passes."""
     driver = cluster.fit(scene.catalog, run, *scene.settings, prefix=prefix)
-    until("some passes", lambda: last_checkpoint(run) >= passes or driver.poll() is not None, 180)
+    until("some passes", lambda: last_checkpoint(run) >= passes or driver.poll() is not None, 600)
     assert driver.poll() is None, cluster.log_of(run)
     yield driver, StatusWatch(run, driver)
 

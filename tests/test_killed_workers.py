@@ -62,28 +62,28 @@ def timed_fit(catalog: dgmmis.Catalog, client: Client) -> tuple[str, float]:
     return bits_of(result), time.monotonic() - began
 
 
-def restart_time(client: Client) -> float:
-    """Kill one worker and wait for the next."""
-    before = set(client.scheduler_info()["workers"])
-    os.kill(next(iter(client.cluster.workers.values())).pid, signal.SIGKILL)
-    began = time.monotonic()
-    while len(set(client.scheduler_info()["workers"]) - before) < 1 and time.monotonic() - began < 120:
-        time.sleep(0.05)
-    return time.monotonic() - began
-
-
 @contextmanager
-def killing(client: Client, seed: int, stretch: float) -> Iterator[list[int]]:
-    """Kill a random worker process every 2.5 to 7.5 s times `stretch`."""
+def killing(client: Client, seed: int) -> Iterator[list[int]]:
+    """Kill a random worker process every 2.5 to 7.5 s; longer pauses where workers take longer to start."""
     stop, killed, rng = threading.Event(), [], np.random.default_rng(seed)
 
+    def registered() -> set[str]:
+        return set(client.cluster.scheduler.workers)
+
     def work() -> None:
-        while not stop.wait(rng.uniform(2.5, 7.5) * stretch):
+        pause, began = rng.uniform(2.5, 7.5), time.monotonic()
+        while not stop.wait(max(0.0, began + pause - time.monotonic())):
             pids = [worker.pid for worker in client.cluster.workers.values() if worker.pid]
-            if pids:
-                killed.append(int(rng.choice(pids)))
-                with suppress(ProcessLookupError):
-                    os.kill(killed[-1], signal.SIGKILL)
+            if not pids:
+                stop.wait(0.1)
+                continue
+            before, began = registered(), time.monotonic()
+            killed.append(int(rng.choice(pids)))
+            with suppress(ProcessLookupError):
+                os.kill(killed[-1], signal.SIGKILL)
+            while not registered() - before and not stop.wait(0.05) and time.monotonic() - began < 60:
+                continue
+            pause = rng.uniform(2.5, 7.5) * max(1.0, (time.monotonic() - began) / RESTART)
 
     thread = threading.Thread(target=work)
     thread.start()
@@ -100,8 +100,7 @@ def test_workers_killed_all_along_change_no_bit_and_cost_at_most_thrice_the_time
 ) -> None:
     with local_cluster(workers=2, threads=1, memory_limit="1 GiB") as client:
         bits, alone = timed_fit(catalog, client)
-        stretch = max(1.0, restart_time(client) / RESTART)
-        with killing(client, seed, stretch) as killed:
+        with killing(client, seed) as killed:
             disturbed, seconds = timed_fit(catalog, client)
     assert disturbed == bits
     assert record.undisturbed in ("", bits)

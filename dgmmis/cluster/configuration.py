@@ -21,6 +21,9 @@ SETTINGS = {
     "distributed.scheduler.allowed-failures": 1000,
     # The scheduler fails tasks that no worker can take, instead of keeping them for ever.
     "distributed.scheduler.no-workers-timeout": "120 s",
+    # A local cluster gives up a worker that did not come back.  On a busy machine it starts for longer than the
+    # default of 15 s, counted from any earlier death of the same name, and would be killed and started without end.
+    "distributed.deploy.lost-worker-timeout": "60 s",
     # Below 11 s distributed refuses to connect; its default is 30 s.
     "distributed.comm.timeouts.tcp": "15 s",
     "distributed.comm.timeouts.connect": "15 s",

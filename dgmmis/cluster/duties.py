@@ -13,8 +13,10 @@ __all__ = ["Bounds", "Copy", "Duties", "Duty"]
 Bounds = tuple[int, int]
 """First chunk and one past the last."""
 
+SUSPECTED = 2
+"""Deaths of workers that had a segment, before workers are to say when they begin it and only those count."""
 IN_COMPANY = 3
-"""Deaths of workers before a segment's chunks are run alone: one that had it, and others that had begun it."""
+"""Deaths of workers before a segment's chunks are run alone."""
 ALONE = 3
 """Deaths of workers that had begun a chunk, with nothing else at hand, before it is believed to be the cause."""
 EARLY = 2
@@ -78,6 +80,11 @@ class Duty:
     keys: set[str] = field(default_factory=set)
     begun: bool = False
     early: int = 0
+
+    @property
+    def suspected(self) -> bool:
+        """Whether only those deaths count that came after a beginning."""
+        return len(self.deaths) >= SUSPECTED
 
     def add(self, copy: Copy) -> None:
         """Note that another task computes it."""
@@ -156,12 +163,10 @@ class Duties:
         for duty in self.current():
             if not duty.keys & keys:
                 continue
-            if not duty.deaths:
+            if duty.begun or not duty.suspected:
                 duty.deaths.append(worker)
-                duty.withdraw()  # to be sent again, announced
-            elif duty.begun:
-                duty.deaths.append(worker)
-                duty.begun = False
+            duty.begun = False
+            duty.withdraw()  # to be sent again, to anyone: a task that prefers a dead worker may wait for ever
             if len(duty.deaths) >= IN_COMPANY:
                 self._set_apart(duty)
         return None

@@ -18,6 +18,7 @@ from dgmmis.cluster.duties import Bounds, Copy, Duties, Duty
 from dgmmis.cluster.lateness import is_late, without_end
 from dgmmis.cluster.pace import Pace
 from dgmmis.cluster.placement import Placement
+from dgmmis.cluster.revival import revive
 from dgmmis.cluster.roster import Roster, workers_of
 from dgmmis.errors import ClusterLost, DgmmisError, InvalidSetting, PoisonChunk
 
@@ -191,10 +192,9 @@ class Supervisor:
         heard = tuple(worker for worker in self._roster.heard() if worker not in duty.avoided)
         if duties.alone:
             return Placement(heard[:1], anew=bool(duty.deaths), announced=True)
-        suspected = bool(duty.deaths)
-        if home is not None and home not in silent and home not in duty.avoided:
-            return Placement((home,), announced=suspected)
-        return Placement(heard if silent or duty.avoided else (), bool(duty.avoided), suspected)
+        if home is not None and home not in silent and home not in duty.avoided and not duty.deaths:
+            return Placement((home,))
+        return Placement(heard if silent or duty.avoided else (), bool(duty.avoided), duty.suspected)
 
     def _wait(self, duties: Duties) -> None:
         """Wait until something changes, or for a moment."""
@@ -315,9 +315,8 @@ class Supervisor:
 
     def _revive(self) -> None:
         """Bring a local cluster back to its size, and listen again on a connection that was lost."""
-        cluster: Any = self._client.cluster
-        if self._size and len(cluster.workers) < self._size:
-            cluster.scale(self._size)
+        if self._size:
+            revive(self._client.cluster, self._size)
         running = self._client.status == "running"
         if running and not self._was_running:
             self._deaths.listen()
