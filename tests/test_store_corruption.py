@@ -217,7 +217,7 @@ def test_an_unreadable_file_is_a_typed_error(folder, monkeypatch):
     def fail(path: Path, most: int) -> bytes:
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr("dgmmis.store.verified.read_plain", fail)
+    monkeypatch.setattr("dgmmis.store.raw_files.read_plain", fail)
     with pytest.raises(CorruptCatalog, match="Input/output error"):
         catalog.read_rows(0)
 
