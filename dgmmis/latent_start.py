@@ -9,6 +9,7 @@ from dgmmis.errors import CollapsedComponent, InvalidData
 from dgmmis.expectation import summarize_samples
 from dgmmis.maximization import maximize
 from dgmmis.mixture import Mixture
+from dgmmis.numeric_input import LARGEST
 from dgmmis.packed import Array
 from dgmmis.population import Population
 from dgmmis.posterior import infer
@@ -76,12 +77,12 @@ def _locate(samples: Samples, n_features: int) -> tuple[Array, Array]:
         normal += np.einsum("n,nia,nic->ac", group.weights, R, R)
         right += np.einsum("n,nia,ni->a", group.weights, R, group.values)
     squares = np.diagonal(normal).copy()
-    empty = np.flatnonzero(squares == 0)
+    empty = np.flatnonzero(squares < 1 / LARGEST)
     if len(empty):
         column = int(empty[0])
         raise InvalidData(
-            f"feature {column} of the mixture appears in no row: column {column} of the projection is 0 wherever a "
-            "value was observed. Leave it out.",
+            f"feature {column} of the mixture appears in no row: column {column} of the projection is 0, or as good "
+            "as that, wherever a value was observed. Leave it out.",
             array="projection",
             column=column,
         )

@@ -50,6 +50,10 @@ FOUND: dict[str, tuple[Callable[[], Any], tuple[str, ...]]] = {
     "a huge variance": (lambda: fit(noise=np.full(VALUES.shape, 1e300)), ("noise, row 0, column 'x0'",)),
     "huge shared noise": (lambda: fit(noise=np.eye(2) * 1e300), ("shared noise",)),
     "asymmetric shared noise": (lambda: fit(noise=np.array([[1.0, 0.5], [0.0, 1.0]])), ("the shared noise",)),
+    "a projection of nearly nothing": (
+        lambda: fit(values=VALUES[:, :1], projection=np.array([[1.0, 1e-120]]), initial=None),
+        ("projection",),
+    ),
     "a huge projection": (lambda: fit(projection=np.array([[1.0, 1e80], [0.0, 1.0]])), ("projection",)),
     "names that are a number": (lambda: fit(features=3), ("features is 3",)),
     "names that are one text": (lambda: fit(features="ab"), ("features is 'ab'",)),

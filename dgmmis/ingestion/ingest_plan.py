@@ -56,7 +56,7 @@ class Options:
         unknown = [name for name in self.jitter if name not in self.features]
         if unknown:
             raise UnknownColumn(
-                f"jitter is given for '{unknown[0]}', which is no feature. Features: "
+                f"jitter is given for '{unknown[0]}', which is no feature. Name one of the features: "
                 f"{', '.join(self.features)}.",
                 column=unknown[0],
             )
@@ -180,7 +180,7 @@ def _columns_to_read(
     if options.id in measured:
         raise InvalidSetting(
             f"column '{options.id}' of {source.name} is the id; it cannot be a feature, an error or the "
-            "weights as well."
+            "weights as well. Name another."
         )
     tested = where.columns if where else ()
     return tuple(dict.fromkeys((*measured, *tested, *([options.id] if options.id is not None else ()))))
