@@ -11,7 +11,7 @@ from dgmmis.packed import Array
 
 __all__ = ["as_projection", "latent_features", "refuse_projection", "seen_projection", "take_projection"]
 
-LARGEST_ENTRY = 1e50
+LARGEST_ENTRY = 1e75
 """Fourth powers of a projection's entries must be numbers."""
 
 
