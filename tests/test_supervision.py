@@ -18,6 +18,7 @@ from distributed import Client, LocalCluster
 import dgmmis
 from dgmmis.cluster import local_cluster
 from dgmmis.cluster.bounded import within
+from dgmmis.cluster.closing import closed_in_time
 from dgmmis.cluster.configuration import progress_deadline
 from dgmmis.cluster.duties import ALONE, IN_COMPANY
 from dgmmis.cluster.pace import LATE, STUCK, Pace
@@ -27,7 +28,7 @@ from dgmmis.cluster.supervisor import Supervisor
 from dgmmis.errors import ClusterLost, InvalidSetting, PoisonChunk, WorkersDiffer
 from simulated import TRUTH, bits_of, write_catalog
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(400)]
 
 VAGUE = dgmmis.Mixture(np.full(3, 1 / 3), TRUTH.means / 2, np.tile(9 * np.eye(3), (3, 1, 1)))
 
@@ -181,7 +182,9 @@ def test_a_worker_with_other_versions_is_refused_by_name_or_recorded(tmp_path: P
     preload = f"import sys\nsys.path.insert(0, {str(other.parent)!r})\n"
     with (
         dask.config.set({"distributed.worker.preload": [preload]}),
-        LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address="127.0.0.1:0") as cluster,
+        closed_in_time(
+            LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address="127.0.0.1:0")
+        ) as cluster,
         Client(cluster) as client,
     ):
         with pytest.raises(WorkersDiffer, match=r"zarr 9\.9 there") as caught:

@@ -34,11 +34,14 @@ class Copy:
         When it was sent, or was first seen in a worker's hands.
     worker : str or None
         Which one's.
+    tries : int
+        How often its finished result was asked for in vain.
     """
 
     future: Future[Any]
     since: float
     worker: str | None = None
+    tries: int = 0
 
     def see(self, worker: str, moment: float) -> None:
         """Note which worker has it."""

@@ -25,7 +25,9 @@ from dgmmis.errors import ClusterLost, DgmmisError, InvalidSetting, PoisonChunk
 __all__ = ["Submit", "Supervisor", "require_client"]
 
 POLL = 1.0
-RESULT_TIMEOUT = 5.0
+RESULT_TIMEOUT = 2.5
+MOST_TRIES = 6
+"""Tries to fetch a finished result before another worker computes it; fewer if its worker is silent."""
 PATIENCE = 24
 """Deadlines to wait while living workers say that they compute: a segment may rightly take long."""
 MOST_FAILURES = 20
@@ -154,6 +156,8 @@ class Supervisor:
                             last_progress = time.monotonic()
                             self._report(duties)
                             yield result
+                        elif any(copy.tries for copy in duty.copies):
+                            break  # look at who died before more is asked for in vain
                     self._mourn(duties)
                     if self._roster.look():
                         self._hurry(duties, pace, submit, parameters)
@@ -227,7 +231,9 @@ class Supervisor:
         if isinstance(error, TimeoutError) and copy.future.status in UNDER_WAY:
             return  # was finished, but its worker died before the result was fetched: being redone
         if isinstance(error, TimeoutError) and copy.future.status == "finished":
-            self._leave_holder(copy, duties)
+            copy.tries += 1
+            if copy.tries >= MOST_TRIES or copy.worker in self._roster.silent():
+                self._leave_holder(copy, duties)
             return
         duty.drop(copy)
         self.resubmitted += 1
