@@ -95,10 +95,10 @@ class Proposal:
         moved = length * self.step
         return place_on_line(self.chart, moved) if self.straight else self.chart.place(self.at + moved)
 
-    def remembered(self, memory: Memory | None, there: Standing) -> Memory:
-        """Add to a memory how the gradient changed on the way to where the step led."""
+    def remembered(self, memory: Memory | None, length: float, there: Standing) -> Memory:
+        """Add to a memory how the gradient changed along the share of the step that was made."""
         chart = self.chart
-        moved = chart.coordinates(there.population) - self.at
+        moved = chart.coordinates(there.population) - self.at if self.straight else length * self.step
         statistics = there.statistics + prior_score(there.population, chart.constraints)
         secants = Secants.none(len(moved)) if memory is None else memory.secants
         secants = secants.with_pair(moved, self.gradient - chart.gradient(there.population, statistics))

@@ -119,7 +119,7 @@ def _memory_after(scan: Pass, ascent: Ascent, before: Pass, stride: Stride, step
         kept = length == 1 and gained >= least * step.promised
         if not too_short and (kept or ascent.pilot is not None):
             return None
-    memory = step.remembered(held, scan.place)
+    memory = step.remembered(held, length, scan.place)
     return None if len(memory.secants) >= MOST_SECANTS else memory
 
 
