@@ -12,8 +12,9 @@ import pytest
 import dgmmis
 from dgmmis.background import Background
 from dgmmis.cli import main
-from dgmmis.cli.observation_options import ObservationOptions, fit_arguments
+from dgmmis.cli.observation_options import fit_arguments
 from dgmmis.cli.observation_text import observation_lines
+from dgmmis.cli.option_groups import ObservationOptions
 from dgmmis.errors import DgmmisError, FeatureMismatch, InvalidSetting, SelectionError
 from dgmmis.fit_result import Scan
 from dgmmis.prior import InverseWishart, Prior

@@ -8,15 +8,11 @@ from typing import Annotated
 import typer
 
 from dgmmis.cli.description_text import print_description
+from dgmmis.cli.options import AsJson, Catalog
 from dgmmis.cli.printing import print_json
 from dgmmis.errors import InvalidSetting
 
 __all__ = ["append_verb", "describe_verb", "ingest_verb", "verify_verb"]
-
-CatalogPath = Annotated[
-    str, typer.Argument(metavar="CATALOG", help="Catalogue that `dgmmis ingest` wrote: a path, or s3://...")
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
 def ingest_verb(
@@ -100,7 +96,7 @@ def ingest_verb(
 
 
 def append_verb(
-    catalog: CatalogPath,
+    catalog: Catalog,
     source: Annotated[Path, typer.Argument(help="FITS, Parquet (file or folder), CSV, .npy or .npz.")],
     unit: Annotated[
         list[str] | None, typer.Option(help="COLUMN=UNIT, where this source does not say.")
@@ -147,7 +143,7 @@ def _number(text: str) -> float:
         raise InvalidSetting(f"{text!r} is not a number.") from error
 
 
-def describe_verb(catalog: CatalogPath, as_json: AsJson = False) -> None:
+def describe_verb(catalog: Catalog, as_json: AsJson = False) -> None:
     """Show a catalogue's rows, features, missing patterns, noise health and quarantine."""
     from dgmmis.store import open_catalog
 
@@ -158,7 +154,7 @@ def describe_verb(catalog: CatalogPath, as_json: AsJson = False) -> None:
         print_description(description)
 
 
-def verify_verb(catalog: CatalogPath, as_json: AsJson = False) -> None:
+def verify_verb(catalog: Catalog, as_json: AsJson = False) -> None:
     """Hash every stored file of a catalogue again."""
     from dgmmis.progress import counting
     from dgmmis.store import open_catalog

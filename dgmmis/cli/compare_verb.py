@@ -10,24 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dgmmis.cli.fit_verbs import (
-    AsJson,
-    Background,
-    BeforeNoise,
-    Catalog,
-    Cluster,
-    Footprint,
-    InsecureCluster,
-    Keep,
-    MemoryLimit,
-    Selection,
-    Threads,
-    TlsCa,
-    TlsCert,
-    TlsKey,
-    Workers,
-    using_cluster,
-)
+from dgmmis.cli.machines import using_cluster
+from dgmmis.cli.option_groups import MachineOptions, SightOptions, TlsOptions, grouped
+from dgmmis.cli.options import AsJson, Catalog, Floor, PriorName, Pruning
 from dgmmis.cli.printing import finite, print_json, print_table
 from dgmmis.errors import InvalidSetting, MissingLibrary
 
@@ -37,8 +22,10 @@ if TYPE_CHECKING:
 __all__ = ["compare_verb"]
 
 
+@grouped
 def compare_verb(
     catalog: Catalog,
+    *,
     components: Annotated[
         str, typer.Option("-K", "--components", help="Numbers of components, e.g. 4,8,16,32.")
     ],
@@ -56,34 +43,16 @@ def compare_verb(
     ] = 0.1,
     max_passes: Annotated[int, typer.Option(help="Parameter updates of each fit at most.")] = 1000,
     seed: Annotated[int, typer.Option(help="Of starts and folds.")] = 0,
-    selection: Selection = None,
-    keep: Keep = None,
-    before_noise: BeforeNoise = False,
-    background: Background = None,
-    footprint: Footprint = None,
-    floor: Annotated[
-        list[str] | None,
-        typer.Option(help="Least dispersion: one number, or FEATURE=NUMBER for each feature."),
-    ] = None,
-    prior: Annotated[
-        str, typer.Option(help="auto, none (maximum likelihood), or bovy=W (Bovy et al. 2011, eq. 38).")
-    ] = "auto",
-    pruning: Annotated[
-        float,
-        typer.Option(help="Share of a row's density that components left out may hold; 0 leaves none out."),
-    ] = 1e-15,
-    cluster: Cluster = None,
-    workers: Workers = None,
-    threads: Threads = 1,
-    memory_limit: MemoryLimit = "auto",
-    tls_ca: TlsCa = None,
-    tls_cert: TlsCert = None,
-    tls_key: TlsKey = None,
-    insecure_cluster: InsecureCluster = False,
+    sight: SightOptions,
+    floor: Floor = None,
+    prior: PriorName = "auto",
+    pruning: Pruning = 1e-15,
+    machines: MachineOptions,
+    tls: TlsOptions,
     as_json: AsJson = False,
 ) -> None:
     """Fit several mixtures to a catalogue in shared passes, and say which describes the rows best."""
-    from dgmmis.cli.observation_options import ObservationOptions, fit_arguments
+    from dgmmis.cli.observation_options import floor_argument, prior_argument, sight_arguments
     from dgmmis.comparing import compare
     from dgmmis.places import local_path
     from dgmmis.progress import comparison_display
@@ -92,16 +61,14 @@ def compare_verb(
     numbers, kinds = _whole_numbers(components), covariance.split(",")
     output = None if output is None else local_path(output)
     opened = open_catalog(catalog)
-    options = ObservationOptions(
-        selection, keep or [], before_noise, background, footprint or [], floor or [], "full", prior
-    )
-    observation = fit_arguments(options, opened)
-    del observation["covariance_type"]
+    observation = {
+        **sight_arguments(sight, opened),
+        "floor": floor_argument(floor, opened.features),
+        "prior": prior_argument(prior),
+    }
     with (
         _telling_how_to_go_on(output),
-        using_cluster(
-            cluster, workers, threads, memory_limit, (tls_ca, tls_cert, tls_key), insecure_cluster
-        ) as client,
+        using_cluster(machines, tls) as client,
         comparison_display(quiet=as_json) as display,
     ):
         comparison = compare(

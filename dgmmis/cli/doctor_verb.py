@@ -7,11 +7,11 @@ from typing import Annotated
 
 import typer
 
+from dgmmis.cli.options import AsJson
 from dgmmis.cli.printing import print_json
 
 __all__ = ["doctor_verb"]
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 SIGNS = {"good": "ok", "note": "note", "wrong": "WRONG"}
 
 

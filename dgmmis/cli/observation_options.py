@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from dgmmis.background import Background
 from dgmmis.cli.function_paths import find_functions_here
+from dgmmis.cli.option_groups import ObservationOptions, SightOptions
 from dgmmis.errors import FeatureMismatch, InvalidSetting
 from dgmmis.prior import InverseWishart, Prior
 from dgmmis.selection import Box, Selection, as_selection
@@ -17,42 +17,10 @@ from dgmmis.selection import Box, Selection, as_selection
 if TYPE_CHECKING:
     from dgmmis.store import Catalog
 
-__all__ = ["ObservationOptions", "fit_arguments"]
+__all__ = ["fit_arguments", "floor_argument", "prior_argument", "sight_arguments"]
 
 FROM_DATA = "data"
 Interval = tuple[float, float]
-
-
-@dataclass(frozen=True)
-class ObservationOptions:
-    """The options as they were written.
-
-    Attributes
-    ----------
-    selection : str or None
-        "module:function".
-    keep : list of str
-        "FEATURE=LOW:HIGH", an open end left out.
-    before_noise : bool
-    background : float or None
-        Amplitude to start from.
-    footprint : list of str
-        "FEATURE=LOW:HIGH", or "data" for the features that are not named.
-    floor : list of str
-        One number, or "FEATURE=NUMBER" for each feature.
-    covariance_type : str
-    prior : str
-        "auto", "none" or "bovy=W".
-    """
-
-    selection: str | None
-    keep: list[str]
-    before_noise: bool
-    background: float | None
-    footprint: list[str]
-    floor: list[str]
-    covariance_type: str
-    prior: str
 
 
 def fit_arguments(options: ObservationOptions, catalog: Catalog) -> dict[str, Any]:
@@ -65,6 +33,16 @@ def fit_arguments(options: ObservationOptions, catalog: Catalog) -> dict[str, An
     FeatureMismatch, SelectionError
         If a feature does not exist, or a selection cannot be imported.
     """
+    return {
+        **sight_arguments(options, catalog),
+        "floor": floor_argument(options.floor, catalog.features),
+        "covariance_type": options.covariance_type,
+        "prior": prior_argument(options.prior),
+    }
+
+
+def sight_arguments(options: SightOptions, catalog: Catalog) -> dict[str, Any]:
+    """Give those that tell which rows were kept and what lies behind the mixture; errors as of `fit_arguments`."""
     selection = _selection(options)
     if selection is not None:
         selection.bind(catalog.features)  # refused before a cluster is started
@@ -72,31 +50,29 @@ def fit_arguments(options: ObservationOptions, catalog: Catalog) -> dict[str, An
         "selection": selection,
         "before_noise": options.before_noise,
         "background": _background(options, catalog),
-        "floor": _floor(options.floor, catalog.features),
-        "covariance_type": options.covariance_type,
-        "prior": _prior(options.prior),
     }
 
 
-def _selection(options: ObservationOptions) -> Selection | None:
+def _selection(options: SightOptions) -> Selection | None:
     if options.selection:
         find_functions_here()
     parts = [as_selection(options.selection)] if options.selection else []
-    sides = _sides(options.keep, "--keep")
+    sides = _sides(options.keep or [], "--keep")
     if sides:
         low, high = zip(*sides.values(), strict=True)
         parts.append(Box(low, high, tuple(sides)))
     return parts[0] & parts[1] if len(parts) == 2 else next(iter(parts), None)
 
 
-def _background(options: ObservationOptions, catalog: Catalog) -> Background | None:
+def _background(options: SightOptions, catalog: Catalog) -> Background | None:
     if options.background is None:
         if options.footprint:
             raise InvalidSetting(
                 "--footprint is the box of a background: give its amplitude too, --background 0.1."
             )
         return None
-    sides = _sides([item for item in options.footprint if item != FROM_DATA], "--footprint")
+    footprint = options.footprint or []
+    sides = _sides([item for item in footprint if item != FROM_DATA], "--footprint")
     _require_features(sides, catalog.features, "--footprint")
     for name, (low, high) in sides.items():
         if not (math.isfinite(low) and math.isfinite(high)):
@@ -104,7 +80,7 @@ def _background(options: ObservationOptions, catalog: Catalog) -> Background | N
                 f"--footprint {name}={low:g}:{high:g} has an open end; a density needs a box."
             )
     lacking = [name for name in catalog.features if name not in sides]
-    if lacking and FROM_DATA not in options.footprint:
+    if lacking and FROM_DATA not in footprint:
         raise InvalidSetting(
             f"the background's box has no sides for {', '.join(lacking)}: give --footprint {lacking[0]}=LOW:HIGH, "
             "or --footprint data to take the range of the rows for what is not given."
@@ -127,7 +103,8 @@ def _ranges(catalog: Catalog, names: list[str]) -> dict[str, Interval]:
     return {name: ranges[name] for name in names}
 
 
-def _floor(items: list[str], features: tuple[str, ...]) -> float | list[float] | None:
+def floor_argument(items: list[str] | None, features: tuple[str, ...]) -> float | list[float] | None:
+    """Read --floor: one number, or one for each feature."""
     if not items:
         return None
     if len(items) == 1 and "=" not in items[0]:
@@ -145,7 +122,8 @@ def _floor(items: list[str], features: tuple[str, ...]) -> float | list[float] |
     return [floors[name] for name in features]
 
 
-def _prior(text: str) -> Prior | str | None:
+def prior_argument(text: str) -> Prior | str | None:
+    """Read --prior."""
     if text in ("auto", "none"):
         return None if text == "none" else text
     name, sign, value = text.partition("=")

@@ -7,44 +7,27 @@ from typing import Annotated
 
 import typer
 
-from dgmmis.cli.fit_verbs import (
-    AsJson,
-    Catalog,
-    Cluster,
-    InsecureCluster,
-    MemoryLimit,
-    Threads,
-    TlsCa,
-    TlsCert,
-    TlsKey,
-    Trust,
-    Workers,
-    using_cluster,
-)
 from dgmmis.cli.function_paths import opened_run
+from dgmmis.cli.machines import using_cluster
+from dgmmis.cli.option_groups import MachineOptions, TlsOptions, grouped
+from dgmmis.cli.options import AsJson, Catalog, Overwrite, Run, Trust
 from dgmmis.cli.printing import print_json
 from dgmmis.errors import InvalidSetting
 
 __all__ = ["apply_verb", "report_verb"]
 
-Run = Annotated[str, typer.Argument(metavar="RUNDIR", help="Run folder.")]
 
-
+@grouped
 def apply_verb(
     run: Run,
+    *,
     catalog: Catalog,
     output: Annotated[Path, typer.Option("-o", "--output", help="OUT.zarr, or OUT.parquet (a folder).")],
     top: Annotated[int, typer.Option(help="Most responsible components to name per row.")] = 3,
     order: Annotated[str, typer.Option(help="Of the rows: storage or source.")] = "storage",
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT.")] = False,
-    cluster: Cluster = None,
-    workers: Workers = None,
-    threads: Threads = 1,
-    memory_limit: MemoryLimit = "auto",
-    tls_ca: TlsCa = None,
-    tls_cert: TlsCert = None,
-    tls_key: TlsKey = None,
-    insecure_cluster: InsecureCluster = False,
+    overwrite: Overwrite = False,
+    machines: MachineOptions,
+    tls: TlsOptions,
     trust: Trust = None,
     as_json: AsJson = False,
 ) -> None:
@@ -58,9 +41,7 @@ def apply_verb(
     driven, opened = opened_run(run, trust), open_catalog(catalog)
     model = driven.model()
     with (
-        using_cluster(
-            cluster, workers, threads, memory_limit, (tls_ca, tls_cert, tls_key), insecure_cluster
-        ) as client,
+        using_cluster(machines, tls) as client,
         counting(f"applying {driven.path.name}", quiet=as_json) as progress,
     ):
         apply(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from dgmmis.cli.observation_text import observation_lines, observation_summary
+from dgmmis.cli.options import AsJson, Run
 from dgmmis.cli.printing import print_json, print_pairs, print_table
 from dgmmis.cli.start_text import start_line, start_summary
 
@@ -19,12 +20,8 @@ __all__ = ["list_verb", "status_verb"]
 
 Said = TypeVar("Said")
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
-
-def status_verb(
-    run: Annotated[str, typer.Argument(metavar="RUNDIR", help="Run folder.")], as_json: AsJson = False
-) -> None:
+def status_verb(run: Run, as_json: AsJson = False) -> None:
     """Show a run's state, computed from what lies in its folder and from its lock."""
     from dgmmis.runs import open_run
     from dgmmis.service.summary import run_summary

@@ -9,107 +9,43 @@ from typing import Annotated, Any
 
 import typer
 
-from dgmmis.cli.fit_verbs import (
-    AsJson,
-    Background,
-    BeforeNoise,
-    Carried,
-    Catalog,
-    Components,
-    CovarianceType,
-    Floor,
-    Footprint,
-    Initial,
-    InsecureCluster,
-    Keep,
-    MaxPasses,
-    MemoryLimit,
-    Method,
-    PriorName,
-    Pruning,
-    Seed,
-    Selection,
-    SplitMerge,
-    Threads,
-    TlsCa,
-    TlsCert,
-    TlsKey,
-    Tolerance,
-    Trust,
-    Workers,
-    stated_settings,
-)
+from dgmmis.cli.fit_verbs import stated_settings
+from dgmmis.cli.machines import access_of
+from dgmmis.cli.option_groups import FitOptions, ObservationOptions, TlsOptions, grouped
+from dgmmis.cli.options import AsJson, AsJsonLines, Catalog, MemoryLimit, Threads, Workers
 from dgmmis.cli.printing import finite, print_json, print_table
 
 __all__ = ["cancel_verb", "gc_verb", "logs_verb", "serve_verb", "submit_verb"]
 
 Run = Annotated[Path, typer.Argument(metavar="RUNDIR", help="Run folder.")]
 Root = Annotated[Path, typer.Option(help="Root of runs; made if it is not there.")]
-AsJsonLines = Annotated[bool, typer.Option("--json", help="One JSON object per line.")]
 
 
+@grouped
 def submit_verb(
     catalog: Catalog,
-    n_components: Components,
     runs: Root,
-    tolerance: Tolerance = 0.1,
-    max_passes: MaxPasses = 1000,
-    method: Method = "auto",
-    seed: Seed = 0,
-    carried: Carried = 1,
-    initial: Initial = None,
-    selection: Selection = None,
-    keep: Keep = None,
-    before_noise: BeforeNoise = False,
-    background: Background = None,
-    footprint: Footprint = None,
-    floor: Floor = None,
-    covariance_type: CovarianceType = "full",
-    prior: PriorName = "auto",
-    pruning: Pruning = 1e-15,
-    split_merge: SplitMerge = 0,
+    options: FitOptions,
+    observation: ObservationOptions,
     workers: Workers = None,
     threads: Annotated[int | None, typer.Option(help="Threads per worker.")] = None,
     memory_limit: Annotated[str | None, typer.Option(help='Memory of a worker, e.g. "1 GiB".')] = None,
-    trust: Trust = None,
     as_json: AsJson = False,
 ) -> None:
     """Put a fit into a root of runs, for `serve` to drive, and return at once; the same again is the same run."""
-    from dgmmis.cli.observation_options import ObservationOptions
     from dgmmis.service import submit
     from dgmmis.store import open_catalog
 
     opened = open_catalog(catalog)
-    options = ObservationOptions(
-        selection,
-        keep or [],
-        before_noise,
-        background,
-        footprint or [],
-        floor or [],
-        covariance_type,
-        prior,
-    )
     run = submit(
         opened,
         runs=runs,
-        tolerance=tolerance,
-        max_passes=max_passes,
+        tolerance=options.tolerance,
+        max_passes=options.max_passes,
         workers=workers,
         threads=threads,
         memory_limit=memory_limit,
-        **stated_settings(
-            opened,
-            options,
-            initial,
-            trust,
-            n_components=n_components,
-            seed=seed,
-            pruning=pruning,
-            method=method,
-            split_merge=split_merge,
-            carried=carried,
-        ),
+        **stated_settings(opened, options, observation),
     )
     if as_json:
         print_json({"run": str(run.path), "name": run.name, "state": run.state})
@@ -117,8 +53,10 @@ def submit_verb(
         typer.echo(f"{run.path} is {run.state}")
 
 
+@grouped
 def serve_verb(
     runs: Root,
+    tls: TlsOptions,
     cluster: Annotated[
         str,
         typer.Option(help="local: workers of its own for each run; or a scheduler, tcp://... or tls://..."),
@@ -127,23 +65,17 @@ def serve_verb(
     workers: Workers = None,
     threads: Threads = 1,
     memory_limit: MemoryLimit = "auto",
-    tls_ca: TlsCa = None,
-    tls_cert: TlsCert = None,
-    tls_key: TlsKey = None,
-    insecure_cluster: InsecureCluster = False,
     drain: Annotated[bool, typer.Option("--drain", help="End when no run waits any more.")] = False,
     as_json: AsJsonLines = False,
 ) -> None:
     """Drive the queued and interrupted runs of a root; SIGTERM stops it cleanly, and it may be started twice."""
-    from dgmmis.cluster import Access
     from dgmmis.service import Means, serve
 
     def tell(event: str, fields: dict[str, Any]) -> None:
         record = {"time": time.time(), "event": event, **fields}
         typer.echo(json.dumps(finite(record)) if as_json else _line(record), err=True)
 
-    access = Access(tls_ca, tls_cert, tls_key, insecure_cluster)
-    means = Means(cluster, workers, threads, memory_limit, access)
+    means = Means(cluster, workers, threads, memory_limit, access_of(tls))
     serve(runs, means=means, at_once=at_once, drain=drain, tell=tell)
 
 

@@ -7,20 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dgmmis.cli.fit_verbs import (
-    AsJson,
-    Cluster,
-    InsecureCluster,
-    MemoryLimit,
-    Threads,
-    TlsCa,
-    TlsCert,
-    TlsKey,
-    Trust,
-    Workers,
-    using_cluster,
-)
 from dgmmis.cli.function_paths import opened_run
+from dgmmis.cli.machines import using_cluster
+from dgmmis.cli.option_groups import MachineOptions, TlsOptions, grouped
+from dgmmis.cli.options import AsJson, MovedCatalog, Overwrite, Run, Trust
 from dgmmis.cli.printing import print_json, print_pairs, print_table
 from dgmmis.errors import AlreadyExists
 
@@ -30,27 +20,23 @@ if TYPE_CHECKING:
 __all__ = ["uncertainty_verb"]
 
 
+@grouped
 def uncertainty_verb(
-    run: Annotated[str, typer.Argument(metavar="RUNDIR", help="Run folder.")],
+    run: Run,
+    *,
     method: Annotated[str, typer.Option(help="information, sandwich or bootstrap.")] = "information",
     replicates: Annotated[int, typer.Option(help="Of the bootstrap.")] = 100,
     resampling_seed: Annotated[int, typer.Option(help="Of the bootstrap.")] = 0,
     sample_rows: Annotated[
         int | None, typer.Option(help="Score so many rows of the random sample instead of all.")
     ] = None,
-    catalog: Annotated[str | None, typer.Option(help="Where the catalogue lies now, if moved.")] = None,
+    catalog: MovedCatalog = None,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="OUT.npz: errors and their covariance.")
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT.")] = False,
-    cluster: Cluster = None,
-    workers: Workers = None,
-    threads: Threads = 1,
-    memory_limit: MemoryLimit = "auto",
-    tls_ca: TlsCa = None,
-    tls_cert: TlsCert = None,
-    tls_key: TlsKey = None,
-    insecure_cluster: InsecureCluster = False,
+    overwrite: Overwrite = False,
+    machines: MachineOptions,
+    tls: TlsOptions,
     trust: Trust = None,
     as_json: AsJson = False,
 ) -> None:
@@ -62,9 +48,7 @@ def uncertainty_verb(
         raise AlreadyExists(f"{output} exists. Name another place, or allow it with --overwrite.")
     opened = opened_run(run, trust)
     with (
-        using_cluster(
-            cluster, workers, threads, memory_limit, (tls_ca, tls_cert, tls_key), insecure_cluster
-        ) as client,
+        using_cluster(machines, tls) as client,
         counting(f"errors of {opened.path.name}", quiet=as_json) as progress,
     ):
         found = uncertainty(
