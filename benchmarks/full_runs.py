@@ -18,9 +18,9 @@ from full_scenes import FullScene, make_full_scene
 from results_table import Record
 
 from dgmmis.climbing import climbing
-from dgmmis.driver import SilentObserver
 from dgmmis.iterate import Limits, Pass, Problem, Summarize, iterate
 from dgmmis.maximization import maximize
+from dgmmis.observer import SilentObserver
 from dgmmis.population import Population
 from dgmmis.preparation import Prepared, prepare_fit
 from dgmmis.score_statistics import Statistics

@@ -18,10 +18,10 @@ from scenes import Array, Scene, keep, load_scene
 
 import dgmmis
 from dgmmis.chunk import ArrayChunks
-from dgmmis.driver import SilentObserver
 from dgmmis.fit_result import Scan
 from dgmmis.iterate import Limits
 from dgmmis.local_pass import LocalPasses
+from dgmmis.observer import SilentObserver
 from dgmmis.population import Population
 from dgmmis.preparation import prepare_fit
 from dgmmis.task import information_sample, look, set_up

@@ -1,7 +1,7 @@
 """Gaussian mixtures of catalogues that do not fit in memory, with noisy rows and missing features."""
 
 from dgmmis import compiler_cache as compiler_cache  # first: it finds the kernels a place
-from dgmmis.api import fit, fit_restarts, resume
+from dgmmis.api import fit
 from dgmmis.assessment import uncertainty
 from dgmmis.background import Background
 from dgmmis.compared_model import Compared
@@ -27,7 +27,9 @@ from dgmmis.planning import plan
 from dgmmis.population import Population
 from dgmmis.prior import Dirichlet, InverseWishart, Prior
 from dgmmis.products import apply
+from dgmmis.restarting import fit_restarts
 from dgmmis.restarts import Restarts
+from dgmmis.resuming import resume
 from dgmmis.runs import RunFolder, list_runs, open_run
 from dgmmis.samples import Samples
 from dgmmis.score_statistics import Statistics

@@ -2,46 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import replace
-from numbers import Integral
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from numpy.typing import ArrayLike
 
-from dgmmis.assessment import GivenRows, RowsOfRun
-from dgmmis.cluster.roster import known_workers
-from dgmmis.driver import drive, prepare_run
-from dgmmis.errors import DgmmisError, InvalidData, InvalidSetting
+from dgmmis.assessment import GivenRows
+from dgmmis.cluster.roster import means_of
+from dgmmis.driver import drive
+from dgmmis.errors import InvalidSetting
 from dgmmis.expectation import NEGLIGIBLE
 from dgmmis.fit_result import FitResult
-from dgmmis.fit_settings import check_settings
+from dgmmis.fit_settings import MAX_PASSES, TOLERANCE
 from dgmmis.iterate import Limits
-from dgmmis.local_pass import processors
 from dgmmis.location import Location, location_of
 from dgmmis.noise import NoiseLike
 from dgmmis.observer import Observer, watching
 from dgmmis.places import local_path
 from dgmmis.planning import require_room
-from dgmmis.preparation import Prepared, prepare_fit, require_known
+from dgmmis.preparation import prepare_fit
 from dgmmis.prior import Prior
-from dgmmis.restarts import MOST_STARTS, Restarts, distinct
-from dgmmis.runs import RunFolder, open_run
-from dgmmis.short_fits import GOES_ON, short_fits
+from dgmmis.run_preparation import prepare_run
 from dgmmis.starting_model import Initial
-from dgmmis.starts import pilot_rows
-from dgmmis.store import Catalog, open_catalog
+from dgmmis.store import Catalog
 from dgmmis.task_settings import NoiseModel
 from dgmmis.unkept_fit import fit_from, get_ready, passes_over
 
 if TYPE_CHECKING:
     from distributed import Client
 
-__all__ = ["fit", "fit_restarts", "go_on", "resume"]
-
-TOLERANCE = 0.1
-MAX_PASSES = 1000
+__all__ = ["fit"]
 
 
 def fit(
@@ -206,9 +197,7 @@ def fit(
     place = _place(run, runs)
     if place is None:
         return fit_from(prepared, get_ready(prepared, client, observer), observer).knowing(rows)
-    chunks, task = prepared.chunks, prepared.task
-    if not isinstance(chunks, Catalog):
-        raise InvalidSetting("a run keeps the fit of a catalogue: ingest the array first (dgmmis.ingest).")
+    chunks, task = prepared.catalog, prepared.task
     folder = prepare_run(place, chunks, task, initial=prepared.initial, named=runs is None)
     return drive(
         folder,
@@ -216,7 +205,7 @@ def fit(
         task,
         lambda watcher: passes_over(chunks, client, watcher, task),
         prepared.limits,
-        budget=_means(client),
+        budget=means_of(client),
         observer=observer,
     ).knowing(rows)
 
@@ -228,199 +217,3 @@ def _place(run: str | Location | None, runs: str | Path | None) -> Location | No
     if runs is not None:
         return local_path(runs)
     return None if run is None else location_of(run)
-
-
-def resume(
-    run: str | Location,
-    *,
-    tolerance: float | None = None,
-    max_passes: int | None = None,
-    client: Client | None = None,
-    catalog: str | Location | None = None,
-    observer: Observer | None = None,
-    trust: Iterable[str] = (),
-) -> FitResult:
-    """Go on with a run from its last checkpoint: after any death, or with a larger budget.
-
-    Parameters
-    ----------
-    run : path
-        The run folder.
-    tolerance, max_passes : optional
-        Budgets of this attempt; by default those last asked for, or of the attempt before.
-    client : distributed.Client, optional
-    catalog : path, optional
-        Where the catalogue lies now, if it was moved; its fingerprint must be the same.
-    observer : Observer, optional
-    trust : iterable of str, optional
-        Functions "module:function" that the run names and that may be imported; those of a run that was begun from
-        this account may be anyway.
-
-    Raises
-    ------
-    UntrustedFunction
-        If the run names another function: nothing of it is imported.
-    RunCancelled
-        If the run is cancelled meanwhile; a cancel from before is lifted.
-    NotARun, RunLocked, CorruptCheckpoint
-        If the folder is none, is driven by another process, or was damaged.
-    InvalidData
-        If the catalogue is not the one the run began on, or rows were appended to it since.
-    MemoryPlanExceeded
-        If it cannot fit into the memory there is; with more, it goes on.
-    """
-    return go_on(
-        run,
-        tolerance=tolerance,
-        max_passes=max_passes,
-        client=client,
-        catalog=catalog,
-        observer=observer,
-        trust=trust,
-    )
-
-
-def go_on(
-    run: str | Location,
-    *,
-    tolerance: float | None = None,
-    max_passes: int | None = None,
-    client: Client | None = None,
-    catalog: str | Location | None = None,
-    observer: Observer | None = None,
-    trust: Iterable[str] = (),
-    attempts: int | None = None,
-) -> FitResult:
-    """Go on with a run as `resume` does; or, with `attempts`, on behalf of a server that saw so many of them.
-
-    Then nobody asked for this drive by name: a cancel is not lifted (`RunCancelled`), and if somebody drove the run
-    since, it is left to him (`RunLocked`).
-    """
-    folder = open_run(run, trust=trust)
-    chunks = open_catalog(catalog or folder.data["path"])
-    _require_same_rows(folder, chunks)
-    before: dict[str, Any] = folder.next_budget()
-    limits = Limits(
-        before.get("tolerance", TOLERANCE) if tolerance is None else tolerance,
-        before.get("max_passes", MAX_PASSES) if max_passes is None else max_passes,
-    )
-    task = folder.task(chunks.features)
-    check_settings(
-        task.n_components,
-        chunks.n_features,
-        initial=None,
-        frozen=None,
-        method=folder.config["method"],
-        limits=limits,
-        seed=task.seed,
-    )
-    require_room(Prepared(chunks, task, None, limits), client, seek_start=folder.read_start() is None)
-    watcher = watching(observer)
-    return drive(
-        folder,
-        chunks,
-        task,
-        lambda heeding: passes_over(chunks, client, heeding, task),
-        limits,
-        budget={**_means(client), "requests": before["requests"]},
-        observer=watcher,
-        lift_cancel=attempts is None,
-        attempts=attempts,
-    ).knowing(RowsOfRun(folder, catalog))
-
-
-def _require_same_rows(run: RunFolder, catalog: Catalog) -> None:
-    """Refuse to go on with a run on other rows than those that it began on."""
-    began = run.data["fingerprint"]
-    if catalog.fingerprint == began:
-        return
-    if began in catalog.fingerprints:
-        grown = catalog.n_rows - int(run.data["rows"])
-        message = (
-            f"{catalog.path} grew since the run began: {grown} rows were appended (its fingerprint is "
-            f"{catalog.fingerprint[:16]}, was {began[:16]}). A run keeps to its rows. Fit all rows in a new run that "
-            f"starts from this one: dgmmis fit {catalog.path} -K {run.config['n_components']} --run NEW --initial "
-            f"{run.path}, with the other options of the first fit (in Python: initial={str(run.path)!r}); if this run "
-            "has no finished pass yet, without --initial."
-        )
-    else:
-        message = (
-            f"{catalog.path} has fingerprint {catalog.fingerprint[:16]}, the run began on {began[:16]}. Name the "
-            "original with --catalog, or start a new run."
-        )
-    raise InvalidData(message, array=str(catalog.path), value=catalog.fingerprint)
-
-
-def _means(client: Client | None) -> dict[str, int]:
-    """Describe what an attempt computes with, for its record."""
-    if client is None:
-        return {"workers": 0, "threads": processors()}
-    workers = known_workers(client).values()
-    return {"workers": len(workers), "threads": sum(worker["nthreads"] for worker in workers)}
-
-
-def fit_restarts(
-    values: ArrayLike | Catalog | str | Location,
-    *,
-    n_components: int,
-    n_starts: int = 30,
-    tolerance: float = TOLERANCE,
-    max_passes: int = MAX_PASSES,
-    seed: int = 0,
-    client: Client | None = None,
-    observer: Observer | None = None,
-    **settings: Any,
-) -> Restarts:
-    """Fit from many starts and keep every distinct optimum.
-
-    Parameters
-    ----------
-    values : (N, D) array, or catalogue
-    n_components : int
-        K.
-    n_starts : int
-        Seedings of the random sample, each fitted to convergence.
-    tolerance, max_passes, seed, client, observer
-        As of `fit`.
-    **settings
-        The observation model, as `fit` takes it: noise, weights, selection, background, prior, ...
-
-    Returns
-    -------
-    Restarts
-        `best`, and `stack()`: the average of the optima, each weighted by its likelihood.
-
-    Raises
-    ------
-    DgmmisError
-        As of `fit`; if no start survived, the error of the first.
-    """
-    require_known(settings, "fit_restarts")
-    if not isinstance(n_starts, Integral) or isinstance(n_starts, bool) or not 1 <= n_starts <= MOST_STARTS:
-        raise InvalidSetting(f"n_starts is {n_starts!r}; expected a whole number from 1 to {MOST_STARTS}.")
-    if settings.get("initial") is not None or settings.get("frozen"):
-        raise InvalidSetting(
-            "fit_restarts seeds its starts itself: initial and frozen belong to `fit`, one start at a time."
-        )
-    if "carried" in settings:
-        raise InvalidSetting("fit_restarts fits every start to all rows: carried belongs to `fit`.")
-    limits = Limits(tolerance, max_passes)
-    prepared = prepare_fit(values, n_components=n_components, limits=limits, seed=seed, **settings)
-    require_room(prepared, client)
-    rows = prepared.chunks.read_pilot(pilot_rows(n_components, prepared.chunks.latent_features))
-    watcher = watching(observer)
-    ready = get_ready(prepared, client, watcher)
-    given = GivenRows.of(prepared, values, {**settings, "seed": seed})
-    results: list[FitResult] = []
-    failures: list[DgmmisError] = []
-    for start in short_fits(rows, prepared.task, n_starts):
-        try:
-            if isinstance(start, DgmmisError):
-                raise start
-            begun = replace(prepared, initial=start.population)
-            results.append(fit_from(begun, ready, watcher).knowing(given))
-        except GOES_ON as error:
-            failures.append(error)
-    if not results:
-        raise failures[0]
-    return distinct(results)

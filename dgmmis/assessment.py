@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import ArrayLike
 
 from dgmmis.chunk import ArrayChunks
-from dgmmis.driver import SilentObserver
 from dgmmis.error_estimates import Wanted, estimate_errors
 from dgmmis.errors import InvalidData, InvalidSetting, NotARun
 from dgmmis.fit_result import FitResult
 from dgmmis.imputed_passes import Completion
 from dgmmis.iterate import Limits
 from dgmmis.location import Location
+from dgmmis.observer import SilentObserver
 from dgmmis.optimum import Fitted, Optimum, at_optimum
 from dgmmis.population import Population
 from dgmmis.preparation import Prepared, prepare_fit, require_known

@@ -13,6 +13,7 @@ from dgmmis.comparison import Comparison
 from dgmmis.comparison_driver import ComparisonDriver
 from dgmmis.contest import SilentWatcher, Watcher
 from dgmmis.errors import InvalidSetting
+from dgmmis.fit_settings import MAX_PASSES, TOLERANCE
 from dgmmis.folds import Folds
 from dgmmis.iterate import Limits
 from dgmmis.location import Location
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
 
 __all__ = ["compare", "file_name"]
 
-TOLERANCE = 0.1
-MAX_PASSES = 1000
 NOT_OURS = ("initial", "frozen", "n_components", "covariance_type", "run", "split_merge")
 """Settings of `fit` that make no sense for several models."""
 

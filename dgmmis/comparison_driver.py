@@ -12,9 +12,9 @@ from dgmmis.cluster import ClusterPasses
 from dgmmis.compared_model import Fitted, label_of
 from dgmmis.comparison import STACKING_ROWS, Comparison, compared
 from dgmmis.contest import Contest, NoArchive, Watcher, chance_error, is_complete
-from dgmmis.driver import model_of
 from dgmmis.errors import DgmmisError
 from dgmmis.fit_result import reason_in_words
+from dgmmis.fitted_model import model_of
 from dgmmis.folds import Folds
 from dgmmis.iterate import Limits
 from dgmmis.local_pass import LocalPasses

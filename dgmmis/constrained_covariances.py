@@ -73,13 +73,19 @@ def _one_by_one(wanted: Array, counts: Array, constraints: Constraints) -> Array
     if prior is not None:
         rows = counts[:, None, None]
         wanted = (rows * wanted + prior.matrix(n_features)) / (rows + prior.rows(n_features))
-    variances = np.diagonal(wanted, axis1=1, axis2=2)
-    identity = np.eye(n_features)
-    if constraints.covariance_type == "diagonal":
-        wanted = variances[:, :, None] * identity
-    elif constraints.covariance_type == "spherical":
-        wanted = variances.mean(axis=1)[:, None, None] * identity
+    wanted = of_type(wanted, constraints.covariance_type)
     return wanted if constraints.floor is None else raise_to_floor(wanted, constraints)
+
+
+def of_type(matrices: Array, covariance_type: str) -> Array:
+    """Bring symmetric matrices (K, D, D) to the type of a covariance: no other entries, or one variance for all."""
+    variances = np.diagonal(matrices, axis1=1, axis2=2)
+    identity = np.eye(matrices.shape[-1])
+    if covariance_type == "diagonal":
+        return variances[:, :, None] * identity
+    if covariance_type == "spherical":
+        return np.asarray(variances.mean(axis=1)[:, None, None] * identity)
+    return matrices
 
 
 def raise_to_floor(covariances: Array, constraints: Constraints) -> Array:

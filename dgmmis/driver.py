@@ -4,139 +4,28 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
-from dgmmis.chunk import ArrayChunks
+from dgmmis.attempt import Attempt, log_beginning, log_end, log_pass, recorded
 from dgmmis.climbing import climbing
-from dgmmis.confinement import confined
-from dgmmis.convergence import predicted_gain
-from dgmmis.errors import (
-    ClusterLost,
-    CollapsedComponent,
-    CorruptCheckpoint,
-    DgmmisError,
-    ImputationLimit,
-    InvalidData,
-    PoisonChunk,
-    RunCancelled,
-    RunInterrupted,
-    RunLocked,
-    WorkersDiffer,
-)
+from dgmmis.errors import CorruptCheckpoint, RunCancelled, RunLocked
 from dgmmis.fit_result import FitResult, Scan
+from dgmmis.fitted_model import model_of
 from dgmmis.improvement import Search, improve
-from dgmmis.imputed_passes import Completion
-from dgmmis.iterate import Limits, Pass, Problem, stopping_reason
-from dgmmis.location import Location
-from dgmmis.model import Model
-from dgmmis.observer import Observer, SilentObserver, watching
-from dgmmis.places import local_path
+from dgmmis.iterate import Limits, Problem, stopping_reason
+from dgmmis.observer import Observer, watching
 from dgmmis.population import Population
-from dgmmis.runs import RunFolder, create_run, numerics_fingerprint
-from dgmmis.runs.checkpoint import Checkpoint, digest_of
-from dgmmis.runs.naming import run_name
-from dgmmis.runs.parameters import arrays_of
-from dgmmis.runs.task_record import describe_task, task_arrays
-from dgmmis.runs.trace import Trace
+from dgmmis.run_history import history_of
+from dgmmis.run_preparation import population_digest
+from dgmmis.runs import RunFolder
 from dgmmis.starts import Start, choose_start, objective_on, pilot_rows
 from dgmmis.stopping import Heeding, Stop, looking_out
 from dgmmis.store import Catalog
 from dgmmis.task import Passes, Task, information_sample, look, set_up
 
-__all__ = ["Observer", "SilentObserver", "describe_run", "drive", "history_of", "model_of", "prepare_run"]
-
-FAILURES = (CollapsedComponent, ImputationLimit, InvalidData, PoisonChunk)
-"""After which the run's state is FAILED."""
-ENDS = {
-    RunCancelled: "cancelled",
-    RunInterrupted: "interrupted",
-    ClusterLost: "cluster lost",
-    WorkersDiffer: "cluster of no use",
-}
-"""What the trace says where an attempt ends and the run can go on."""
-
-
-@dataclass(frozen=True)
-class _Attempt:
-    run: RunFolder
-    catalog: Catalog
-    task: Task
-    number: int
-    trace: Trace
-    observer: Observer
-
-
-def describe_run(
-    catalog: Catalog, task: Task, initial: Population | None
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Say what shapes the run of a task on a catalogue, and which catalogue that is.
-
-    Raises
-    ------
-    SelectionError, InvalidSetting
-        If the task holds a function that another process could not import.
-    """
-    config = {
-        **describe_task(task),
-        "initial": None if initial is None else _digest(initial),
-    }
-    data = {
-        "path": str(catalog.path.resolve()),
-        "fingerprint": catalog.fingerprint,
-        "rows": catalog.n_rows,
-        "features": list(catalog.features),
-        "units": list(catalog.units),
-    }
-    return config, data
-
-
-def prepare_run(
-    path: Location, catalog: Catalog, task: Task, *, initial: Population | None, named: bool = True
-) -> RunFolder:
-    """Create or open the run folder for this task on this catalogue; any number of processes may do so at once.
-
-    Parameters
-    ----------
-    path : Path or S3Url
-        The run folder; or, if not `named`, the root under which what shapes the run names its folder.
-    catalog : Catalog
-    task : Task
-    initial : Population or None
-    named : bool
-
-    Raises
-    ------
-    RunConflict, AlreadyExists
-        If the folder holds something else.
-    SelectionError, InvalidSetting
-        As of `describe_run`.
-    """
-    config, data = describe_run(catalog, task, initial)
-    place = path if named else confined(local_path(str(path)), run_name(config, data))
-    run = create_run(place, config, data, numerics_fingerprint())
-    run.write_arrays(task_arrays(task))
-    if initial is not None and run.read_start() is None:
-        with suppress(FileExistsError):  # another process stored the same
-            run.write_start(Start(initial, 0, (), 0, 0))
-    return run
-
-
-def _digest(population: Population) -> str:
-    return digest_of(
-        b"".join(np.ascontiguousarray(array).tobytes() for array in arrays_of(population).values())
-    )
-
-
-def model_of(population: Population, task: Task, chunks: Catalog | ArrayChunks) -> Model:
-    """Name a fitted population's features; those of projected rows are the mixture's own."""
-    projected = chunks.projection is not None
-    features, units = ((), ()) if projected else (chunks.features, chunks.units)
-    selection = None if task.selecting is None or projected else task.selecting.selection.selection
-    return Model(population.mixture, features, units, population.backgrounds, selection)
+__all__ = ["drive"]
 
 
 def drive(
@@ -191,9 +80,9 @@ def drive(
         number = run.begin_attempt(
             {"tolerance": limits.tolerance, "max_passes": limits.max_passes, **(budget or {})}
         )
-        attempt = _Attempt(run, catalog, task, number, run.open_trace(number), watcher)
-        with _recorded(attempt):
-            _log_beginning(attempt)
+        attempt = Attempt(run, catalog, task, number, run.open_trace(number), watcher)
+        with recorded(attempt):
+            log_beginning(attempt)
             _set_aside_damaged(attempt)
             if not _is_over(run, limits):
                 run.reopen(number)
@@ -225,20 +114,6 @@ def _heeding_cancels(run: RunFolder, observer: Observer, lift: bool) -> Iterator
         yield heeding
 
 
-@contextmanager
-def _recorded(attempt: _Attempt) -> Iterator[None]:
-    """Write down how an attempt ended that ended early."""
-    try:
-        yield
-    except FAILURES as error:
-        attempt.run.write_final({"state": "FAILED", "reason": f"{type(error).__name__}: {error}"})
-        raise
-    except DgmmisError as error:
-        if type(error) in ENDS:
-            attempt.trace.write(ENDS[type(error)], reason=str(error))
-        raise
-
-
 def _is_over(run: RunFolder, limits: Limits) -> bool:
     """Tell whether the run's recorded end is the end under these limits too."""
     latest, final = run.latest(), run.final()
@@ -250,25 +125,12 @@ def _is_over(run: RunFolder, limits: Limits) -> bool:
     )
 
 
-def _log_beginning(attempt: _Attempt) -> None:
-    attempt.trace.write("began", numerics=numerics_fingerprint())
-    differing = {
-        name: (there, here)
-        for name, here in numerics_fingerprint().items()
-        if (there := attempt.run.description["numerics"].get(name)) != here
-    }
-    if differing:
-        attempt.trace.write("numerics differ", differing=differing)
-        attempt.observer.on_stage(
-            "this machine computes with other versions than the run began with "
-            f"({', '.join(differing)}): results agree to rounding, not to the last bit"
-        )
-
-
-def _start(attempt: _Attempt, on_all_rows: Callable[[Population], float]) -> Start:
+def _start(attempt: Attempt, on_all_rows: Callable[[Population], float]) -> Start:
     catalog, config = attempt.catalog, attempt.run.config
     stored = attempt.run.read_start()
-    if config["initial"] is not None and (stored is None or _digest(stored.population) != config["initial"]):
+    if config["initial"] is not None and (
+        stored is None or population_digest(stored.population) != config["initial"]
+    ):
         raise CorruptCheckpoint(
             f"{attempt.run.path} began from a mixture that was given, and its start.ckpt does not hold it any more. "
             "Give the same initial mixture again: fit(..., initial=..., run=...)."
@@ -301,7 +163,7 @@ def _start(attempt: _Attempt, on_all_rows: Callable[[Population], float]) -> Sta
 
 
 def _drive_passes(
-    attempt: _Attempt, start: Start, problem: Problem, limits: Limits, search: Search
+    attempt: Attempt, start: Start, problem: Problem, limits: Limits, search: Search
 ) -> FitResult:
     run, catalog = attempt.run, attempt.catalog
     latest = run.latest(at_most=limits.max_passes)
@@ -315,92 +177,17 @@ def _drive_passes(
         if last.number >= len(history):
             parent = run.write_checkpoint(last, parent)
             history.append(Scan.of(last))
-            _log_pass(attempt, last, seconds)
+            log_pass(attempt, last, seconds)
         began = time.perf_counter()
     assert last is not None
     model = model_of(last.population, attempt.task, catalog)
     result = FitResult.of(last, history, model, limits.tolerance, start, attempt.task.constraints.prior)
-    _end(attempt, result, parent)
+    log_end(attempt, result, parent)
     return result
 
 
-def _set_aside_damaged(attempt: _Attempt) -> None:
+def _set_aside_damaged(attempt: Attempt) -> None:
     damaged = attempt.run.set_aside_damaged()
     if damaged:
         attempt.trace.write("damaged checkpoints set aside", numbers=damaged)
         attempt.observer.on_stage(f"checkpoints {damaged} were damaged; their passes are made again")
-
-
-def history_of(run: RunFolder, latest: Checkpoint | None) -> list[Scan]:
-    """Read the history of all passes up to a checkpoint, which tells itself of those that were lost."""
-    if latest is None:
-        return []
-    return [_stored_scan(run, latest.scan, number) for number in range(latest.scan.number + 1)]
-
-
-def _stored_scan(run: RunFolder, last: Pass, number: int) -> Scan:
-    try:
-        return Scan.of(run.read_checkpoint(number).scan)
-    except (FileNotFoundError, CorruptCheckpoint):
-        value = last.log_likelihoods[number]
-        return Scan(
-            number,
-            value,
-            value / last.statistics.weight,
-            value - last.log_likelihoods[number - 1] if number else float("inf"),
-            predicted_gain(last.objectives[: number + 1], last.statistics.scale),
-            (),
-        )
-
-
-def _log_pass(attempt: _Attempt, last: Pass, seconds: float) -> None:
-    scan, rows = Scan.of(last), last.statistics.rows
-    attempt.trace.write(
-        "pass",
-        number=scan.number,
-        log_likelihood=scan.log_likelihood,
-        mean_log_likelihood=scan.mean_log_likelihood,
-        gain=scan.gain,
-        predicted_gain=scan.predicted_gain,
-        seconds=seconds,
-        rows_per_second=rows / seconds,
-        pairs=last.statistics.pairs,
-        left_out=last.statistics.left_out,
-        amplitudes=last.mixture.amplitudes.tolist(),
-        background=last.population.background_amplitudes.tolist(),
-        **_of_completion(last.completion),
-        events=scan.events,
-    )
-    attempt.observer.on_pass(scan, last.log_likelihoods, rows)
-
-
-def _of_completion(completion: Completion | None) -> dict[str, Any]:
-    """Write what the trace says of the unobserved rows."""
-    if completion is None:
-        return {}
-    return {
-        "completeness": completion.completeness,
-        "completeness_error": completion.completeness_error,
-        "log_likelihood_error": completion.log_likelihood_error,
-        "imputed_points": completion.n_points,
-        "refresh": completion.reference.refresh,
-        "score_error": completion.score_error,
-        "binning_error": completion.binning_error,
-    }
-
-
-def _end(attempt: _Attempt, result: FitResult, digest: str) -> None:
-    outcome = {
-        "state": "SUCCEEDED",
-        "reason": result.reason,
-        "checkpoint": digest,
-        "updates": result.n_passes - 1,
-        "log_likelihood": result.log_likelihood,
-        "mean_log_likelihood": result.mean_log_likelihood,
-    }
-    if not result.converged:
-        attempt.trace.write("stopped", reason=result.reason)
-        return
-    if attempt.run.final() is None:
-        attempt.run.write_final(outcome)
-    attempt.trace.write("converged", reason=result.reason)

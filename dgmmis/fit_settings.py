@@ -14,7 +14,12 @@ from dgmmis.iterate import Limits
 from dgmmis.mixture import Mixture
 from dgmmis.population import Population
 
-__all__ = ["check_settings"]
+__all__ = ["MAX_PASSES", "TOLERANCE", "check_settings"]
+
+TOLERANCE = 0.1
+"""Predicted gain of further passes [total nats] at which a fit stops, if nothing else is asked for."""
+MAX_PASSES = 1000
+"""Updates at most, if nothing else is asked for."""
 
 METHODS = ("auto", "em")
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dgmmis.constrained_covariances import is_near, raise_to_floor
+from dgmmis.constrained_covariances import is_near, of_type, raise_to_floor
 from dgmmis.coordinates import Chart, Place, Tangent
 from dgmmis.freedom import amplitude_limits
 from dgmmis.packed import Array
@@ -60,7 +60,8 @@ def _on_line(chart: Chart, change: Tangent) -> Place | None:
         weights = amplitudes[own] / amplitudes[own].sum()
         grown = np.einsum("k,k,kde->de", weights, shares[own], change.covariances[own])
         apart = np.einsum("k,kd,ke->de", weights, moved[own], moved[own])
-        covariance = mixture.covariances[own[0]] + _of_type(grown - apart, chart.constraints.covariance_type)
+        (changed,) = of_type((grown - apart)[None], chart.constraints.covariance_type)
+        covariance = mixture.covariances[own[0]] + (changed + changed.T) / 2
         if not _keeps_enough(mixture.covariances[own[0]], covariance):
             return None
         covariances[own] = covariance
@@ -82,15 +83,6 @@ def _are_allowed(chart: Chart, before: Array, amplitudes: Array) -> bool:
     lowest, highest = amplitude_limits(chart.origin)
     least = np.maximum(lowest, LEAST_AMPLITUDE * before)
     return bool(((amplitudes > least) & (amplitudes < highest))[free].all())
-
-
-def _of_type(change: Array, covariance_type: str) -> Array:
-    """Bring the change of a covariance to its type."""
-    if covariance_type == "diagonal":
-        return np.diag(np.diagonal(change))
-    if covariance_type == "spherical":
-        return np.diag(np.full(len(change), np.diagonal(change).mean()))
-    return np.asarray((change + change.T) / 2)
 
 
 def _keeps_enough(before: Array, covariance: Array) -> bool:

@@ -50,6 +50,15 @@ class Prepared:
     initial: Population | None
     limits: Limits
 
+    @property
+    def catalog(self) -> Catalog:
+        """The catalogue whose fit a run can keep; raises `InvalidSetting` for an array."""
+        if not isinstance(self.chunks, Catalog):
+            raise InvalidSetting(
+                "a run keeps the fit of a catalogue: ingest the array first (dgmmis.ingest)."
+            )
+        return self.chunks
+
 
 def prepare_fit(
     values: ArrayLike | ArrayChunks | Catalog | str | Location,

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 from dgmmis.chunk import ArrayChunks
 from dgmmis.climbing import climbing
 from dgmmis.cluster import ClusterPasses
-from dgmmis.driver import Observer, model_of
 from dgmmis.fit_result import FitResult, Scan
+from dgmmis.fitted_model import model_of
 from dgmmis.improvement import Search, improve
 from dgmmis.iterate import Pass
 from dgmmis.local_pass import LocalPasses
+from dgmmis.observer import Observer
 from dgmmis.population import Population
 from dgmmis.preparation import Prepared
 from dgmmis.samples import Samples

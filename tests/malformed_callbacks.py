@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import dgmmis
 from dgmmis import selection as parts
-from dgmmis.driver import SilentObserver
+from dgmmis.observer import SilentObserver
 from malformed import Attempt
 from malformed_settings import JUNK, scene
 

@@ -147,14 +147,14 @@ def killing(client: Client, least: float, most: float, seed: int) -> Iterator[li
 def slow_fit(catalog: dgmmis.Catalog, client: Client, seconds: float) -> dgmmis.FitResult:
     """Fit so many passes that it lasts for a while."""
 
-    class Slowly(dgmmis.driver.SilentObserver):
+    class Slowly(dgmmis.observer.SilentObserver):
         def on_pass(self, *_: object) -> None:
             time.sleep(seconds / 12)
 
     return fit(catalog, client, max_passes=12, observer=Slowly())
 
 
-class KillsOneOfTwo(dgmmis.driver.SilentObserver):
+class KillsOneOfTwo(dgmmis.observer.SilentObserver):
     """Kills one of two workers while the passes after some go on; the next dies when the last was replaced."""
 
     def __init__(self, client: Client, after: set[int]) -> None:

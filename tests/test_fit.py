@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from dgmmis import Mixture, Noise, fit
-from dgmmis.driver import SilentObserver
 from dgmmis.errors import InvalidData
+from dgmmis.observer import SilentObserver
 from fitting import fit_scene
 from strategies import KINDS, Scene, random_scene
 

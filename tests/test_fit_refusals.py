@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from dgmmis import Mixture, Noise, fit
-from dgmmis.driver import SilentObserver
 from dgmmis.errors import CollapsedComponent, InvalidData, InvalidSetting
+from dgmmis.observer import SilentObserver
 from fitting import fit_scene
 from strategies import random_scene
 

@@ -47,7 +47,7 @@ PASSES = 4
 ROWS = 1_500
 DRIVE = """
 import sys, time, dgmmis
-from dgmmis.driver import SilentObserver
+from dgmmis.observer import SilentObserver
 class Slow(SilentObserver):
     def on_pass(self, *_):
         print("pass", flush=True)

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dgmmis.constraints import Constraints
-from dgmmis.driver import drive, prepare_run
+from dgmmis.driver import drive
 from dgmmis.errors import AlreadyExists, RunConflict
 from dgmmis.html_report import write_report
 from dgmmis.html_report.catalog_facts import consult
@@ -25,6 +25,7 @@ from dgmmis.html_report.wording import how_to_go_on, outcome
 from dgmmis.ingestion import ingest
 from dgmmis.iterate import Limits
 from dgmmis.local_pass import LocalPasses
+from dgmmis.run_preparation import prepare_run
 from dgmmis.runs import RunFolder, open_run
 from dgmmis.store import Catalog, open_catalog
 from dgmmis.task import Task

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 import dgmmis
-from dgmmis.driver import SilentObserver
 from dgmmis.errors import AlreadyExists, CorruptCheckpoint, NotARun, RunConflict, RunLocked
+from dgmmis.observer import SilentObserver
 from dgmmis.runs.lock import hold
 from simulated import TRUTH, bits_of, write_catalog
 

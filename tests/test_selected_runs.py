@@ -10,8 +10,8 @@ import pytest
 
 import dgmmis
 from dgmmis.background import Background
-from dgmmis.driver import SilentObserver
 from dgmmis.errors import RunConflict
+from dgmmis.observer import SilentObserver
 from dgmmis.selection import CompletenessMap
 from simulated import FOOTPRINT, SELECTION, TRUTH, bits_of, whole_model, write_selected_catalog
 

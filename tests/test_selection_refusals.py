@@ -9,9 +9,9 @@ import pytest
 
 import dgmmis
 from dgmmis.cluster import local_cluster
-from dgmmis.driver import SilentObserver
 from dgmmis.errors import SelectionError
 from dgmmis.mixture import Mixture
+from dgmmis.observer import SilentObserver
 from dgmmis.selection import Box, Callback
 
 START = Mixture(np.ones(1), np.zeros((1, 2)), np.eye(2)[None])

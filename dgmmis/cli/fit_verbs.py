@@ -130,8 +130,8 @@ def resume_verb(
     as_json: AsJson = False,
 ) -> None:
     """Go on with a run from its last checkpoint, with the same bits as if it had never stopped."""
-    from dgmmis.api import resume
     from dgmmis.progress import fit_display
+    from dgmmis.resuming import resume
     from dgmmis.stopping import Heeding
 
     if queue:

@@ -11,8 +11,9 @@ from distributed import Client
 
 from dgmmis.cluster.bounded import UNANSWERED, within
 from dgmmis.errors import ClusterLost
+from dgmmis.local_pass import processors
 
-__all__ = ["Roster", "known_workers", "workers_of"]
+__all__ = ["Roster", "known_workers", "means_of", "workers_of"]
 
 SILENCE = 15.0
 """Seconds without a sign of life from which on nothing is sent to a worker; healthy ones are heard once a second."""
@@ -44,6 +45,14 @@ def known_workers(client: Client) -> Mapping[str, Mapping[str, Any]]:
         raise ClusterLost(
             f"the scheduler does not answer ({error!r}). See whether it runs, and resume the run on it or another."
         ) from error
+
+
+def means_of(client: Client | None) -> dict[str, int]:
+    """Describe what an attempt computes with, for its record."""
+    if client is None:
+        return {"workers": 0, "threads": processors()}
+    workers = known_workers(client).values()
+    return {"workers": len(workers), "threads": sum(worker["nthreads"] for worker in workers)}
 
 
 class Roster:

@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from dgmmis.driver import history_of
 from dgmmis.errors import SelectionError, UntrustedFunction
 from dgmmis.fit_result import Scan
 from dgmmis.iterate import Pass
 from dgmmis.model import Model
 from dgmmis.packed import Array
 from dgmmis.plots import Observing
+from dgmmis.run_history import history_of
 from dgmmis.runs import RunFolder
 from dgmmis.runs.checkpoint import Checkpoint
 from dgmmis.selection import Selection

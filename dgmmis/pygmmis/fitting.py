@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dgmmis import api
-from dgmmis.driver import SilentObserver
 from dgmmis.fit_result import FitResult, Scan
+from dgmmis.observer import SilentObserver
 from dgmmis.packed import Array
 from dgmmis.population import Population
 from dgmmis.pygmmis.gmm import GMM

@@ -17,10 +17,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dgmmis.api import go_on
 from dgmmis.cluster import Access, connect, local_cluster
 from dgmmis.errors import DgmmisError, RunInterrupted
 from dgmmis.observer import SilentObserver
+from dgmmis.resuming import go_on
 from dgmmis.runs import open_run
 from dgmmis.signal_stops import heeding_signals
 from dgmmis.stopping import Heeding, Stop

@@ -5,15 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from dgmmis.api import MAX_PASSES, TOLERANCE
 from dgmmis.cluster.local import require_sensible
 from dgmmis.confinement import confined
-from dgmmis.driver import describe_run, prepare_run
-from dgmmis.errors import InvalidSetting
+from dgmmis.fit_settings import MAX_PASSES, TOLERANCE
 from dgmmis.iterate import Limits
 from dgmmis.location import Location
 from dgmmis.places import local_path
 from dgmmis.preparation import Prepared, prepare_fit
+from dgmmis.run_preparation import describe_run, prepare_run
 from dgmmis.runs import RunFolder
 from dgmmis.runs.naming import run_name
 from dgmmis.service.handle import Run
@@ -79,9 +78,7 @@ def submit(
 
 def _prepared(catalog: Catalog | str | Location, **settings: Any) -> tuple[Catalog, Prepared]:
     prepared = prepare_fit(catalog, **settings)
-    if not isinstance(prepared.chunks, Catalog):
-        raise InvalidSetting("a run keeps the fit of a catalogue: ingest the array first (dgmmis.ingest).")
-    return prepared.chunks, prepared
+    return prepared.catalog, prepared
 
 
 def named_place(catalog: Catalog | str | Location, runs: str | Path, **settings: Any) -> Path:
