@@ -247,11 +247,7 @@ def resume(
     folder = open_run(run)
     chunks = open_catalog(catalog or folder.data["path"])
     _require_same_rows(folder, chunks)
-    before: dict[str, Any] = folder.last_budget()
-    limits = Limits(
-        before.get("tolerance", TOLERANCE) if tolerance is None else tolerance,
-        before.get("max_passes", MAX_PASSES) if max_passes is None else max_passes,
-    )
+    limits = _limits_of_attempt(folder, tolerance, max_passes)
     task = stored_task(folder.config, folder.arrays(), chunks.features)
     check_settings(
         task.n_components,
@@ -273,6 +269,15 @@ def resume(
         budget=_means(client),
         observer=watcher,
     ).knowing(RowsOfRun(folder, catalog))
+
+
+def _limits_of_attempt(run: RunFolder, tolerance: float | None, max_passes: int | None) -> Limits:
+    """Give the budgets that are asked for, the others as in the attempt before."""
+    before = run.last_budget() if tolerance is None or max_passes is None else {}
+    return Limits(
+        before.get("tolerance", TOLERANCE) if tolerance is None else tolerance,
+        before.get("max_passes", MAX_PASSES) if max_passes is None else max_passes,
+    )
 
 
 def _require_same_rows(run: RunFolder, catalog: Catalog) -> None:

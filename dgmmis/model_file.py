@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import json
-import zipfile
-import zlib
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeGuard
@@ -14,7 +12,9 @@ import numpy as np
 
 from dgmmis.background import BackgroundLike
 from dgmmis.density_background import background_from_description
+from dgmmis.disk_faults import naming_faults, sync_folder
 from dgmmis.errors import DgmmisError, InvalidData, MissingLibrary, SelectionError
+from dgmmis.npz_file import UNREADABLE, read_npz
 from dgmmis.packed import Array
 from dgmmis.selection import Selection, from_description
 
@@ -32,19 +32,6 @@ __all__ = [
 FORMAT = "dgmmis model 2"
 READABLE = ("dgmmis model 1", FORMAT)
 
-# What zipfile, zlib, numpy and json raise for files that were cut off, altered or never were models.
-UNREADABLE = (
-    OSError,
-    ValueError,
-    LookupError,
-    EOFError,
-    TypeError,
-    NotImplementedError,
-    RuntimeError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
-
 
 def write_model(path: Path, header: Mapping[str, Any], arrays: Mapping[str, Array]) -> None:
     """Write a model's header and arrays; an older file is replaced when the new one is whole."""
@@ -52,13 +39,26 @@ def write_model(path: Path, header: Mapping[str, Any], arrays: Mapping[str, Arra
 
 
 def write_arrays(path: Path, kind: str, header: Mapping[str, Any], arrays: Mapping[str, Array]) -> None:
-    """Write arrays and a header whose `format` is `kind`; an older file is replaced when the new one is whole."""
+    """Write arrays and a header whose `format` is `kind`; an older file is replaced when the new one is whole.
+
+    Raises
+    ------
+    DiskFull, StorageFailed
+        If the disk does not take it; an older file stays.
+    """
     text = json.dumps({"format": kind, **header}, allow_nan=False)
     writing = path.with_name(f".{path.name}.writing")
     stored: dict[str, Any] = {"header": np.array(text), **arrays}
-    with open(writing, "wb") as file:
-        np.savez(file, **stored)
-    writing.replace(path)
+    with naming_faults(path, sum(array.nbytes for array in stored.values())):
+        try:
+            with open(writing, "wb") as file:
+                np.savez(file, **stored)
+                file.flush()
+                os.fsync(file.fileno())
+            writing.replace(path)
+        finally:
+            writing.unlink(missing_ok=True)
+        sync_folder(path.parent)
 
 
 def read_model(path: Path) -> tuple[dict[str, Any], dict[str, Array]]:
@@ -70,9 +70,8 @@ def read_model(path: Path) -> tuple[dict[str, Any], dict[str, Array]]:
         If the file is no such model, or one of a format that this version does not read.
     """
     try:
-        stored = np.load(io.BytesIO(path.read_bytes()), allow_pickle=False)
-        header = json.loads(str(stored["header"]))
-        arrays = {name: stored[name] for name in stored.files if name != "header"}
+        arrays = read_npz(path.read_bytes())
+        header = json.loads(str(arrays.pop("header")))
         missing = {"amplitudes", "means", "covariances"} - set(arrays)
         if missing:
             raise LookupError(f"it has no {', '.join(sorted(missing))}")

@@ -20,18 +20,19 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from dgmmis.background import BackgroundLike
-from dgmmis.errors import AlreadyExists, CorruptCheckpoint, NotARun, RunConflict
+from dgmmis.disk_faults import naming_faults
+from dgmmis.errors import AlreadyExists, CorruptCheckpoint, NotARun, RunConflict, StorageFailed
 from dgmmis.iterate import Pass
 from dgmmis.model import Model
+from dgmmis.npz_file import UNREADABLE, read_npz
 from dgmmis.packed import Array
 from dgmmis.runs.checkpoint import Checkpoint, decode, digest_of, encode, is_whole
 from dgmmis.runs.lock import hold, is_held
-from dgmmis.runs.objects import put_if_absent
+from dgmmis.runs.objects import make_folders, put_if_absent
 from dgmmis.runs.parameters import npz_of
-from dgmmis.runs.start_object import decode_start, encode_start
+from dgmmis.runs.sealed import SEAL, seal, unseal
+from dgmmis.runs.start_object import decode_start, encode_start, names_root
 from dgmmis.runs.task_record import stored_backgrounds, stored_selection
 from dgmmis.runs.trace import read_trace
 from dgmmis.selection import Selection
@@ -41,6 +42,8 @@ __all__ = ["RunFolder", "create_run", "open_run"]
 
 FORMAT = "dgmmis run 2"
 FOLDERS = ("ckpt", "attempts", "log")
+UNSEALED = {"format", "config", "data", "numerics"}
+"""Keys of a run.json of version 0.1.0, which has no hash of itself."""
 
 
 class RunFolder:
@@ -55,6 +58,11 @@ class RunFolder:
 
     def __init__(self, path: Path, description: dict[str, Any], root: str) -> None:
         self.path, self.description, self._root = path, description, root
+
+    @property
+    def root(self) -> str:
+        """Digest of run.json: what the start names as its parent."""
+        return self._root
 
     @property
     def config(self) -> dict[str, Any]:
@@ -87,14 +95,22 @@ class RunFolder:
         path = self.path / "arrays.npz"
         if not path.exists():
             return {}
-        with np.load(path, allow_pickle=False) as stored:
-            return dict(stored)
+        try:
+            with naming_faults(path):
+                return read_npz(path.read_bytes())
+        except UNREADABLE as error:
+            raise CorruptCheckpoint(
+                f"{path} was cut off or altered: {error}. Restore it from a copy, or start a new run."
+            ) from error
 
     @contextmanager
     def driven(self) -> Iterator[None]:
-        """Be the one that drives this run; raises `RunLocked` if another is."""
-        with hold(self.path / "lock"):
-            yield
+        """Be the one that drives this run; raises `RunLocked` if another is, `StorageFailed` if the disk fails."""
+        try:
+            with hold(self.path / "lock"):
+                yield
+        except StorageFailed as error:
+            raise error.going_on(f"go on with `dgmmis resume {self.path}`") from error
 
     def state(self) -> str:
         """Compute the state: RUNNING, SUCCEEDED, FAILED, STOPPED, INTERRUPTED or QUEUED.
@@ -157,26 +173,38 @@ class RunFolder:
         return None
 
     def set_aside_damaged(self) -> list[int]:
-        """Rename checkpoints that fail their own hash, so that their passes can be made again.
+        """Rename checkpoints, and an end, that fail their own hash, so that they can be made again.
 
         Returns
         -------
         list of int
-            Their numbers.
+            The checkpoints' numbers.
         """
         damaged = []
         for number in self.checkpoint_numbers():
             try:
                 self.read_checkpoint(number)
             except CorruptCheckpoint:
-                path = self._checkpoint_path(number)
-                path.rename(path.with_suffix(f".damaged-{self.n_attempts()}"))
+                _set_aside(self._checkpoint_path(number), self.n_attempts())
                 damaged.append(number)
+        try:
+            self.final()
+        except CorruptCheckpoint:
+            _set_aside(self.path / "final.json", self.n_attempts())
         return damaged
 
     def model(self) -> Model:
-        """Return the model that stands after the last pass; raises `NotARun` before the first one is done."""
+        """Return the model that stands after the last pass.
+
+        Raises
+        ------
+        NotARun
+            Before the first one is done.
+        CorruptCheckpoint
+            If the run has ended, and the checkpoint it ended on is damaged or lost.
+        """
         latest = self.latest()
+        self._require_end(latest)
         if latest is None:
             raise NotARun(f"{self.path} has no finished pass yet: drive it with `dgmmis resume {self.path}`.")
         standing = latest.scan.standing
@@ -191,7 +219,11 @@ class RunFolder:
     def read_checkpoint(self, number: int) -> Checkpoint:
         """Read one checkpoint; raises `CorruptCheckpoint` if it is not what was written."""
         path = self._checkpoint_path(number)
-        return decode(path.read_bytes(), str(path), self.backgrounds)
+        with naming_faults(path):
+            checkpoint = decode(path.read_bytes(), str(path), self.backgrounds)
+        if checkpoint.scan.number != number:
+            raise CorruptCheckpoint(f"{path} holds pass {checkpoint.scan.number}: files were mixed up.")
+        return checkpoint
 
     def write_checkpoint(self, scan: Pass, parent: str) -> str:
         """Store a pass and return its digest."""
@@ -214,6 +246,14 @@ class RunFolder:
                 f"{expected[:12]}: files of another run were mixed in. Restore the folder from a copy."
             )
 
+    def _require_end(self, latest: Checkpoint | None) -> None:
+        final = self.final() or {}
+        if "updates" in final and (latest is None or latest.scan.number < final["updates"]):
+            raise CorruptCheckpoint(
+                f"{self.path} ended on checkpoint {final['updates']}, which is damaged or lost. "
+                f"Make it again, to the same bits: dgmmis resume {self.path}"
+            )
+
     def _checkpoint_path(self, number: int) -> Path:
         return self.path / "ckpt" / f"{number:06d}.ckpt"
 
@@ -226,15 +266,19 @@ class RunFolder:
     def begin_attempt(self, budget: Mapping[str, Any]) -> int:
         """Record a new attempt with its budget and return its number."""
         number = self.n_attempts() + 1
-        content = json.dumps({**budget, "began": time.time()}, indent=1).encode()
+        content = seal({**budget, "began": time.time()})
         put_if_absent(self.path / "attempts" / f"{number:04d}.json", content)
         return number
 
     def last_budget(self) -> dict[str, Any]:
         """Tolerance, passes and means of the last attempt; empty before the first."""
         number = self.n_attempts()
-        path = self.path / "attempts" / f"{number:04d}.json"
-        return dict(json.loads(path.read_text())) if number else {}
+        return self.budget(number) if number else {}
+
+    def budget(self, attempt: int) -> dict[str, Any]:
+        """Tolerance, passes and means of an attempt."""
+        way_out = f"Name its budgets: dgmmis resume {self.path} --tolerance T --max-passes N"
+        return self._record(self.path / "attempts" / f"{attempt:04d}.json", way_out)
 
     def trace_path(self, attempt: int) -> Path:
         """Where that attempt logs."""
@@ -251,17 +295,28 @@ class RunFolder:
     def final(self) -> dict[str, Any] | None:
         """How the run ended, or None."""
         path = self.path / "final.json"
-        return dict(json.loads(path.read_text())) if path.exists() else None
+        way_out = f"Have it written again: dgmmis resume {self.path}"
+        return self._record(path, way_out) if path.exists() else None
+
+    def _record(self, path: Path, way_out: str) -> dict[str, Any]:
+        with naming_faults(path):
+            return unseal(path.read_bytes(), path, required=SEAL in self.description, way_out=way_out)
 
     def write_final(self, outcome: Mapping[str, Any]) -> None:
         """Record the end."""
-        put_if_absent(self.path / "final.json", json.dumps(outcome, indent=1).encode())
+        put_if_absent(self.path / "final.json", seal(outcome))
 
     def reopen(self, attempt: int) -> None:
         """Set an earlier end aside because an attempt with a larger budget goes on from it."""
         path = self.path / "final.json"
         if path.exists():
-            path.rename(self.path / "attempts" / f"{attempt:04d}-superseded-final.json")
+            with naming_faults(path):
+                path.rename(self.path / "attempts" / f"{attempt:04d}-superseded-final.json")
+
+
+def _set_aside(path: Path, attempt: int) -> None:
+    with naming_faults(path):
+        path.rename(path.with_suffix(f".damaged-{attempt}"))
 
 
 def create_run(
@@ -283,10 +338,11 @@ def create_run(
     if path.exists() and not (path.is_dir() and all(_is_ours(entry) for entry in path.iterdir())):
         raise AlreadyExists(f"{path} exists and is no run. Name a new folder.")
     for folder in FOLDERS:
-        (path / folder).mkdir(parents=True, exist_ok=True)
+        make_folders(path / folder)
     content = {"format": FORMAT, "config": dict(config), "data": dict(data), "numerics": dict(numerics)}
+    in_order = json.loads(json.dumps(content, sort_keys=True))
     try:
-        put_if_absent(path / "run.json", json.dumps(content, indent=1, sort_keys=True).encode())
+        put_if_absent(path / "run.json", seal(in_order))
     except FileExistsError:  # another process made it at the same moment
         _require_same(open_run(path), config, data)
     return open_run(path)
@@ -306,6 +362,8 @@ def open_run(path: str | Path) -> RunFolder:
     ------
     NotARun
         If it is none, or of a format this version does not read.
+    CorruptCheckpoint
+        If its run.json was altered.
     """
     path = Path(path)
     try:
@@ -313,11 +371,34 @@ def open_run(path: str | Path) -> RunFolder:
         description = json.loads(content)
     except FileNotFoundError as error:
         raise NotARun(f"{path} is no run: it has no run.json. `dgmmis fit --run DIR` makes one.") from error
-    except (OSError, ValueError) as error:
-        raise NotARun(f"{path}/run.json cannot be read: {error}.") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise NotARun(
+            f"{path}/run.json cannot be read: {error}. Restore it from a copy, or start a new run."
+        ) from error
     if not isinstance(description, dict) or description.get("format") != FORMAT:
-        raise NotARun(f"{path}/run.json is not of format {FORMAT!r}.")
-    return RunFolder(path, description, digest_of(content))
+        raise NotARun(_of_other_format(path, description))
+    run = RunFolder(path, description, digest_of(content))
+    _require_unaltered(run, content)
+    return run
+
+
+def _of_other_format(path: Path, description: object) -> str:
+    said = description.get("format") if isinstance(description, dict) else None
+    return (
+        f"{path}/run.json is not of format {FORMAT!r} but {said!r}. Use the version of dgmmis that wrote it, or start a "
+        f"new run from its model: dgmmis fit ... --run NEW --initial {path}/model.npz"
+    )
+
+
+def _require_unaltered(run: RunFolder, content: bytes) -> None:
+    """Compare run.json with its own hash; one of version 0.1.0, which has none, with the start that names it."""
+    path, way_out = run.path / "run.json", "Restore it from a copy, or start a new run."
+    if SEAL in run.description:
+        unseal(content, path, required=True, way_out=way_out)
+        return
+    start = run.path / "start.ckpt"
+    if set(run.description) != UNSEALED or (start.exists() and not names_root(start.read_bytes(), run.root)):
+        raise CorruptCheckpoint(f"{path} is not what the run began with: it was altered. {way_out}")
 
 
 def _require_same(run: RunFolder, config: Mapping[str, Any], data: Mapping[str, Any]) -> None:

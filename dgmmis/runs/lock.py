@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from dgmmis.disk_faults import naming_faults
 from dgmmis.errors import RunLocked
 
 __all__ = ["hold", "is_held"]
@@ -26,14 +27,20 @@ def hold(path: Path) -> Iterator[None]:
     ------
     RunLocked
         If another process holds it, with what that process wrote into it.
+    DiskFull, StorageFailed
+        If it cannot be written.
     """
-    with open(path, "a+") as file:
-        _acquire(file.fileno(), path)
-        file.seek(0)
-        file.truncate()
-        file.write(f"process {os.getpid()} on {socket.gethostname()}")
-        file.flush()
+    with naming_faults(path):
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        _acquire(descriptor, path)
+        holder = f"process {os.getpid()} on {socket.gethostname()}".encode()
+        with naming_faults(path, len(holder)):
+            os.ftruncate(descriptor, 0)
+            os.write(descriptor, holder)
         yield
+    finally:
+        os.close(descriptor)
 
 
 def _acquire(descriptor: int, path: Path) -> None:
@@ -54,7 +61,7 @@ def is_held(path: Path) -> bool:
     """Tell whether a living process holds the lock at `path`."""
     if not path.exists():
         return False
-    with open(path) as file:
+    with naming_faults(path), open(path) as file:
         try:
             fcntl.flock(file.fileno(), fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-__all__ = ["put_if_absent"]
+from dgmmis.disk_faults import naming_faults, sync_folder
+
+__all__ = ["make_folders", "put_if_absent"]
 
 
 def put_if_absent(path: Path, content: bytes) -> None:
@@ -17,18 +19,32 @@ def put_if_absent(path: Path, content: bytes) -> None:
     ------
     FileExistsError
         If `path` is there already.
+    DiskFull, StorageFailed
+        If the disk does not take it.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.link(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    with naming_faults(path, len(content)):
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        try:
+            with open(temporary, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.link(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+        sync_folder(path.parent)
+
+
+def make_folders(folder: Path) -> None:
+    """Make a folder and those above it that are missing, so that a crash after this loses none of them.
+
+    Raises
+    ------
+    DiskFull, StorageFailed
+        If the disk does not take it.
+    """
+    with naming_faults(folder):
+        missing = [path for path in (folder, *folder.parents) if not path.exists()]
+        folder.mkdir(parents=True, exist_ok=True)
+        for made in reversed(missing):
+            sync_folder(made.parent)

@@ -17,7 +17,7 @@ from dgmmis.runs.checkpoint import DIGEST_BYTES, is_whole
 from dgmmis.runs.parameters import arrays_of, npz_of, population_of
 from dgmmis.starts import Start, Trial
 
-__all__ = ["decode_start", "encode_start"]
+__all__ = ["decode_start", "encode_start", "names_root"]
 
 
 def encode_start(start: Start, parent: str) -> bytes:
@@ -58,6 +58,17 @@ def decode_start(content: bytes, name: str, parent: str, backgrounds: Sequence[B
         ),  # starts written before these were kept lack them
         tuple(record.get("carried", ())),
     )
+
+
+def names_root(content: bytes, root: str) -> bool:
+    """Tell whether a start belongs to the run.json with digest `root`; a damaged one cannot say otherwise."""
+    if not is_whole(content):
+        return True
+    try:
+        with np.load(io.BytesIO(content[:-DIGEST_BYTES]), allow_pickle=False) as stored:
+            return bool(json.loads(str(stored["record"]))["parent"] == root)
+    except (KeyError, ValueError):
+        return True
 
 
 def _trial(said: Mapping[str, Any]) -> Trial:

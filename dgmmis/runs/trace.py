@@ -7,6 +7,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from dgmmis.disk_faults import naming_faults
+
 __all__ = ["Trace", "read_trace"]
 
 
@@ -19,8 +21,9 @@ class Trace:
     def write(self, event: str, **fields: Any) -> None:
         """Append one event.  A number that JSON lacks (infinity) is written as null."""
         record = {"event": event, "time": time.time(), **fields}
-        with open(self.path, "a", encoding="utf-8") as file:
-            file.write(json.dumps(_finite(record)) + "\n")
+        line = json.dumps(_finite(record)) + "\n"
+        with naming_faults(self.path, len(line)), open(self.path, "a", encoding="utf-8") as file:
+            file.write(line)
 
 
 def _finite(record: Any) -> Any:
@@ -34,13 +37,18 @@ def _finite(record: Any) -> Any:
 
 
 def read_trace(path: Path) -> list[dict[str, Any]]:
-    """All whole lines of a trace; a line cut off by a crash is left out."""
+    """All whole lines of a trace, up to one that a crash cut off or that was altered."""
     if not path.exists():
         return []
     events = []
-    for line in path.read_text(encoding="utf-8").splitlines():
+    with naming_faults(path):
+        lines = path.read_bytes().splitlines()
+    for line in lines:
         try:
-            events.append(json.loads(line))
+            event = json.loads(line)
         except ValueError:
             break
+        if not isinstance(event, dict) or "event" not in event:
+            break
+        events.append(event)
     return events
