@@ -216,7 +216,9 @@ class StorageFailed(DgmmisError):
 
     exit_code = 74
 
-    def __init__(self, path: str, reason: str, way_out: str, then: str = "run the same command again") -> None:
+    def __init__(
+        self, path: str, reason: str, way_out: str, then: str = "run the same command again"
+    ) -> None:
         super().__init__(path, reason, way_out, then)
         self.path, self.reason, self.way_out, self.then = path, reason, way_out, then
 

@@ -385,8 +385,8 @@ def open_run(path: str | Path) -> RunFolder:
 def _of_other_format(path: Path, description: object) -> str:
     said = description.get("format") if isinstance(description, dict) else None
     return (
-        f"{path}/run.json is not of format {FORMAT!r} but {said!r}. Use the version of dgmmis that wrote it, or start a "
-        f"new run from its model: dgmmis fit ... --run NEW --initial {path}/model.npz"
+        f"{path}/run.json is not of format {FORMAT!r} but {said!r}. Use the version of dgmmis that wrote it, or start "
+        f"a new run from its model: dgmmis fit ... --run NEW --initial {path}/model.npz"
     )
 
 
