@@ -204,7 +204,10 @@ class RunFolder:
             If the run has ended, and the checkpoint it ended on is damaged or lost.
         """
         latest = self.latest()
-        self._require_end(latest)
+        if not self.reaches_its_end(latest):
+            raise CorruptCheckpoint(
+                f"the last checkpoint of {self.path} is damaged or lost. Make it again: dgmmis resume {self.path}"
+            )
         if latest is None:
             raise NotARun(f"{self.path} has no finished pass yet: drive it with `dgmmis resume {self.path}`.")
         standing = latest.scan.standing
@@ -246,13 +249,10 @@ class RunFolder:
                 f"{expected[:12]}: files of another run were mixed in. Restore the folder from a copy."
             )
 
-    def _require_end(self, latest: Checkpoint | None) -> None:
-        final = self.final() or {}
-        if "updates" in final and (latest is None or latest.scan.number < final["updates"]):
-            raise CorruptCheckpoint(
-                f"{self.path} ended on checkpoint {final['updates']}, which is damaged or lost. "
-                f"Make it again, to the same bits: dgmmis resume {self.path}"
-            )
+    def reaches_its_end(self, latest: Checkpoint | None) -> bool:
+        """Tell whether the checkpoint that the run ended on, if it has, is still there."""
+        updates = (self.final() or {}).get("updates", -1)
+        return (-1 if latest is None else latest.scan.number) >= int(updates)
 
     def _checkpoint_path(self, number: int) -> Path:
         return self.path / "ckpt" / f"{number:06d}.ckpt"
@@ -261,7 +261,8 @@ class RunFolder:
 
     def n_attempts(self) -> int:
         """How often this run was driven."""
-        return len(list((self.path / "attempts").glob("[0-9][0-9][0-9][0-9].json")))
+        records = (self.path / "attempts").glob("[0-9][0-9][0-9][0-9].json")
+        return max((int(path.stem) for path in records), default=0)
 
     def begin_attempt(self, budget: Mapping[str, Any]) -> int:
         """Record a new attempt with its budget and return its number."""
@@ -299,8 +300,12 @@ class RunFolder:
         return self._record(path, way_out) if path.exists() else None
 
     def _record(self, path: Path, way_out: str) -> dict[str, Any]:
-        with naming_faults(path):
-            return unseal(path.read_bytes(), path, required=SEAL in self.description, way_out=way_out)
+        try:
+            with naming_faults(path):
+                content = path.read_bytes()
+        except FileNotFoundError as error:
+            raise CorruptCheckpoint(f"{path} is missing. {way_out}") from error
+        return unseal(content, path, required=SEAL in self.description, way_out=way_out)
 
     def write_final(self, outcome: Mapping[str, Any]) -> None:
         """Record the end."""

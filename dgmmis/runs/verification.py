@@ -105,7 +105,7 @@ class _Chain:
         numbers = run.checkpoint_numbers()
         if numbers or (run.path / "start.ckpt").exists():
             yield "start.ckpt", self._look_at_start
-        for number in range(max(numbers, default=-1) + 1):
+        for number in range(max(*numbers, self._last_by_the_end(), -1) + 1):
             yield f"ckpt/{number:06d}.ckpt", partial(self._look_at_checkpoint, number)
         for attempt in range(1, run.n_attempts() + 1):
             yield f"attempts/{attempt:04d}.json", partial(run.budget, attempt)
@@ -113,6 +113,13 @@ class _Chain:
             yield "final.json", self._look_at_end
         if (run.path / "model.npz").exists():
             yield "model.npz", lambda: read_model(run.path / "model.npz")
+
+    def _last_by_the_end(self) -> int:
+        """Number of the checkpoint that the run ended on, if it has, and says so."""
+        try:
+            return int((self._run.final() or {}).get("updates", -1))
+        except DgmmisError:
+            return -1
 
     def _look_at_arrays(self) -> None:
         arrays = self._run.arrays()
