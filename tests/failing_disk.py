@@ -138,7 +138,9 @@ def fit(catalog: Path, run: Path) -> str:
     return dgmmis.open_run(run).latest().digest
 
 
-def fit_with_each_call_failing(disk: Disk, folder: Path, catalog: Path, every: int) -> list[dict[str, object]]:
+def fit_with_each_call_failing(
+    disk: Disk, folder: Path, catalog: Path, every: int
+) -> list[dict[str, object]]:
     """Make a run and fit into it, with each call (or every so manieth) failing, and go on when the disk is well."""
     import dgmmis
 
@@ -175,7 +177,9 @@ def record_fit(disk: Disk, folder: Path, catalog: Path, into: Path) -> str:
 
 JOBS: dict[str, Callable[..., object]] = {
     "checkpoint": write_each_checkpoint,
-    "fit": lambda disk, folder, catalog, every: fit_with_each_call_failing(disk, folder, catalog, int(str(every))),
+    "fit": lambda disk, folder, catalog, every: fit_with_each_call_failing(
+        disk, folder, catalog, int(str(every))
+    ),
     "record": record_fit,
 }
 

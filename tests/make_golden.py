@@ -40,9 +40,7 @@ def make(name: str) -> None:
     shutil.rmtree(PLACE, ignore_errors=True)
     PLACE.mkdir()
     values, variances = table(120, 0)
-    catalog = dgmmis.ingest(
-        values, PLACE / "stars.zarr", features=("a", "b"), noise=variances, chunk_rows=50
-    )
+    catalog = dgmmis.ingest(values, PLACE / "stars.zarr", features=("a", "b"), noise=variances, chunk_rows=50)
     if hasattr(dgmmis, "append"):
         catalog = grown(PLACE / "stars.zarr")
     settings = {"n_components": 2, "tolerance": 0, "run": PLACE / "run"}

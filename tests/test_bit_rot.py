@@ -83,7 +83,9 @@ def stale(tmp_path_factory: pytest.TempPathFactory) -> Path:
     noise = {name: column * 0.5 for name, column in rows.noise.items()}
     path = tmp_path_factory.mktemp("stale") / "c"
     changed = replace(rows, values=rows.values + 1, noise=noise, weights=rows.weights + 1, ids=rows.ids + 7)
-    write(path, schema, replace(changed, source_rows=rows.source_rows + 1), chunk_rows=CHUNK_ROWS, pilot_rows=20)
+    write(
+        path, schema, replace(changed, source_rows=rows.source_rows + 1), chunk_rows=CHUNK_ROWS, pilot_rows=20
+    )
     return path
 
 
@@ -168,7 +170,9 @@ def test_every_chunk_that_is_lost_emptied_swapped_or_stale_is_seen_and_named(
                 require_named(stored, path, what, expected)
             done += 1
     with capsys.disabled():
-        sys.stdout.write(f"\ncatalogue: {done} chunks lost, emptied, swapped or stale, 0 silent, each named\n")
+        sys.stdout.write(
+            f"\ncatalogue: {done} chunks lost, emptied, swapped or stale, 0 silent, each named\n"
+        )
 
 
 # --- runs
@@ -181,7 +185,9 @@ def make_run(folder: Path, seed: int) -> Path:
     edges = np.linspace(-8, 13, 43)
     grid = np.round(np.linspace(0.6, 0.95, 42 * 42).reshape(42, 42), 3)
     catalog = dgmmis.ingest(values, folder / "stars.zarr", features=("a", "b"), chunk_rows=60)
-    vague = dgmmis.Mixture(np.full(2, 0.5), np.array([[-1.0, 0.0], [4.0, 3.0]]), np.tile(9 * np.eye(2), (2, 1, 1)))
+    vague = dgmmis.Mixture(
+        np.full(2, 0.5), np.array([[-1.0, 0.0], [4.0, 3.0]]), np.tile(9 * np.eye(2), (2, 1, 1))
+    )
     selection = CompletenessMap((edges, edges), grid)
     settings = {"n_components": 2, "selection": selection, "floor": 0.1, "initial": vague, "method": "em"}
     dgmmis.fit(catalog, run=folder / "run", tolerance=0.5, max_passes=1, **settings)
@@ -235,12 +241,16 @@ def tell(run: Path) -> dict[str, str | None]:
     return told
 
 
-def require_noticed(run: Path, path: Path, what: str, expected: dict[str, str | None], *, named: bool) -> None:
+def require_noticed(
+    run: Path, path: Path, what: str, expected: dict[str, str | None], *, named: bool
+) -> None:
     """Require that nothing wrong is told, and that `verify` names the object."""
     name = str(path.relative_to(run))
     told = tell(run)
     wrong = {
-        key: (value, expected[key]) for key, value in told.items() if value is not None and value != expected[key]
+        key: (value, expected[key])
+        for key, value in told.items()
+        if value is not None and value != expected[key]
     }
     wrong.pop("history", None) if path.suffix == ".ckpt" else None  # one pass fewer is told after a lost one
     assert not wrong, f"{name}, {what}: {wrong}"

@@ -18,6 +18,7 @@ from dgmmis.runs import verify_run
 from failing_disk import NoCompiler, compiled, fit, on_failing_disk
 from simulated import bits_of
 
+
 @pytest.fixture(scope="module")
 def catalog(tmp_path_factory: pytest.TempPathFactory) -> dgmmis.Catalog:
     """A catalogue so small that a fit of it takes milliseconds."""
@@ -69,6 +70,7 @@ def twelve(catalog: dgmmis.Catalog, run: Path) -> dgmmis.FitResult:
 
 # --- full
 
+
 def test_a_full_disk_stops_a_run_with_its_last_checkpoint_whole_and_freed_it_goes_on_to_the_same_bits(
     catalog: dgmmis.Catalog, tmp_path: Path
 ) -> None:
@@ -76,7 +78,9 @@ def test_a_full_disk_stops_a_run_with_its_last_checkpoint_whole_and_freed_it_goe
     with mounted(tmp_path / "small", "-t", "tmpfs", "-o", "size=2m", "tmpfs") as disk:
         twelve_at = disk / "run"
         ballast = fill(disk, leave=80_000)
-        with pytest.raises(DiskFull, match=r"No space left.*bytes were to be written.*dgmmis resume") as caught:
+        with pytest.raises(
+            DiskFull, match=r"No space left.*bytes were to be written.*dgmmis resume"
+        ) as caught:
             twelve(catalog, twelve_at)
         assert caught.value.path.startswith(str(twelve_at))
         assert caught.value.needed > 0
@@ -104,10 +108,13 @@ def test_a_model_on_a_full_disk_stays_the_old_one(whole: Path, tmp_path: Path) -
         fill(disk, leave=0)
         with pytest.raises(DiskFull, match=r"model\.npz"):
             model.affine([[2.0]]).save(disk / "model.npz")
-        np.testing.assert_array_equal(dgmmis.Model.load(disk / "model.npz").mixture.means, model.mixture.means)
+        np.testing.assert_array_equal(
+            dgmmis.Model.load(disk / "model.npz").mixture.means, model.mixture.means
+        )
 
 
 # --- closed to us
+
 
 def test_a_run_on_a_read_only_disk_can_be_read_and_is_not_driven(
     catalog: dgmmis.Catalog, whole: Path, tmp_path: Path
@@ -117,7 +124,9 @@ def test_a_run_on_a_read_only_disk_can_be_read_and_is_not_driven(
         run = dgmmis.open_run(disk / "run")
         assert (run.state(), run.latest().scan.number) == ("STOPPED", 2)
         assert all(check.passed for check in verify_run(run.path))
-        with pytest.raises(StorageFailed, match=r"lock: Read-only file system.*mount it for writing.*dgmmis resume"):
+        with pytest.raises(
+            StorageFailed, match=r"lock: Read-only file system.*mount it for writing.*dgmmis resume"
+        ):
             dgmmis.resume(run.path, max_passes=3)
         with pytest.raises(StorageFailed, match="Read-only file system"):
             twelve(catalog, disk / "new")
@@ -126,6 +135,7 @@ def test_a_run_on_a_read_only_disk_can_be_read_and_is_not_driven(
 
 
 # --- fails
+
 
 def test_whichever_call_of_a_checkpoint_write_fails_the_checkpoint_is_there_whole_or_not_there(
     library: Path, whole: Path, tmp_path: Path
@@ -173,6 +183,7 @@ def test_a_fit_goes_on_to_the_same_bits_whichever_call_fails(
 
 # --- forgets
 
+
 class Crashes:
     """The states that a crash may leave of a fit that makes its run, and what must load in each."""
 
@@ -191,7 +202,9 @@ class Crashes:
 
     def _certain_after(self, name: str) -> int:
         """How many calls it takes until a crash may not take this object away."""
-        linked = next(i for i, call in enumerate(self.calls) if call.what == "link" and call.other.endswith(name))
+        linked = next(
+            i for i, call in enumerate(self.calls) if call.what == "link" and call.other.endswith(name)
+        )
         folder = str(Path(self.calls[linked].other).parent)
         syncs = (i for i, call in enumerate(self.calls) if call.what == "fsync" and call.path == folder)
         return next(i for i in syncs if i > linked) + 1
@@ -221,7 +234,9 @@ def crashes(library: Path, catalog: dgmmis.Catalog, tmp_path_factory: pytest.Tem
     return Crashes(library, catalog, tmp_path_factory.mktemp("crashes"))
 
 
-def test_after_any_crash_the_state_before_or_after_loads_and_what_was_written_is_there(crashes: Crashes) -> None:
+def test_after_any_crash_the_state_before_or_after_loads_and_what_was_written_is_there(
+    crashes: Crashes,
+) -> None:
     assert len(crashes.states) > 50
     for number in range(len(crashes.states)):
         crashes.check(number)

@@ -121,5 +121,7 @@ def test_workers_threads_stealing_and_arrival_change_no_byte(
                 with arriving_in_any_order(shuffled):
                     answers[run.name] = answer(run, fit(catalog, run, client))
     with capsys.disabled():
-        sys.stdout.write(f"\n{name}: {len(answers)} ways to spread the work, {len(set(answers.values()))} hash\n")
+        sys.stdout.write(
+            f"\n{name}: {len(answers)} ways to spread the work, {len(set(answers.values()))} hash\n"
+        )
     assert len(set(answers.values())) == 1

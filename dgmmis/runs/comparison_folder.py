@@ -28,7 +28,7 @@ from dgmmis.errors import AlreadyExists, CorruptCheckpoint, InvalidData, Invalid
 from dgmmis.iterate import Pass
 from dgmmis.runs.checkpoint import DIGEST_BYTES, decode, digest_of, encode, is_whole
 from dgmmis.runs.lock import hold
-from dgmmis.runs.objects import put_if_absent
+from dgmmis.runs.objects import make_folders, put_if_absent
 from dgmmis.runs.parameters import arrays_of, npz_of, population_of
 from dgmmis.scoring import Scores
 
@@ -216,5 +216,5 @@ def _found(path: Path, read: Callable[[bytes], T]) -> T | None:
 
 
 def _put(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folders(path.parent)
     put_if_absent(path, content)

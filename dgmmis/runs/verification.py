@@ -115,7 +115,7 @@ class _Chain:
             yield "model.npz", lambda: read_model(run.path / "model.npz")
 
     def _last_by_the_end(self) -> int:
-        """Number of the checkpoint that the run ended on, if it has, and says so."""
+        """Tell the number of the checkpoint that the run ended on; -1 if it has not, or does not say."""
         try:
             return int((self._run.final() or {}).get("updates", -1))
         except DgmmisError:
