@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -13,8 +14,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 import dgmmis
+from dgmmis.cli.application import application
 from dgmmis.driver import history_of
 from dgmmis.errors import CorruptCatalog, CorruptCheckpoint, DgmmisError, NotACatalog, NotARun
 from dgmmis.runs import verify_run
@@ -63,6 +66,9 @@ def files_of(folder: Path) -> list[Path]:
 # --- catalogues
 
 CHUNK_ROWS = 7
+
+
+pytestmark = pytest.mark.timeout(600)
 
 
 @pytest.fixture(scope="module")
@@ -311,23 +317,50 @@ def test_objects_that_are_lost_emptied_swapped_or_of_another_run_are_noticed(
     run: Path, tmp_path: Path
 ) -> None:
     other, expected = make_run(tmp_path, 1), tell(run)
-    for path in objects_of(run):
+    checkpoints = sorted((run / "ckpt").iterdir())
+    some = (checkpoints[0], checkpoints[4], checkpoints[-1])
+    for path in [path for path in objects_of(run) if path.parent.name != "ckpt" or path in some]:
         there = other / path.relative_to(run)
         contents: dict[str, bytes | None] = {"lost": None, "emptied": b""}
-        if there.exists() and path.name not in ("arrays.npz", "model.npz") and path.parent.name != "attempts":
+        if there.exists() and path.name not in (
+            "arrays.npz",
+            "model.npz",
+        ):  # the same map; nothing names the model
             contents["of another run"] = there.read_bytes()
         for what, content in contents.items():
             if what == "lost" and path.name in ("final.json", "model.npz", "0002.json"):
                 continue  # nothing else speaks of these: the run is as it was before they were written
             with holding(path, content):
                 require_noticed(run, path, what, expected, named=True)
-    checkpoints = sorted((run / "ckpt").iterdir())
-    for one, two in [*pairwise(checkpoints), (checkpoints[0], checkpoints[-1])]:
+    for one, two in [*pairwise(some), (checkpoints[-2], checkpoints[-1])]:
         first, second = one.read_bytes(), two.read_bytes()
         with holding(one, second), holding(two, first):
             for path in (one, two):
                 require_noticed(run, path, "swapped", expected, named=True)
     assert tell(run) == expected
+
+
+def test_the_command_line_tells_of_each_object_and_fails_if_one_does(run: Path) -> None:
+    def verify(*options: str) -> tuple[int, str]:
+        done = CliRunner().invoke(application, ["verify", str(run), *options])
+        return done.exit_code, done.stdout
+
+    n_objects = len(objects_of(run))
+    assert verify() == (
+        0,
+        "".join(f"pass  {check.name}\n" for check in verify_run(run))
+        + f"{n_objects} of {n_objects} objects are what was written\n",
+    )
+    path = run / "ckpt" / "000002.ckpt"
+    with holding(path, path.read_bytes()[:-1]):
+        code, text = verify()
+        assert code == CorruptCheckpoint.exit_code
+        assert "FAIL  ckpt/000002.ckpt: it does not match its own hash" in text
+        code, text = verify("--json")
+        assert code == CorruptCheckpoint.exit_code
+        said = json.loads(text)
+        assert not said["verified"]
+        assert [one["object"] for one in said["objects"] if not one["passed"]] == ["ckpt/000002.ckpt"]
 
 
 def test_a_damaged_end_is_refused_and_written_again_by_resume(run: Path, tmp_path: Path) -> None:

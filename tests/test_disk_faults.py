@@ -19,6 +19,9 @@ from failing_disk import NoCompiler, compiled, fit, on_failing_disk
 from simulated import bits_of
 
 
+pytestmark = pytest.mark.timeout(600)
+
+
 @pytest.fixture(scope="module")
 def catalog(tmp_path_factory: pytest.TempPathFactory) -> dgmmis.Catalog:
     """A catalogue so small that a fit of it takes milliseconds."""
@@ -206,7 +209,9 @@ class Crashes:
             i for i, call in enumerate(self.calls) if call.what == "link" and call.other.endswith(name)
         )
         folder = str(Path(self.calls[linked].other).parent)
-        syncs = (i for i, call in enumerate(self.calls) if call.what == "fsync" and call.path == folder)
+        syncs = [i for i, call in enumerate(self.calls) if call.what == "fsync" and call.path == folder]
+        assert syncs, f"{name} is never certain"
+        assert syncs[-1] > linked, f"{name} is never certain"
         return next(i for i in syncs if i > linked) + 1
 
     def check(self, number: int) -> Path:

@@ -267,7 +267,7 @@ class RunFolder:
     def begin_attempt(self, budget: Mapping[str, Any]) -> int:
         """Record a new attempt with its budget and return its number."""
         number = self.n_attempts() + 1
-        content = seal({**budget, "began": time.time()})
+        content = seal({**budget, "began": time.time(), "run": self._root})
         put_if_absent(self.path / "attempts" / f"{number:04d}.json", content)
         return number
 
@@ -305,11 +305,14 @@ class RunFolder:
                 content = path.read_bytes()
         except FileNotFoundError as error:
             raise CorruptCheckpoint(f"{path} is missing. {way_out}") from error
-        return unseal(content, path, required=SEAL in self.description, way_out=way_out)
+        record = unseal(content, path, required=SEAL in self.description, way_out=way_out)
+        if record.pop("run", self._root) != self._root:
+            raise CorruptCheckpoint(f"{path} belongs to another run than the run.json beside it. {way_out}")
+        return record
 
     def write_final(self, outcome: Mapping[str, Any]) -> None:
         """Record the end."""
-        put_if_absent(self.path / "final.json", seal(outcome))
+        put_if_absent(self.path / "final.json", seal({**outcome, "run": self._root}))
 
     def reopen(self, attempt: int) -> None:
         """Set an earlier end aside because an attempt with a larger budget goes on from it."""

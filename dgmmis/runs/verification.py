@@ -144,7 +144,7 @@ class _Chain:
     def _look_at_checkpoint(self, number: int) -> None:
         name = f"ckpt/{number:06d}.ckpt"
         content = self._content(name)
-        found, parent = place_of(content, name)
+        found, parent = place_of(content, "it")
         if found != number:
             raise CorruptCheckpoint(f"holds pass {found}: files were mixed up")
         self._digests[number] = digest_of(content)
