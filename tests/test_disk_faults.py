@@ -18,7 +18,6 @@ from dgmmis.runs import verify_run
 from failing_disk import NoCompiler, compiled, fit, on_failing_disk
 from simulated import bits_of
 
-
 pytestmark = pytest.mark.timeout(600)
 
 
