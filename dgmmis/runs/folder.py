@@ -399,14 +399,15 @@ def _of_other_format(path: Path, description: object) -> str:
 
 
 def _require_unaltered(run: RunFolder, content: bytes) -> None:
-    """Compare run.json with its own hash; one of version 0.1.0, which has none, with the start that names it."""
+    """Compare run.json with its own hash, which version 0.1.0 did not write, and with the start that names it."""
     path, way_out = run.path / "run.json", "Restore it from a copy, or start a new run."
-    if SEAL in run.description:
-        unseal(content, path, required=True, way_out=way_out)
-        return
+    unseal(content, path, required=set(run.description) != UNSEALED, way_out=way_out)
     start = run.path / "start.ckpt"
-    if set(run.description) != UNSEALED or (start.exists() and not names_root(start.read_bytes(), run.root)):
-        raise CorruptCheckpoint(f"{path} is not what the run began with: it was altered. {way_out}")
+    if start.exists() and not names_root(start.read_bytes(), run.root):
+        raise CorruptCheckpoint(
+            f"{path} and the start.ckpt beside it do not belong together: one was altered, or is of another run. "
+            f"{way_out}"
+        )
 
 
 def _require_same(run: RunFolder, config: Mapping[str, Any], data: Mapping[str, Any]) -> None:
