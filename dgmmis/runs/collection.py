@@ -6,14 +6,23 @@ import json
 import time
 from pathlib import Path
 
+from dgmmis.errors import CorruptCheckpoint
+from dgmmis.runs.description import read_record
 from dgmmis.runs.folder import RunFolder
-from dgmmis.runs.objects import put_if_absent
+from dgmmis.runs.objects import make_folders, put_if_absent
 
-__all__ = ["collectable_checkpoints", "leftovers", "remove_checkpoints"]
+__all__ = [
+    "collectable_checkpoints",
+    "collected_checkpoints",
+    "collections",
+    "leftovers",
+    "remove_checkpoints",
+]
 
 KEPT_LAST, KEPT_EVERY = 3, 10
 SAFE_AGE = 3600.0
 """Seconds after which a temporary file outside of a driver's reach counts as left behind."""
+FOLDER = "collected"
 DRIVERS_OWN = ("ckpt", "attempts")
 """Folders that only a driver writes into."""
 
@@ -37,14 +46,31 @@ def remove_checkpoints(run: RunFolder, numbers: list[int]) -> None:
     """Remove checkpoints, after their digests were written down: the chain can be followed across the gaps."""
     if not numbers:
         return
-    folder = run.path / "collected"
-    folder.mkdir(exist_ok=True)
+    folder = run.path / FOLDER
+    make_folders(folder)
     digests = {f"{number}": run.stored_digest(number) for number in numbers}
     record = {"removed": digests, "time": time.time()}
-    count = len(list(folder.glob("[0-9][0-9][0-9][0-9].json")))
+    count = len(collections(run))
     put_if_absent(folder / f"{count + 1:04d}.json", json.dumps(record, indent=1).encode())
     for number in numbers:
         run.checkpoint_path(number).unlink()
+
+
+def collections(run: RunFolder) -> list[Path]:
+    """Where the records of what was removed lie."""
+    return sorted((run.path / FOLDER).glob("[0-9][0-9][0-9][0-9].json"))
+
+
+def collected_checkpoints(record: Path) -> dict[int, str]:
+    """Numbers and digests of the checkpoints that a record names; raises `CorruptCheckpoint` if it is none."""
+    removed = read_record(record, numbers=("time",)).get("removed")
+    if not isinstance(removed, dict) or not all(
+        number.isdecimal() and isinstance(digest, str) for number, digest in removed.items()
+    ):
+        raise CorruptCheckpoint(
+            f"{record} does not tell which checkpoints were removed. Restore it from a copy."
+        )
+    return {int(number): digest for number, digest in removed.items()}
 
 
 def leftovers(run: RunFolder) -> list[Path]:

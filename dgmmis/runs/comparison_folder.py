@@ -26,10 +26,10 @@ from dgmmis.beginnings import Beginning
 from dgmmis.errors import AlreadyExists, CorruptCheckpoint, InvalidData, InvalidSetting, RunConflict
 from dgmmis.iterate import Pass
 from dgmmis.plain_arrays import read_arrays
-from dgmmis.plain_files import MOST_JSON, as_json, read_plain, require_own_folders
+from dgmmis.plain_files import MOST_JSON, as_json, require_own_folders
 from dgmmis.runs.checkpoint import DIGEST_BYTES, decode, digest_of, encode, is_whole
 from dgmmis.runs.lock import hold
-from dgmmis.runs.objects import put_if_absent
+from dgmmis.runs.objects import make_folders, put_if_absent, read_object
 from dgmmis.runs.parameters import arrays_of, npz_of, population_of
 from dgmmis.scoring import Scores
 
@@ -163,10 +163,10 @@ def open_comparison(
     if not file.exists():
         if path.exists() and not (path.is_dir() and all(_is_ours(entry) for entry in path.iterdir())):
             raise AlreadyExists(f"{path} exists and is no comparison. Name a new folder.")
-        path.mkdir(parents=True, exist_ok=True)
+        make_folders(path)
         content = {"format": FORMAT, "config": dict(config), "data": dict(data), "numerics": dict(numerics)}
         _put(file, json.dumps(content, indent=1, sort_keys=True).encode())
-    stored = read_plain(file, MOST_JSON)
+    stored = read_object(file, MOST_JSON)
     _require_same(path, stored, config, data)
     return ComparisonFolder(path, digest_of(stored), backgrounds)
 
@@ -209,7 +209,7 @@ def _found(path: Path, read: Callable[[bytes], T]) -> T | None:
     if not path.exists():
         return None
     try:
-        return read(read_plain(path))
+        return read(read_object(path))
     except (CorruptCheckpoint, KeyError, ValueError, InvalidData) as error:
         if isinstance(error, InvalidSetting):
             raise
@@ -219,5 +219,5 @@ def _found(path: Path, read: Callable[[bytes], T]) -> T | None:
 
 
 def _put(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folders(path.parent)
     put_if_absent(path, content)

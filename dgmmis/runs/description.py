@@ -8,11 +8,18 @@ from pathlib import Path
 from typing import Any
 
 from dgmmis.errors import CorruptCheckpoint, NotARun, RunConflict
-from dgmmis.plain_files import MOST_JSON, as_json, read_json, read_plain
+from dgmmis.plain_files import MOST_JSON, as_json
+from dgmmis.runs.checkpoint import digest_of
+from dgmmis.runs.objects import read_object
+from dgmmis.runs.sealed import unseal
+from dgmmis.runs.start_object import names_root
 
 __all__ = ["FORMAT", "read_description", "read_record", "require_same"]
 
 FORMAT = "dgmmis run 2"
+UNSEALED = {"format", "config", "data", "numerics"}
+"""Keys of a run.json of version 0.1.0, which has no hash of itself."""
+RESTORE = "Restore it from a copy, or start a new run."
 
 
 def read_description(path: Path) -> tuple[bytes, dict[str, Any]]:
@@ -22,19 +29,41 @@ def read_description(path: Path) -> tuple[bytes, dict[str, Any]]:
     ------
     NotARun
         If there is none, or one of a format that this version does not read.
+    CorruptCheckpoint
+        If it was altered.
     """
     try:
-        content = read_plain(path / "run.json", MOST_JSON)
+        content = read_object(path / "run.json", MOST_JSON)
         description = as_json(content)
     except FileNotFoundError as error:
         raise NotARun(f"{path} is no run: it has no run.json. `dgmmis fit --run DIR` makes one.") from error
     except (OSError, ValueError) as error:
-        raise NotARun(f"{path}/run.json cannot be read: {error}.") from error
+        raise NotARun(f"{path}/run.json cannot be read: {error}. {RESTORE}") from error
     if not isinstance(description, dict) or description.get("format") != FORMAT:
-        raise NotARun(f"{path}/run.json is not of format {FORMAT!r}.")
+        raise NotARun(_of_other_format(path, description))
+    _require_unaltered(path, content, description)
     if not _makes_sense(description):
         raise NotARun(f"{path}/run.json does not tell what is fitted to which rows. Restore it from a copy.")
     return content, description
+
+
+def _of_other_format(path: Path, description: object) -> str:
+    said = description.get("format") if isinstance(description, dict) else None
+    return (
+        f"{path}/run.json is not of format {FORMAT!r} but {said!r}. Use the version of dgmmis that wrote it, or start "
+        f"a new run from its model: dgmmis fit ... --run NEW --initial {path}/model.npz"
+    )
+
+
+def _require_unaltered(path: Path, content: bytes, description: Mapping[str, Any]) -> None:
+    """Compare run.json with its own hash, which version 0.1.0 did not write, and with the start that names it."""
+    unseal(content, path / "run.json", required=set(description) != UNSEALED, way_out=RESTORE)
+    start = path / "start.ckpt"
+    if start.exists() and not names_root(read_object(start), digest_of(content)):
+        raise CorruptCheckpoint(
+            f"{path}/run.json and the start.ckpt beside it do not belong together: one was altered, or is of another "
+            f"run. {RESTORE}"
+        )
 
 
 def _makes_sense(description: Mapping[str, Any]) -> bool:
@@ -65,22 +94,39 @@ def _tells_of_selection(said: object) -> bool:
     )
 
 
-def read_record(path: Path, *, numbers: Sequence[str] = (), texts: Sequence[str] = ()) -> dict[str, Any]:
-    """Read a small object of a run that has these numbers and texts.
+def read_record(
+    path: Path,
+    *,
+    numbers: Sequence[str] = (),
+    texts: Sequence[str] = (),
+    sealed: bool = False,
+    way_out: str = "Restore it from a copy.",
+) -> dict[str, Any]:
+    """Read a small object of a run that has these numbers and texts; if it carries a hash, compare it.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+    numbers, texts : sequence of str
+    sealed : bool
+        Whether one without a hash is refused.
+    way_out : str
+        What to do if it was altered.
 
     Raises
     ------
     CorruptCheckpoint
-        If it is none.
+        If it is none, or was altered or lost.
     """
     try:
-        record = read_json(path)
-    except ValueError as error:
-        raise CorruptCheckpoint(f"{path} is no record of a run: {error}. Restore it from a copy.") from error
+        content = read_object(path, MOST_JSON)
+    except FileNotFoundError as error:
+        raise CorruptCheckpoint(f"{path} is missing. {way_out}") from error
+    record = unseal(content, path, required=sealed, way_out=way_out)
     lacking = [name for name in numbers if not isinstance(record.get(name), int | float)]
     lacking += [name for name in texts if not isinstance(record.get(name), str)]
     if lacking:
-        raise CorruptCheckpoint(f"{path} does not tell {', '.join(lacking)}. Restore it from a copy.")
+        raise CorruptCheckpoint(f"{path} does not tell {', '.join(lacking)}. {way_out}")
     return record
 
 

@@ -17,26 +17,28 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from dgmmis.background import BackgroundLike
-from dgmmis.errors import AlreadyExists, CorruptCheckpoint, NotARun
+from dgmmis.disk_faults import naming_faults
+from dgmmis.errors import AlreadyExists, CorruptCheckpoint, NotARun, StorageFailed
 from dgmmis.iterate import Pass
 from dgmmis.model import Model
 from dgmmis.packed import Array
 from dgmmis.places import local_path
 from dgmmis.plain_arrays import read_arrays
-from dgmmis.plain_files import MOST_JSON, read_plain, require_own_folders
+from dgmmis.plain_files import MOST_JSON, require_own_folders
 from dgmmis.runs.checkpoint import Checkpoint, decode, digest_of, encode, is_whole
 from dgmmis.runs.description import FORMAT, read_description, read_record, require_same
 from dgmmis.runs.lock import hold, is_held, read_holder
-from dgmmis.runs.objects import put_if_absent
+from dgmmis.runs.objects import make_folders, put_if_absent, read_object
 from dgmmis.runs.parameters import npz_of
 from dgmmis.runs.requests import Requests
+from dgmmis.runs.sealed import SEAL, seal
 from dgmmis.runs.start_object import decode_start, encode_start
 from dgmmis.runs.task_record import names_functions, stored_backgrounds, stored_selection, stored_task
 from dgmmis.runs.trace import Trace, read_trace
@@ -65,6 +67,11 @@ class RunFolder:
 
     def __init__(self, path: Path, description: dict[str, Any], root: str, trust: Trust = NOBODY) -> None:
         self.path, self.description, self._root, self.trust = path, description, root, trust
+
+    @property
+    def root(self) -> str:
+        """Digest of run.json: what the start names as its parent."""
+        return self._root
 
     @property
     def config(self) -> dict[str, Any]:
@@ -113,9 +120,11 @@ class RunFolder:
         if not path.exists():
             return {}
         try:
-            return read_arrays(read_plain(path))
+            return read_arrays(read_object(path))
         except ValueError as error:
-            raise NotARun(f"{path} holds no arrays of a run: {error}. Restore it from a copy.") from error
+            raise CorruptCheckpoint(
+                f"{path} was cut off or altered: {error}. Restore it from a copy, or start a new run."
+            ) from error
 
     @contextmanager
     def driven(self) -> Iterator[None]:
@@ -127,10 +136,15 @@ class RunFolder:
             If another is.
         UnsafeFile
             If what is written would lie elsewhere, by a symbolic link.
+        DiskFull, StorageFailed
+            If the disk fails.
         """
         require_own_folders(self.path, (*FOLDERS, "collected"))
-        with hold(self.path / "lock"):
-            yield
+        try:
+            with hold(self.path / "lock"):
+                yield
+        except StorageFailed as error:
+            raise error.going_on(f"go on with `dgmmis resume {self.path}`") from error
 
     @property
     def requests(self) -> Requests:
@@ -139,8 +153,9 @@ class RunFolder:
 
     def is_waiting(self) -> bool:
         """Tell whether a request is not answered yet: no attempt began since it was put."""
-        answered = self.last_budget().get("requests", 0)
-        return self.requests.count() > (answered if isinstance(answered, int) else 0)
+        count = self.requests.count()
+        answered = self.last_budget().get("requests", 0) if count else 0
+        return count > (answered if isinstance(answered, int) else 0)
 
     def is_held(self) -> bool:
         """Tell whether a living process drives this run."""
@@ -188,7 +203,9 @@ class RunFolder:
         """Return where the fit starts, or None before that is known."""
         path = self.path / "start.ckpt"
         return (
-            decode_start(read_plain(path), str(path), self._root, self.backgrounds) if path.exists() else None
+            decode_start(read_object(path), str(path), self._root, self.backgrounds)
+            if path.exists()
+            else None
         )
 
     def write_start(self, start: Start) -> None:
@@ -224,26 +241,41 @@ class RunFolder:
         return None
 
     def set_aside_damaged(self) -> list[int]:
-        """Rename checkpoints that fail their own hash, so that their passes can be made again.
+        """Rename checkpoints, and an end, that fail their own hash, so that they can be made again.
 
         Returns
         -------
         list of int
-            Their numbers.
+            The checkpoints' numbers.
         """
         damaged = []
         for number in self.checkpoint_numbers():
             try:
                 self.read_checkpoint(number)
             except CorruptCheckpoint:
-                path = self.checkpoint_path(number)
-                path.rename(path.with_suffix(f".damaged-{self.n_attempts()}"))
+                _set_aside(self.checkpoint_path(number), self.n_attempts())
                 damaged.append(number)
+        try:
+            self.final()
+        except CorruptCheckpoint:
+            _set_aside(self.path / "final.json", self.n_attempts())
         return damaged
 
     def model(self) -> Model:
-        """Return the model that stands after the last pass; raises `NotARun` before the first one is done."""
+        """Return the model that stands after the last pass.
+
+        Raises
+        ------
+        NotARun
+            Before the first one is done.
+        CorruptCheckpoint
+            If the run has ended, and the checkpoint it ended on is damaged or lost.
+        """
         latest = self.latest()
+        if not self.reaches_its_end(latest):
+            raise CorruptCheckpoint(
+                f"the last checkpoint of {self.path} is damaged or lost. Make it again: dgmmis resume {self.path}"
+            )
         if latest is None:
             raise NotARun(f"{self.path} has no finished pass yet: drive it with `dgmmis resume {self.path}`.")
         standing = latest.scan.standing
@@ -258,7 +290,10 @@ class RunFolder:
     def read_checkpoint(self, number: int) -> Checkpoint:
         """Read one checkpoint; raises `CorruptCheckpoint` if it is not what was written."""
         path = self.checkpoint_path(number)
-        return decode(read_plain(path), str(path), self.backgrounds)
+        checkpoint = decode(read_object(path), str(path), self.backgrounds)
+        if checkpoint.scan.number != number:
+            raise CorruptCheckpoint(f"{path} holds pass {checkpoint.scan.number}: files were mixed up.")
+        return checkpoint
 
     def write_checkpoint(self, scan: Pass, parent: str) -> str:
         """Store a pass and return its digest."""
@@ -268,11 +303,11 @@ class RunFolder:
 
     def digest_of_start(self) -> str:
         """Digest of the start: the parent of checkpoint 0."""
-        return digest_of(read_plain(self.path / "start.ckpt"))
+        return digest_of(read_object(self.path / "start.ckpt"))
 
     def _require_parent(self, checkpoint: Checkpoint, number: int) -> None:
         before = self.path / "start.ckpt" if number == 0 else self.checkpoint_path(number - 1)
-        if not before.exists() or not is_whole(content := read_plain(before)):
+        if not before.exists() or not is_whole(content := read_object(before)):
             return  # this one is whole; what came before cannot say otherwise
         expected = digest_of(content)
         if checkpoint.parent != expected:
@@ -281,9 +316,14 @@ class RunFolder:
                 f"{expected[:12]}: files of another run were mixed in. Restore the folder from a copy."
             )
 
+    def reaches_its_end(self, latest: Checkpoint | None) -> bool:
+        """Tell whether the checkpoint that the run ended on, if it has, is still there."""
+        updates = (self.final() or {}).get("updates", -1)
+        return (-1 if latest is None else latest.scan.number) >= int(updates)
+
     def stored_digest(self, number: int) -> str:
         """Digest of a stored checkpoint, whatever it holds."""
-        return digest_of(read_plain(self.checkpoint_path(number)))
+        return digest_of(read_object(self.checkpoint_path(number)))
 
     def checkpoint_path(self, number: int) -> Path:
         """Where a checkpoint lies."""
@@ -293,13 +333,14 @@ class RunFolder:
 
     def n_attempts(self) -> int:
         """How often this run was driven."""
-        return len(list((self.path / "attempts").glob("[0-9][0-9][0-9][0-9].json")))
+        records = (self.path / "attempts").glob("[0-9][0-9][0-9][0-9].json")
+        return max((int(path.stem) for path in records), default=0)
 
     def begin_attempt(self, budget: Mapping[str, Any]) -> int:
         """Record a new attempt with its budget and return its number; it answers all requests, unless it says less."""
         number = self.n_attempts() + 1
         answered = {"requests": self.requests.count()}
-        content = json.dumps({**answered, **budget, "began": time.time()}, indent=1).encode()
+        content = seal({**answered, **budget, "began": time.time(), "run": self._root})
         put_if_absent(self.path / "attempts" / f"{number:04d}.json", content)
         return number
 
@@ -311,7 +352,8 @@ class RunFolder:
     def budget(self, attempt: int) -> dict[str, Any]:
         """Tolerance, passes and means of an attempt, and when it began."""
         path = self.path / "attempts" / f"{attempt:04d}.json"
-        return read_record(path, numbers=("tolerance", "max_passes", "began"))
+        way_out = f"Name its budgets: dgmmis resume {self.path} --tolerance T --max-passes N"
+        return self._record(path, way_out, numbers=("tolerance", "max_passes", "began"))
 
     def next_budget(self) -> dict[str, Any]:
         """Tolerance, passes and means for the next attempt, and how many `requests` it answers.
@@ -337,17 +379,34 @@ class RunFolder:
     def final(self) -> dict[str, Any] | None:
         """How the run ended, or None."""
         path = self.path / "final.json"
-        return read_record(path, texts=("state", "reason")) if path.exists() else None
+        if not path.exists():
+            return None
+        way_out = f"Have it written again: dgmmis resume {self.path}"
+        record = self._record(path, way_out, texts=("state", "reason"))
+        if not isinstance(record.get("updates", -1), int):
+            raise CorruptCheckpoint(f"{path} does not tell after how many updates it ended. {way_out}")
+        return record
+
+    def _record(
+        self, path: Path, way_out: str, *, numbers: Sequence[str] = (), texts: Sequence[str] = ()
+    ) -> dict[str, Any]:
+        """Read a record of this run: sealed, unless the run is of version 0.1.0."""
+        sealed = SEAL in self.description
+        record = read_record(path, numbers=numbers, texts=texts, sealed=sealed, way_out=way_out)
+        if record.pop("run", self._root) != self._root:
+            raise CorruptCheckpoint(f"{path} belongs to another run than the run.json beside it. {way_out}")
+        return record
 
     def write_final(self, outcome: Mapping[str, Any]) -> None:
         """Record the end."""
-        put_if_absent(self.path / "final.json", json.dumps(outcome, indent=1).encode())
+        put_if_absent(self.path / "final.json", seal({**outcome, "run": self._root}))
 
     def reopen(self, attempt: int) -> None:
         """Set an earlier end aside because an attempt with a larger budget goes on from it."""
         path = self.path / "final.json"
         if path.exists():
-            path.rename(self.path / "attempts" / f"{attempt:04d}-superseded-final.json")
+            with naming_faults(path):
+                path.rename(self.path / "attempts" / f"{attempt:04d}-superseded-final.json")
 
     def give_up(self, reason: str) -> None:
         """Record, in an attempt of its own, that the run cannot be driven as it is, and why.
@@ -363,6 +422,11 @@ class RunFolder:
             Trace(self.trace_path(number)).write("refused", reason=reason)
             self.reopen(number)
             self.write_final({"state": "FAILED", "reason": reason})
+
+
+def _set_aside(path: Path, attempt: int) -> None:
+    with naming_faults(path):
+        path.rename(path.with_suffix(f".damaged-{attempt}"))
 
 
 def create_run(
@@ -382,12 +446,13 @@ def create_run(
     if _is_foreign(path):
         raise AlreadyExists(f"{path} exists and is no run. Name a new folder.")
     for folder in FOLDERS:
-        (path / folder).mkdir(parents=True, exist_ok=True)
+        make_folders(path / folder)
     content = {"format": FORMAT, "config": dict(config), "data": dict(data), "numerics": dict(numerics)}
+    in_order = json.loads(json.dumps(content, sort_keys=True))
     with suppress(
         FileExistsError
     ):  # another process made it at the same moment: the same one, or refused below
-        put_if_absent(path / "run.json", json.dumps(content, indent=1, sort_keys=True).encode())
+        put_if_absent(path / "run.json", seal(in_order))
     return _same_run(path, config, data)
 
 
@@ -396,7 +461,7 @@ def _same_run(path: Path, config: Mapping[str, Any], data: Mapping[str, Any]) ->
     run = open_run(path)
     require_same(path, run.description, config, data, way_out=lambda: _other_place(run))
     if run.names_functions:
-        remember(read_plain(path / "run.json", MOST_JSON))
+        remember(read_object(path / "run.json", MOST_JSON))
         run.trust = Trust(everything=True)
     return run
 
@@ -429,6 +494,8 @@ def open_run(path: str | Path, *, trust: Iterable[str] | Trust = ()) -> RunFolde
     ------
     NotARun
         If it is none, or of a format this version does not read.
+    CorruptCheckpoint
+        If its run.json was altered.
     """
     path = local_path(path)
     content, description = read_description(path)

@@ -20,7 +20,7 @@ from typing import Any
 
 from dgmmis.plain_files import require_own_folders
 from dgmmis.runs.description import read_record
-from dgmmis.runs.objects import put_if_absent
+from dgmmis.runs.objects import make_folders, put_if_absent
 
 __all__ = ["Requests"]
 
@@ -62,7 +62,7 @@ class Requests:
             The number of the last request.
         """
         require_own_folders(self._path, (FOLDER,))
-        (self._path / FOLDER).mkdir(exist_ok=True)
+        make_folders(self._path / FOLDER)
         content = json.dumps({**wish, "asked": time.time(), "by": _who()}, indent=1).encode()
         while True:
             number = self.count()

@@ -7,7 +7,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from dgmmis.plain_files import append_plain, as_json, read_plain
+from dgmmis.disk_faults import naming_faults
+from dgmmis.plain_files import append_plain, as_json
+from dgmmis.runs.objects import read_object
 
 __all__ = ["Trace", "read_trace"]
 
@@ -26,8 +28,9 @@ class Trace:
     def write(self, event: str, **fields: Any) -> None:
         """Append one event.  A number that JSON lacks (infinity) is written as null."""
         record = {"event": event, "time": time.time(), **fields}
-        with append_plain(self.path) as file:
-            file.write(json.dumps(_finite(record)) + "\n")
+        line = json.dumps(_finite(record)) + "\n"
+        with naming_faults(self.path, len(line)), append_plain(self.path) as file:
+            file.write(line)
 
 
 def _finite(record: Any) -> Any:
@@ -41,11 +44,11 @@ def _finite(record: Any) -> Any:
 
 
 def read_trace(path: Path) -> list[dict[str, Any]]:
-    """All whole lines of a trace; a line cut off by a crash is left out."""
+    """All whole lines of a trace, up to one that a crash cut off or that was altered."""
     if not path.exists():
         return []
     events = []
-    for line in read_plain(path, MOST_TRACE).decode("utf-8", "replace").splitlines():
+    for line in read_object(path, MOST_TRACE).decode("utf-8", "replace").splitlines():
         try:
             event = as_json(line)
         except ValueError:
