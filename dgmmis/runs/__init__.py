@@ -3,12 +3,13 @@
 from dgmmis.runs.folder import RunFolder, create_run, open_run
 from dgmmis.runs.listing import list_runs, run_paths
 from dgmmis.runs.numerics import numerics_fingerprint
-from dgmmis.runs.verification import ObjectCheck, verify_run
+from dgmmis.runs.verification import ObjectCheck, is_run, verify_run
 
 __all__ = [
     "ObjectCheck",
     "RunFolder",
     "create_run",
+    "is_run",
     "list_runs",
     "numerics_fingerprint",
     "open_run",

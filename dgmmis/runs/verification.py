@@ -21,7 +21,7 @@ from dgmmis.runs.place import place_at
 from dgmmis.runs.start_object import names_root
 from dgmmis.selection.description import array_key
 
-__all__ = ["ObjectCheck", "verify_run"]
+__all__ = ["ObjectCheck", "is_run", "verify_run"]
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,11 @@ class ObjectCheck:
     def passed(self) -> bool:
         """Whether it is what was written."""
         return not self.fault
+
+
+def is_run(path: str | Location) -> bool:
+    """Tell whether a run lies there, whole or not."""
+    return place_at(location_of(path)).exists(FIRST)
 
 
 def verify_run(path: str | Location, progress: Callable[[int, int], None] | None = None) -> list[ObjectCheck]:
@@ -67,7 +72,7 @@ def verify_run(path: str | Location, progress: Callable[[int, int], None] | None
     NotARun
         If there is no run.json.
     """
-    if not place_at(location_of(path)).exists(FIRST):
+    if not is_run(path):
         open_run(path)
     checks = [_checked(FIRST, lambda: open_run(path))]
     if not checks[0].passed:
