@@ -121,6 +121,7 @@ def _is_over(run: RunFolder, limits: Limits) -> bool:
         final is not None
         and final["state"] == "SUCCEEDED"
         and latest is not None
+        and run.reaches_its_end(latest)
         and stopping_reason(latest.scan, limits) != ""
     )
 

@@ -16,6 +16,7 @@ __all__ = [
     "CorruptCatalog",
     "CorruptCheckpoint",
     "DgmmisError",
+    "DiskFull",
     "EmptySource",
     "FeatureMismatch",
     "ImputationLimit",
@@ -33,6 +34,7 @@ __all__ = [
     "RunInterrupted",
     "RunLocked",
     "SelectionError",
+    "StorageFailed",
     "TooManyQuarantined",
     "UnitMismatch",
     "UnknownColumn",
@@ -206,6 +208,68 @@ class CorruptCheckpoint(DgmmisError):
     """A checkpoint's content does not match its own hash, or its chain is broken."""
 
     exit_code = 5
+
+
+class StorageFailed(DgmmisError):
+    """The disk did not take or give a file; what was whole before still is.
+
+    Attributes
+    ----------
+    path : str
+        The file.
+    reason : str
+        What the operating system said.
+    way_out : str
+        What to do about it.
+    then : str
+        How to go on afterwards.
+    """
+
+    exit_code = 74
+
+    def __init__(
+        self, path: str, reason: str, way_out: str, then: str = "run the same command again"
+    ) -> None:
+        super().__init__(path, reason, way_out, then)
+        self.path, self.reason, self.way_out, self.then = path, reason, way_out, then
+
+    def __str__(self) -> str:
+        return (
+            f"{self.path}: {self.reason}. What was written before is whole: {self.way_out}, then {self.then}."
+        )
+
+    def going_on(self, then: str) -> StorageFailed:
+        """Return this error with another way to go on."""
+        return type(self)(self.path, self.reason, self.way_out, then)
+
+
+class DiskFull(StorageFailed):
+    """No room for a file.
+
+    Attributes
+    ----------
+    needed : int
+        Bytes that were to be written.
+    free : int
+        Bytes that were free.
+    """
+
+    def __init__(
+        self, path: str, reason: str, needed: int, free: int, then: str = "run the same command again"
+    ) -> None:
+        super().__init__(path, reason, "free some space there", then)
+        self.args = (path, reason, needed, free, then)
+        self.needed, self.free = needed, free
+
+    def __str__(self) -> str:
+        return (
+            f"{self.path}: {self.reason}. {self.needed:,} bytes were to be written, {self.free:,} are free. What was "
+            f"written before is whole: {self.way_out}, then {self.then}."
+        )
+
+    def going_on(self, then: str) -> DiskFull:
+        """Return this error with another way to go on."""
+        return type(self)(self.path, self.reason, self.needed, self.free, then)
 
 
 class RunConflict(DgmmisError):

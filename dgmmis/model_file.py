@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import zipfile
 import zlib
 from collections.abc import Iterable, Mapping
@@ -13,6 +14,7 @@ import numpy as np
 
 from dgmmis.background import BackgroundLike
 from dgmmis.density_background import background_from_description
+from dgmmis.disk_faults import naming_faults, sync_folder
 from dgmmis.errors import DgmmisError, InvalidData, MissingLibrary, SelectionError, UntrustedFunction
 from dgmmis.packed import Array
 from dgmmis.plain_arrays import read_arrays
@@ -48,7 +50,6 @@ UNREADABLE = (
     zlib.error,
 )
 
-
 WAY_OUT = "Give the path of a file that Model.save wrote, or save the model again."
 
 
@@ -63,13 +64,26 @@ def write_arrays(path: Path, kind: str, header: Mapping[str, Any], arrays: Mappi
     """Write arrays and a header whose `format` is `kind`, and return that header.
 
     An older file is replaced when the new one is whole.
+
+    Raises
+    ------
+    DiskFull, StorageFailed
+        If the disk does not take it; an older file stays.
     """
     text = json.dumps({"format": kind, **header}, allow_nan=False)
     writing = path.with_name(f".{path.name}.writing")
     stored: dict[str, Any] = {"header": np.array(text), **arrays}
-    with write_plain(writing) as file:
-        np.savez(file, **stored)
-    writing.replace(path)
+    with naming_faults(path, sum(array.nbytes for array in stored.values())):
+        file = write_plain(writing)
+        try:
+            with file:
+                np.savez(file, **stored)
+                file.flush()
+                os.fsync(file.fileno())
+            writing.replace(path)
+        finally:
+            writing.unlink(missing_ok=True)
+        sync_folder(path.parent)
     return text
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import math
+import struct
 import zipfile
+import zlib
 from typing import IO, Any
 
 import numpy as np
@@ -15,13 +17,25 @@ __all__ = ["read_arrays"]
 
 KINDS = "biufU"
 """Of numbers and texts: booleans, integers, floats, Unicode.  Never objects, which are pickles."""
+BROKEN = (
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    NotImplementedError,
+    LookupError,
+    RuntimeError,
+    EOFError,
+    OSError,
+)
+"""What zipfile raises for files that were cut off, altered or never were archives."""
 HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 
 
 def read_arrays(content: bytes) -> dict[str, NDArray[Any]]:
     """Read all arrays of an npz file as `numpy.savez` writes it: not compressed, no Python objects.
 
-    All arrays together are then no larger than the file, whatever it declares.
+    All arrays together are then no larger than the file, whatever it declares.  Every member is read to its end, as
+    only then its checksum is compared: NumPy itself would read less if an altered shape or type says so.
 
     Parameters
     ----------
@@ -38,7 +52,7 @@ def read_arrays(content: bytes) -> dict[str, NDArray[Any]]:
             members = archive.infolist()
             _require_uncompressed(members, len(content))
             return {member.filename.removesuffix(".npy"): _array(archive, member) for member in members}
-    except (zipfile.BadZipFile, NotImplementedError, LookupError, RuntimeError, EOFError, OSError) as error:
+    except BROKEN as error:
         raise ValueError(f"it is no npz file ({error})") from error
 
 

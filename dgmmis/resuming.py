@@ -95,7 +95,7 @@ def go_on(
     folder = open_run(run, trust=trust)
     chunks = open_catalog(catalog or folder.data["path"])
     _require_same_rows(folder, chunks)
-    before: dict[str, Any] = folder.next_budget()
+    before = _budget_before(folder, tolerance, max_passes)
     limits = Limits(
         before.get("tolerance", TOLERANCE) if tolerance is None else tolerance,
         before.get("max_passes", MAX_PASSES) if max_passes is None else max_passes,
@@ -122,6 +122,13 @@ def go_on(
         lift_cancel=attempts is None,
         attempts=attempts,
     ).knowing(RowsOfRun(folder, catalog))
+
+
+def _budget_before(run: RunFolder, tolerance: float | None, max_passes: int | None) -> dict[str, Any]:
+    """Look up the budgets of before unless all are given: then a damaged record of them does not matter."""
+    if tolerance is None or max_passes is None:
+        return run.next_budget()
+    return {"requests": run.requests.count()}
 
 
 def _require_same_rows(run: RunFolder, catalog: Catalog) -> None:

@@ -21,7 +21,10 @@ def history_of(run: RunFolder, latest: Checkpoint | None) -> list[Scan]:
 
 def _stored_scan(run: RunFolder, last: Pass, number: int) -> Scan:
     try:
-        return Scan.of(run.read_checkpoint(number).scan)
+        scan = run.read_checkpoint(number).scan
+        if scan.log_likelihoods != last.log_likelihoods[: number + 1]:
+            raise CorruptCheckpoint(f"checkpoint {number} of {run.path} is of another run.")
+        return Scan.of(scan)
     except (FileNotFoundError, CorruptCheckpoint):
         value = last.log_likelihoods[number]
         return Scan(

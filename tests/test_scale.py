@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import threading
@@ -16,6 +17,7 @@ import pytest
 
 import dgmmis
 from dgmmis.cluster import local_cluster
+from dgmmis.workload import LOADED
 
 pytestmark = [pytest.mark.scale, pytest.mark.timeout(3000)]
 
@@ -103,3 +105,39 @@ def test_ten_million_rows_fit_in_workers_that_could_not_hold_them(
     assert held > WORKER_LIMIT
     assert peak[10_000_000] < WORKER_LIMIT
     assert peak[10_000_000] < 1.15 * peak[1_000_000]
+
+
+PASSES, WARM = 200, 50
+STEADY_ROWS, STEADY_LIMIT = 6_000_000, 350 * 2**20
+ROW = (3 + 3 + 2) * 8
+"""Bytes of a row as the kernels read it: values, variances, weight and position."""
+STEADY = Path(__file__).with_name("steady_fit.py")
+
+
+def test_two_hundred_passes_over_more_than_ten_times_what_a_worker_may_hold_of_rows_take_no_more_memory(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What a worker may hold of rows is its planned peak without what any worker holds before the first row."""
+    catalog, run = tmp_path / "stars.zarr", tmp_path / "run"
+    subprocess.run([sys.executable, STEADY, "make", catalog, str(STEADY_ROWS)], check=True)
+    command = [sys.executable, STEADY, "fit", catalog, run, str(PASSES), str(STEADY_LIMIT)]
+    said = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
+    held = said["planned"]["worker"] - LOADED
+    lines = [
+        f"{PASSES} passes, {STEADY_ROWS * ROW / held:.0f} times the {held / 2**20:.0f} MiB for rows in a worker"
+    ]
+    slopes = {}
+    for name, seen in said["after_pass"].items():
+        slopes[name] = np.polyfit(np.arange(WARM, PASSES), np.array(seen[WARM:]) / 2**20, 1)[0]
+        planned = said["planned"]["driver" if name == "driver" else "worker"]
+        lines.append(
+            f"{name}: peak {said['peak'][name] / 2**20:.0f} MiB, planned {planned / 2**20:.0f}, "
+            f"{slopes[name]:+.3f} MiB per pass over the last {PASSES - WARM}"
+        )
+        assert said["peak"][name] <= planned
+    with capsys.disabled():
+        sys.stdout.write("\n" + "\n".join(lines) + "\n")
+    assert said["survived"]
+    assert said["passes"] == PASSES
+    assert 10 * held < STEADY_ROWS * ROW > STEADY_LIMIT
+    assert max(slopes.values()) <= 0.1

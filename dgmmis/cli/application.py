@@ -70,7 +70,7 @@ def _show(error: Exception) -> None:
     if "--json" in sys.argv:
         details = {
             key: value
-            for key in (*WHERE, "object", "component", "planned", "limit", "knob")
+            for key in (*WHERE, "object", "component", "planned", "limit", "knob", "path", "needed", "free")
             if (value := getattr(error, key, None)) is not None
         }
         text = json.dumps({"error": type(error).__name__, "message": str(error), **details}, default=str)

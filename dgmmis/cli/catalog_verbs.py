@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from dgmmis.cli.description_text import print_description
 from dgmmis.cli.options import AsJson, Catalog
 from dgmmis.cli.printing import print_json
-from dgmmis.errors import InvalidSetting
+from dgmmis.errors import CorruptCheckpoint, InvalidSetting
+
+if TYPE_CHECKING:
+    from dgmmis.location import Location
 
 __all__ = ["append_verb", "describe_verb", "ingest_verb", "verify_verb"]
 
@@ -154,8 +157,43 @@ def describe_verb(catalog: Catalog, as_json: AsJson = False) -> None:
         print_description(description)
 
 
-def verify_verb(catalog: Catalog, as_json: AsJson = False) -> None:
-    """Hash every stored file of a catalogue again."""
+def verify_verb(
+    place: Annotated[
+        str,
+        typer.Argument(metavar="CATALOG|RUNDIR", help="Catalogue or run folder: a path, or s3://..."),
+    ],
+    as_json: AsJson = False,
+) -> None:
+    """Hash every stored file of a catalogue or of a run again."""
+    from dgmmis.location import location_of
+    from dgmmis.runs import is_run
+
+    location = location_of(place)
+    if is_run(location):
+        _verify_run(location, as_json)
+    else:
+        _verify_catalog(location, as_json)
+
+
+def _verify_run(run: Location, as_json: bool) -> None:
+    from dgmmis.progress import counting
+    from dgmmis.runs import verify_run
+
+    with counting(f"verifying {run.name}", quiet=as_json) as progress:
+        checks = verify_run(run, progress)
+    failed = [check for check in checks if not check.passed]
+    if as_json:
+        objects = [{"object": check.name, "passed": check.passed, "fault": check.fault} for check in checks]
+        print_json({"verified": not failed, "run": str(run), "objects": objects})
+    else:
+        for check in checks:
+            typer.echo(f"pass  {check.name}" if check.passed else f"FAIL  {check.name}: {check.fault}")
+        typer.echo(f"{len(checks) - len(failed)} of {len(checks)} objects are what was written")
+    if failed:
+        raise typer.Exit(CorruptCheckpoint.exit_code)
+
+
+def _verify_catalog(catalog: Location, as_json: bool) -> None:
     from dgmmis.progress import counting
     from dgmmis.store import open_catalog
 

@@ -40,6 +40,9 @@ SETTINGS = {
     "distributed.nanny.pre-spawn-environ": {
         "MALLOC_TRIM_THRESHOLD_": str(256 * 2**20),
         "MALLOC_MMAP_THRESHOLD_": str(32 * 2**20),
+        # A segment's reading thread may come to another heap than the one before it, and each heap keeps a
+        # chunk's worth of memory: with as many heaps as the default allows, workers grow by leaps.
+        "MALLOC_ARENA_MAX": "2",
         # The cluster is the parallelism.
         "OMP_NUM_THREADS": "1",
         "MKL_NUM_THREADS": "1",

@@ -3,5 +3,16 @@
 from dgmmis.runs.folder import RunFolder, create_run, open_run
 from dgmmis.runs.listing import list_runs, run_paths
 from dgmmis.runs.numerics import numerics_fingerprint
+from dgmmis.runs.verification import ObjectCheck, is_run, verify_run
 
-__all__ = ["RunFolder", "create_run", "list_runs", "numerics_fingerprint", "open_run", "run_paths"]
+__all__ = [
+    "ObjectCheck",
+    "RunFolder",
+    "create_run",
+    "is_run",
+    "list_runs",
+    "numerics_fingerprint",
+    "open_run",
+    "run_paths",
+    "verify_run",
+]

@@ -21,7 +21,7 @@ from dgmmis.runs.parameters import arrays_of, npz_of, population_of
 from dgmmis.score_statistics import Statistics
 from dgmmis.secants import Secants
 
-__all__ = ["Checkpoint", "decode", "digest_of", "encode", "is_whole"]
+__all__ = ["Checkpoint", "decode", "digest_of", "encode", "is_whole", "place_of"]
 
 DIGEST_BYTES = 32
 
@@ -155,6 +155,17 @@ def decode(content: bytes, name: str, backgrounds: Sequence[BackgroundLike] = ()
         scan = replace(_pass_of(stored, backgrounds), round=_round_of(stored, backgrounds))
         return Checkpoint(scan, str(stored["parent"]), digest_of(content))
     except (LookupError, TypeError, ValueError, InvalidData, InvalidSetting) as error:
+        raise CorruptCheckpoint(f"{name} is whole but no checkpoint of this format: {error}.") from error
+
+
+def place_of(content: bytes, name: str) -> tuple[int, str]:
+    """Return the number of a checkpoint's pass and the digest before it; raises as `decode` does."""
+    if not is_whole(content):
+        raise CorruptCheckpoint(f"{name} does not match its own hash: it was cut off or altered.")
+    try:
+        stored = read_arrays(content[:-DIGEST_BYTES])
+        return len(stored["log_likelihoods"]) - 1, str(stored["parent"])
+    except (LookupError, TypeError, ValueError) as error:
         raise CorruptCheckpoint(f"{name} is whole but no checkpoint of this format: {error}.") from error
 
 

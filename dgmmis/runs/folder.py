@@ -18,7 +18,7 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
@@ -26,17 +26,18 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from dgmmis.background import BackgroundLike
-from dgmmis.errors import AlreadyExists, CorruptCheckpoint, NotARun, UnsafePlace
+from dgmmis.errors import AlreadyExists, CorruptCheckpoint, NotARun, StorageFailed, UnsafePlace
 from dgmmis.iterate import Pass
 from dgmmis.location import Location, location_of
 from dgmmis.model import Model
 from dgmmis.packed import Array
 from dgmmis.plain_arrays import read_arrays
 from dgmmis.runs.checkpoint import Checkpoint, decode, digest_of, encode, is_whole
-from dgmmis.runs.description import FIRST, FORMAT, read_description, read_record, require_same
+from dgmmis.runs.description import FIRST, FORMAT, START, read_description, read_record, require_same
 from dgmmis.runs.parameters import npz_of
 from dgmmis.runs.place import Place, place_at
 from dgmmis.runs.requests import NoRequests, Requests
+from dgmmis.runs.sealed import SEAL, seal
 from dgmmis.runs.start_object import decode_start, encode_start
 from dgmmis.runs.task_record import names_functions, stored_backgrounds, stored_selection, stored_task
 from dgmmis.runs.trace import Trace
@@ -49,9 +50,9 @@ __all__ = ["RunFolder", "create_run", "open_run"]
 
 BUDGET = ("tolerance", "max_passes", "requests")
 FOLDERS = ("ckpt", "attempts", "log", "requests")
-START = "start.ckpt"
 ARRAYS = "arrays.npz"
 FINAL = "final.json"
+MODEL = "model.npz"
 ATTEMPT = re.compile(r"[0-9]{4}\.json")
 
 
@@ -82,6 +83,11 @@ class RunFolder:
         if isinstance(self.path, Path):
             return self.path
         raise UnsafePlace(f"{self.path} lies in an object store; this is done to runs on a disk only.")
+
+    @property
+    def root(self) -> str:
+        """Digest of run.json: what the start names as its parent."""
+        return self._root
 
     @property
     def config(self) -> dict[str, Any]:
@@ -131,8 +137,8 @@ class RunFolder:
         try:
             return read_arrays(self.place.read(ARRAYS))
         except ValueError as error:
-            raise NotARun(
-                f"{self.path}/{ARRAYS} holds no arrays of a run: {error}. Restore it from a copy."
+            raise CorruptCheckpoint(
+                f"{self.path}/{ARRAYS} was cut off or altered: {error}. Restore it from a copy, or start a new run."
             ) from error
 
     @contextmanager
@@ -145,9 +151,14 @@ class RunFolder:
             If another is.
         UnsafeFile
             If what is written would lie elsewhere, by a symbolic link.
+        DiskFull, StorageFailed
+            If the disk fails.
         """
-        with self.place.hold((*FOLDERS, "collected")):
-            yield
+        try:
+            with self.place.hold((*FOLDERS, "collected")):
+                yield
+        except StorageFailed as error:
+            raise error.going_on(f"go on with `dgmmis resume {self.path}`") from error
 
     @property
     def requests(self) -> Requests | NoRequests:
@@ -156,8 +167,9 @@ class RunFolder:
 
     def is_waiting(self) -> bool:
         """Tell whether a request is not answered yet: no attempt began since it was put."""
-        answered = self.last_budget().get("requests", 0)
-        return self.requests.count() > (answered if isinstance(answered, int) else 0)
+        count = self.requests.count()
+        answered = self.last_budget().get("requests", 0) if count else 0
+        return count > (answered if isinstance(answered, int) else 0)
 
     def is_held(self) -> bool:
         """Tell whether a living process drives this run."""
@@ -241,26 +253,44 @@ class RunFolder:
         return None
 
     def set_aside_damaged(self) -> list[int]:
-        """Rename checkpoints that fail their own hash, so that their passes can be made again.
+        """Rename checkpoints, and an end, that fail their own hash, so that they can be made again.
 
         Returns
         -------
         list of int
-            Their numbers.
+            The checkpoints' numbers.
         """
         damaged = []
         for number in self.checkpoint_numbers():
             try:
                 self.read_checkpoint(number)
             except CorruptCheckpoint:
-                name = _checkpoint(number)
-                self.place.set_aside(name, f"{name.removesuffix('.ckpt')}.damaged-{self.n_attempts()}")
+                self._set_aside(_checkpoint(number))
                 damaged.append(number)
+        try:
+            self.final()
+        except CorruptCheckpoint:
+            self._set_aside(FINAL)
         return damaged
 
+    def _set_aside(self, name: str) -> None:
+        self.place.set_aside(name, f"{name.rpartition('.')[0]}.damaged-{self.n_attempts()}")
+
     def model(self) -> Model:
-        """Return the model that stands after the last pass; raises `NotARun` before the first one is done."""
+        """Return the model that stands after the last pass.
+
+        Raises
+        ------
+        NotARun
+            Before the first one is done.
+        CorruptCheckpoint
+            If the run has ended, and the checkpoint it ended on is damaged or lost.
+        """
         latest = self.latest()
+        if not self.reaches_its_end(latest):
+            raise CorruptCheckpoint(
+                f"the last checkpoint of {self.path} is damaged or lost. Make it again: dgmmis resume {self.path}"
+            )
         if latest is None:
             raise NotARun(f"{self.path} has no finished pass yet: drive it with `dgmmis resume {self.path}`.")
         standing = latest.scan.standing
@@ -275,7 +305,7 @@ class RunFolder:
     def write_model(self, model: Model) -> str:
         """Write a model beside the run, as `model.npz`, over an earlier one; tell where."""
         with TemporaryDirectory() as folder:
-            path = Path(folder) / "model.npz"
+            path = Path(folder) / MODEL
             model.save(path)
             self.place.replace(path.name, path.read_bytes())
             return str(self.path / path.name)
@@ -283,7 +313,12 @@ class RunFolder:
     def read_checkpoint(self, number: int) -> Checkpoint:
         """Read one checkpoint; raises `CorruptCheckpoint` if it is not what was written."""
         name = _checkpoint(number)
-        return decode(self.place.read(name), f"{self.path}/{name}", self.backgrounds)
+        checkpoint = decode(self.place.read(name), f"{self.path}/{name}", self.backgrounds)
+        if checkpoint.scan.number != number:
+            raise CorruptCheckpoint(
+                f"{self.path}/{name} holds pass {checkpoint.scan.number}: files were mixed up."
+            )
+        return checkpoint
 
     def write_checkpoint(self, scan: Pass, parent: str) -> str:
         """Store a pass and return its digest."""
@@ -309,6 +344,11 @@ class RunFolder:
                 f"{expected[:12]}: files of another run were mixed in. Restore the folder from a copy."
             )
 
+    def reaches_its_end(self, latest: Checkpoint | None) -> bool:
+        """Tell whether the checkpoint that the run ended on, if it has, is still there."""
+        updates = (self.final() or {}).get("updates", -1)
+        return (-1 if latest is None else latest.scan.number) >= int(updates)
+
     def stored_digest(self, number: int) -> str:
         """Digest of a stored checkpoint, whatever it holds."""
         return digest_of(self.place.read(_checkpoint(number)))
@@ -321,20 +361,22 @@ class RunFolder:
 
     def n_attempts(self) -> int:
         """How often this run was driven."""
-        return sum(ATTEMPT.fullmatch(name) is not None for name in self.place.names("attempts"))
+        records = filter(ATTEMPT.fullmatch, self.place.names("attempts"))
+        return max((int(name.removesuffix(".json")) for name in records), default=0)
 
     def begin_attempt(self, budget: Mapping[str, Any]) -> int:
         """Record a new attempt with its budget and return its number; it answers all requests, unless it says less."""
         number = self.n_attempts() + 1
         answered = {"requests": self.requests.count()}
-        content = json.dumps({**answered, **budget, "began": time.time()}, indent=1).encode()
+        content = seal({**answered, **budget, "began": time.time(), "run": self._root})
         self.place.put_if_absent(f"attempts/{number:04d}.json", content)
         return number
 
     def budget(self, attempt: int) -> dict[str, Any]:
         """Tolerance, passes and means of an attempt, and when it began."""
         name = f"attempts/{attempt:04d}.json"
-        return read_record(self.place, name, numbers=("tolerance", "max_passes", "began"))
+        way_out = f"Name its budgets: dgmmis resume {self.path} --tolerance T --max-passes N"
+        return self._record(name, way_out, numbers=("tolerance", "max_passes", "began"))
 
     def last_budget(self) -> dict[str, Any]:
         """Tolerance, passes and means of the last attempt; empty before the first."""
@@ -366,11 +408,29 @@ class RunFolder:
         """How the run ended, or None."""
         if not self.place.exists(FINAL):
             return None
-        return read_record(self.place, FINAL, texts=("state", "reason"))
+        way_out = f"Have it written again: dgmmis resume {self.path}"
+        record = self._record(FINAL, way_out, texts=("state", "reason"))
+        if not isinstance(record.get("updates", -1), int):
+            raise CorruptCheckpoint(
+                f"{self.path}/{FINAL} does not tell after how many updates it ended. {way_out}"
+            )
+        return record
+
+    def _record(
+        self, name: str, way_out: str, *, numbers: Sequence[str] = (), texts: Sequence[str] = ()
+    ) -> dict[str, Any]:
+        """Read a record of this run: sealed, unless the run is of version 0.1.0."""
+        sealed = SEAL in self.description
+        record = read_record(self.place, name, numbers=numbers, texts=texts, sealed=sealed, way_out=way_out)
+        if record.pop("run", self._root) != self._root:
+            raise CorruptCheckpoint(
+                f"{self.path}/{name} belongs to another run than the {FIRST} beside it. {way_out}"
+            )
+        return record
 
     def write_final(self, outcome: Mapping[str, Any]) -> None:
         """Record the end."""
-        self.place.put_if_absent(FINAL, json.dumps(outcome, indent=1).encode())
+        self.place.put_if_absent(FINAL, seal({**outcome, "run": self._root}))
 
     def reopen(self, attempt: int) -> None:
         """Set an earlier end aside because an attempt with a larger budget goes on from it."""
@@ -416,8 +476,9 @@ def create_run(
         raise AlreadyExists(f"{path} exists and is no run. Name a new folder.")
     place.make(FOLDERS)
     content = {"format": FORMAT, "config": dict(config), "data": dict(data), "numerics": dict(numerics)}
+    in_order = json.loads(json.dumps(content, sort_keys=True))
     with suppress(FileExistsError):  # another process made it just now: the same one, or refused below
-        place.put_if_absent(FIRST, json.dumps(content, indent=1, sort_keys=True).encode())
+        place.put_if_absent(FIRST, seal(in_order))
     return _same_run(place, config, data)
 
 
@@ -447,6 +508,8 @@ def open_run(path: str | Location, *, trust: Iterable[str] | Trust = ()) -> RunF
     ------
     NotARun
         If it is none, or of a format this version does not read.
+    CorruptCheckpoint
+        If its run.json was altered.
     """
     place = place_at(location_of(path))
     content, description = read_description(place)

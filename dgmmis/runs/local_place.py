@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from dgmmis.plain_files import append_plain, read_plain, require_own_folders, write_plain
+from dgmmis.disk_faults import naming_faults, sync_folder
+from dgmmis.plain_files import append_plain, require_own_folders, write_plain
 from dgmmis.runs.lock import hold, is_held, read_holder
-from dgmmis.runs.objects import put_if_absent
+from dgmmis.runs.objects import make_folders, put_if_absent, read_object
 
 __all__ = ["LocalPlace"]
 
@@ -28,27 +30,31 @@ class LocalPlace:
 
     def read(self, name: str, most: int | None = None) -> bytes:
         """Content of a regular file."""
-        return read_plain(self.location / name, most)
+        return read_object(self.location / name, most)
 
     def exists(self, name: str) -> bool:
         """Tell whether a file is there."""
-        return (self.location / name).exists()
+        path = self.location / name
+        with naming_faults(path):
+            return path.exists()
 
     def names(self, folder: str) -> list[str]:
         """Names in a folder, those of unfinished files left out."""
         path = self.location / folder
-        return sorted(entry.name for entry in path.iterdir() if entry.name[0] != ".") if path.is_dir() else []
+        with naming_faults(path):
+            there = path.iterdir() if path.is_dir() else ()
+            return sorted(entry.name for entry in there if entry.name[0] != ".")
 
     def folders(self) -> list[str]:
         """Names of the folders here."""
-        if not self.location.is_dir():
-            return []
-        return sorted(entry.name for entry in self.location.iterdir() if entry.is_dir())
+        with naming_faults(self.location):
+            there = self.location.iterdir() if self.location.is_dir() else ()
+            return sorted(entry.name for entry in there if entry.is_dir())
 
     def make(self, folders: Sequence[str]) -> None:
-        """Make folders."""
+        """Make folders so that a crash after this loses none of them."""
         for folder in folders:
-            (self.location / folder).mkdir(parents=True, exist_ok=True)
+            make_folders(self.location / folder)
 
     def is_blank(self, first: str, folders: Collection[str]) -> bool:
         """Tell whether nothing is here but empty folders of these names, a lock, or an unfinished `first`."""
@@ -65,18 +71,29 @@ class LocalPlace:
         """Write a file and rename it over an earlier one."""
         path = self.location / name
         writing = path.with_name(f".{path.name}.writing")
-        with write_plain(writing) as file:
-            file.write(content)
-        writing.replace(path)
+        with naming_faults(path, len(content)):
+            file = write_plain(writing)
+            try:
+                with file:
+                    file.write(content)
+                    file.flush()
+                    os.fsync(file.fileno())
+                writing.replace(path)
+            finally:
+                writing.unlink(missing_ok=True)
+            sync_folder(path.parent)
 
     def set_aside(self, name: str, aside: str) -> None:
         """Rename a file."""
-        (self.location / name).rename(self.location / aside)
+        path = self.location / name
+        with naming_faults(path):
+            path.rename(self.location / aside)
 
     def append_line(self, name: str, line: str) -> None:
         """Append to a file."""
-        with append_plain(self.location / name) as file:
-            file.write(line + "\n")
+        path, content = self.location / name, line + "\n"
+        with naming_faults(path, len(content)), append_plain(path) as file:
+            file.write(content)
 
     def lines(self, name: str, most: int | None = None) -> list[str]:
         """Read the lines of a file."""

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from dgmmis.disk_faults import naming_faults
 from dgmmis.errors import RunLocked
 from dgmmis.plain_files import append_plain, open_plain, read_plain
 
@@ -30,13 +31,19 @@ def hold(path: Path) -> Iterator[None]:
     ------
     RunLocked
         If another process holds it, with what that process wrote into it.
+    DiskFull, StorageFailed
+        If it cannot be written.
     """
-    with append_plain(path) as file:
-        _acquire(file.fileno(), path)
-        file.seek(0)
-        file.truncate()
-        file.write(f"process {os.getpid()} on {socket.gethostname()}")
-        file.flush()
+    with naming_faults(path):
+        file = append_plain(path)
+    with file:  # written past its buffer: closing it writes nothing
+        descriptor = file.fileno()
+        with naming_faults(path):
+            _acquire(descriptor, path)
+        holder = f"process {os.getpid()} on {socket.gethostname()}".encode()
+        with naming_faults(path, len(holder)):
+            os.ftruncate(descriptor, 0)
+            os.write(descriptor, holder)
         yield
 
 
@@ -58,7 +65,7 @@ def is_held(path: Path) -> bool:
     """Tell whether a living process holds the lock at `path`."""
     if not path.exists():
         return False
-    with open_plain(path) as file:
+    with naming_faults(path), open_plain(path) as file:
         try:
             fcntl.flock(file.fileno(), fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -68,4 +75,7 @@ def is_held(path: Path) -> bool:
 
 def read_holder(path: Path) -> str:
     """Who wrote into the lock at `path` last: its holder, if it is held."""
-    return read_plain(path, MOST_HOLDER).decode(errors="replace") if path.exists() else ""
+    if not path.exists():
+        return ""
+    with naming_faults(path):
+        return read_plain(path, MOST_HOLDER).decode(errors="replace")

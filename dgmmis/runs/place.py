@@ -17,7 +17,8 @@ class Place(Protocol):
     """Immutable objects by name ("ckpt/000012.ckpt"), logs that grow by lines, and one lock.
 
     What is put is there whole after any crash, or not there.  What is put while the lock is held belongs to its
-    holder: where a holder can lose the lock without knowing, its later puts are refused and never seen.
+    holder: where a holder can lose the lock without knowing, its later puts are refused and never seen.  A disk that
+    does not take what is written raises `DiskFull` or `StorageFailed`.
 
     Attributes
     ----------
@@ -39,6 +40,8 @@ class Place(Protocol):
             If it was altered.
         UnsafeFile
             If it has more than `most` bytes, or is a pipe or a device.
+        StorageFailed
+            If the disk does not give it.
         """
 
     def exists(self, name: str) -> bool:

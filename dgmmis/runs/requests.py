@@ -23,7 +23,7 @@ from dgmmis.location import S3Url
 from dgmmis.plain_files import require_own_folders
 from dgmmis.runs.description import read_record
 from dgmmis.runs.local_place import LocalPlace
-from dgmmis.runs.objects import put_if_absent
+from dgmmis.runs.objects import make_folders, put_if_absent
 
 __all__ = ["NoRequests", "Requests"]
 
@@ -65,7 +65,7 @@ class Requests:
             The number of the last request.
         """
         require_own_folders(self._path, (FOLDER,))
-        (self._path / FOLDER).mkdir(exist_ok=True)
+        make_folders(self._path / FOLDER)
         content = json.dumps({**wish, "asked": time.time(), "by": _who()}, indent=1).encode()
         while True:
             number = self.count()

@@ -19,7 +19,7 @@ from dgmmis.runs.checkpoint import DIGEST_BYTES, is_whole
 from dgmmis.runs.parameters import arrays_of, npz_of, population_of
 from dgmmis.starts import Start, Trial
 
-__all__ = ["decode_start", "encode_start"]
+__all__ = ["decode_start", "encode_start", "names_root"]
 
 
 def encode_start(start: Start, parent: str) -> bytes:
@@ -63,6 +63,17 @@ def _start(population: Population, record: Mapping[str, Any]) -> Start:
         ),  # starts written before these were kept lack them
         tuple(record.get("carried", ())),
     )
+
+
+def names_root(content: bytes, root: str) -> bool:
+    """Tell whether a start belongs to the run.json with digest `root`; a damaged one cannot say otherwise."""
+    if not is_whole(content):
+        return True
+    try:
+        stored = read_arrays(content[:-DIGEST_BYTES])
+        return bool(as_json(str(stored["record"]))["parent"] == root)
+    except (LookupError, TypeError, ValueError):
+        return True
 
 
 def _trial(said: Mapping[str, Any]) -> Trial:

@@ -29,7 +29,7 @@ class Trace:
         self._place.append_line(self._name, json.dumps(_finite(record)))
 
     def read(self) -> list[dict[str, Any]]:
-        """All whole lines; a line cut off by a crash is left out."""
+        """All whole lines, up to one that a crash cut off or that was altered."""
         events = []
         for line in self._place.lines(self._name, MOST_TRACE):
             try:
