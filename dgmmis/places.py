@@ -14,7 +14,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 from dgmmis.errors import UnsafePlace
 
-__all__ = ["Place", "local_path", "place_of", "require_endpoint"]
+__all__ = ["Address", "local_path", "place_of", "require_endpoint"]
 
 SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:")
 COLLAPSED = re.compile(r"^([A-Za-z][A-Za-z0-9+.\-]+:)/(?!/)")
@@ -26,7 +26,7 @@ METADATA = {"metadata.google.internal", "metadata", "instance-data", "metadata.a
 
 
 @dataclass(frozen=True)
-class Place:
+class Address:
     """Where something lies.
 
     Attributes
@@ -47,7 +47,7 @@ class Place:
         return self.path if self.scheme == "file" else f"s3://{self.bucket}/{self.path}"
 
 
-def place_of(address: str | Path) -> Place:
+def place_of(address: str | Path) -> Address:
     """Read an address.
 
     Parameters
@@ -121,26 +121,26 @@ def require_endpoint(url: str) -> str:
     return url
 
 
-def _local(path: str) -> Place:
+def _local(path: str) -> Address:
     if "\x00" in path or not path:
         raise UnsafePlace(f"{path!r:.100} is no path.")
-    return Place("file", "", path)
+    return Address("file", "", path)
 
 
-def _file(text: str, parts: SplitResult) -> Place:
+def _file(text: str, parts: SplitResult) -> Address:
     path = unquote(parts.path)
     if parts.netloc not in ("", "localhost") or not path.startswith("/") or path.startswith("//"):
         raise _refused(text, "a file's address is file:///absolute/path")
     return _local(path)
 
 
-def _s3(text: str, parts: SplitResult) -> Place:
+def _s3(text: str, parts: SplitResult) -> Address:
     bucket, key = parts.netloc, parts.path.strip("/")
     if not BUCKET.fullmatch(bucket) or ".." in bucket or _ip(bucket) is not None:
         raise _refused(text, "it names no bucket: 3 to 63 of a-z, 0-9, '.' and '-', and no number of a host")
     if not key or any(part in ("", ".", "..") for part in unquote(key).split("/")) or "%" in key:
         raise _refused(text, "its key is empty or has empty, '.', '..' or percent-encoded parts")
-    return Place("s3", bucket, key)
+    return Address("s3", bucket, key)
 
 
 def _ip(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:

@@ -17,7 +17,6 @@ __all__ = [
     "append_plain",
     "as_json",
     "open_plain",
-    "read_json",
     "read_plain",
     "require_own_folders",
     "write_plain",
@@ -51,22 +50,6 @@ def read_plain(path: Path, most: int | None = None) -> bytes:
         if most is not None and size > most:
             raise UnsafeFile(str(path), f"has {size} bytes, and at most {most} are read")
         return file.read(size)
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Read a file that holds one JSON object.
-
-    Raises
-    ------
-    ValueError
-        If it holds anything else.
-    OSError
-        As `read_plain`.
-    """
-    content = as_json(read_plain(path, MOST_JSON))
-    if not isinstance(content, dict):
-        raise ValueError("it holds no JSON object")
-    return content
 
 
 def as_json(content: bytes | str) -> Any:

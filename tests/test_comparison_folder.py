@@ -18,7 +18,6 @@ from typer.testing import CliRunner
 import dgmmis
 from commands import run_process
 from dgmmis.cli.application import application
-from dgmmis.cli.compare_verb import compare_verb
 from dgmmis.comparison import Comparison
 from dgmmis.contest import SilentWatcher
 from dgmmis.errors import AlreadyExists, InvalidSetting, RunConflict, RunLocked
@@ -189,5 +188,6 @@ def test_the_command_line_compares_and_writes_table_figure_and_models(
     assert [one["n_components"] for one in said["models"]] == [2, 3]
     assert json.loads((out / "comparison.json").read_text())["models"] == said["models"]
     assert dgmmis.Model.load(said["stack"]).mixture.n_components in (3, 5)
-    with pytest.raises(InvalidSetting, match="expected numbers of components"):
-        compare_verb(catalog.path, "two")
+    refused = CliRunner().invoke(application, ["compare", str(catalog.path), "-K", "two"])
+    assert isinstance(refused.exception, InvalidSetting)
+    assert "expected numbers of components" in str(refused.exception)

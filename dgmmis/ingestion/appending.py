@@ -107,11 +107,6 @@ def _stored_options(catalog: Catalog) -> Options:
     return options
 
 
-def _as_given(value: Any) -> Any:
-    """JSON has lists for tuples."""
-    return tuple(value) if isinstance(value, list) else value
-
-
 def _plan(
     catalog: Catalog, opened: Source, source: object, options: Options, units: Mapping[str, str] | None
 ) -> Plan:
