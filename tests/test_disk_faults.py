@@ -115,6 +115,62 @@ def test_a_model_on_a_full_disk_stays_the_old_one(whole: Path, tmp_path: Path) -
         )
 
 
+@pytest.mark.parametrize("leave", [0, 40_000])
+def test_a_catalog_that_finds_no_room_is_not_there_and_one_that_is_there_stays(
+    catalog: dgmmis.Catalog, tmp_path: Path, leave: int
+) -> None:
+    rng = np.random.default_rng(1)
+    with mounted(tmp_path / "small", "-t", "tmpfs", "-o", "size=4m", "tmpfs") as disk:
+        grown = disk / "grown.zarr"
+        dgmmis.ingest(rng.normal(size=(50, 1)), grown, features=("a",))
+        before = dgmmis.open_catalog(grown).fingerprint
+        ballast = fill(disk, leave)
+        more = rng.normal(size=(20_000, 1))
+        with pytest.raises(DiskFull, match=r"No space left.*free some space there"):
+            dgmmis.ingest(more, disk / "new.zarr", features=("a",))
+        with pytest.raises(DiskFull, match=r"No space left.*free some space there"):
+            dgmmis.append(grown, more)
+        assert {path.name for path in disk.iterdir()} == {"grown.zarr", "ballast"}
+        assert dgmmis.open_catalog(grown).fingerprint == before
+        ballast.unlink()
+        assert dgmmis.append(grown, more).n_rows == 20_050
+
+
+@pytest.mark.parametrize("form", ["parquet", "zarr"])
+def test_products_that_find_no_room_are_not_there(whole: Path, tmp_path: Path, form: str) -> None:
+    rng = np.random.default_rng(2)
+    rows = dgmmis.ingest(rng.normal(size=(20_000, 1)), tmp_path / "c.zarr", features=("a",))
+    with mounted(tmp_path / "small", "-t", "tmpfs", "-o", "size=2m", "tmpfs") as disk:
+        fill(disk, leave=100_000)
+        with pytest.raises(DiskFull, match=r"No space left.*free some space there"):
+            dgmmis.apply(dgmmis.open_run(whole).model(), rows, disk / f"posterior.{form}")
+        assert {path.name for path in disk.iterdir()} == {"ballast"}
+
+
+@pytest.mark.chaos
+def test_a_server_waits_for_a_full_disk_and_its_run_ends_with_the_same_bits(
+    catalog: dgmmis.Catalog, tmp_path: Path
+) -> None:
+    expected = twelve(catalog, tmp_path / "undisturbed")
+    with mounted(tmp_path / "small", "-t", "tmpfs", "-o", "size=2m", "tmpfs") as disk:
+        run = dgmmis.submit(catalog, runs=disk, n_components=2, tolerance=0, max_passes=12)
+        ballast = fill(disk, leave=80_000)
+        told: list[str] = []
+
+        def tell(event: str, fields: dict[str, object]) -> None:
+            told.append(event)
+            if event == "storage failed":
+                assert "No space left" in str(fields["reason"])
+                assert run.state == "INTERRUPTED"
+                if told.count(event) == 2:
+                    ballast.unlink()
+
+        dgmmis.serve(disk, drain=True, tell=tell)
+        assert told.count("storage failed") == 2
+        assert run.state == "STOPPED"
+        assert bits_of(dgmmis.resume(run.path)) == bits_of(expected)
+
+
 # --- closed to us
 
 

@@ -14,7 +14,15 @@ import numpy as np
 import pytest
 import zarr.storage
 
-from dgmmis.errors import AlreadyExists, EmptySource, InvalidSetting, NotACatalog, TooManyQuarantined
+from dgmmis.errors import (
+    AlreadyExists,
+    DiskFull,
+    EmptySource,
+    InvalidSetting,
+    NotACatalog,
+    StorageFailed,
+    TooManyQuarantined,
+)
 from dgmmis.store import CatalogWriter, StoredRows, open_catalog
 from stored_sources import batches, make_source, write
 
@@ -158,7 +166,7 @@ def test_a_failing_disk_leaves_nothing(failing_write, tmp_path, monkeypatch):
         await original(store, key, value)
 
     monkeypatch.setattr(zarr.storage.LocalStore, "set", fail)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(DiskFull, match="No space left"):
         write(tmp_path / "c", schema, rows, chunk_rows=8)
     assert list(tmp_path.iterdir()) == []
 
@@ -265,7 +273,7 @@ def test_the_old_catalog_comes_back_if_the_new_one_cannot_be_placed(tmp_path, mo
         return rename(path, target)
 
     monkeypatch.setattr(Path, "rename", fail)
-    with pytest.raises(OSError, match="Input/output"):
+    with pytest.raises(StorageFailed, match="Input/output"):
         write(tmp_path / "c", schema, rows.take(slice(0, 5)), overwrite=True)
     assert open_catalog(tmp_path / "c").fingerprint == first.fingerprint
     assert [path.name for path in tmp_path.iterdir()] == ["c"]

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import dgmmis
-from dgmmis.errors import InvalidSetting
+from dgmmis.errors import DiskFull, InvalidSetting
 from dgmmis.row_order import chunks_near_together
 from dgmmis.store import Catalog, CatalogWriter, rearrangement
 from grown_catalogs import columns, source_rows_of
@@ -171,7 +171,7 @@ def test_a_failure_while_rows_are_rearranged_leaves_nothing(tmp_path):
     with (
         small_memory(),
         patch.object(rearrangement.KdPartition, "leaf_of", side_effect=OSError(28, "No space left")),
-        pytest.raises(OSError, match="No space left"),
+        pytest.raises(DiskFull, match="No space left"),
     ):
         write(tmp_path / "c", schema, rows, chunk_rows=20, order="catalog")
     assert list(tmp_path.iterdir()) == []

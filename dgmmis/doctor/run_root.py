@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from dgmmis.doctor.finding import Finding
-from dgmmis.errors import DgmmisError
+from dgmmis.errors import DgmmisError, StorageFailed
 from dgmmis.places import local_path
 from dgmmis.runs.objects import put_if_absent
 
@@ -67,11 +67,10 @@ def _objects(place: Path) -> Finding:
         if path.read_bytes() == b"whole":
             return Finding(subject, "good", "hard links and fsync work, nothing is overwritten")
         return Finding(subject, "wrong", "a file that was there was overwritten", ELSEWHERE)
-    except OSError as error:
-        what = (
-            "no hard links" if error.errno in (errno.EPERM, errno.ENOTSUP, errno.EMLINK) else error.strerror
-        )
-        return Finding(subject, "wrong", f"{what} ({error})", ELSEWHERE)
+    except StorageFailed as error:
+        code = error.__cause__.errno if isinstance(error.__cause__, OSError) else None
+        what = "no hard links: " if code in (errno.EPERM, errno.ENOTSUP, errno.EMLINK) else ""
+        return Finding(subject, "wrong", f"{what}{error.reason}", ELSEWHERE)
     return Finding(subject, "wrong", "a name could be taken twice", ELSEWHERE)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from dgmmis.disk_faults import naming_faults
 from dgmmis.errors import InvalidSetting, MissingLibrary
 from dgmmis.packed import lower_indices
 from dgmmis.products.chunk_rows import ChunkRows
@@ -56,5 +57,6 @@ def write_parquet(rows: ChunkRows, features: tuple[str, ...], path: Path) -> Non
     for entry, (i, j) in enumerate(zip(*lower_indices(len(features)), strict=True)):
         columns[_covariance_name(features, i, j)] = posterior.covariances[:, entry]
     writing = path.with_suffix(f".writing-{os.getpid()}")
-    pq.write_table(pa.table(columns), writing)
-    writing.replace(path)
+    with naming_faults(path):
+        pq.write_table(pa.table(columns), writing)
+        writing.replace(path)

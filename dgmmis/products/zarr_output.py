@@ -10,6 +10,7 @@ import zarr
 from numpy.typing import NDArray
 from zarr.codecs import BloscCodec, Crc32cCodec
 
+from dgmmis.disk_faults import naming_faults
 from dgmmis.model import Model
 from dgmmis.packed import lower_indices, packed_size
 from dgmmis.products.chunk_rows import ChunkRows
@@ -74,10 +75,11 @@ def write_zarr(rows: ChunkRows, folder: str, place: tuple[int, int, int]) -> Non
     if rows.posterior.background_probability is not None:
         columns["background_probability"] = rows.posterior.background_probability
     part, first, end = place
-    for name, column in columns.items():
-        array = group[prefix_of(part) + name]
-        assert isinstance(array, zarr.Array)
-        array[first:end] = column
+    with naming_faults(Path(folder)):
+        for name, column in columns.items():
+            array = group[prefix_of(part) + name]
+            assert isinstance(array, zarr.Array)
+            array[first:end] = column
 
 
 def _text_bytes(texts: NDArray[Any]) -> NDArray[np.uint8]:

@@ -22,8 +22,10 @@ from dgmmis.errors import (
     DgmmisError,
     InvalidSetting,
     MemoryPlanExceeded,
+    ObjectStoreError,
     RunInterrupted,
     RunLocked,
+    StorageFailed,
 )
 from dgmmis.local_pass import processors
 from dgmmis.places import local_path
@@ -52,6 +54,8 @@ MOST_TRIES = 5
 MOST_LOSSES = 10
 """Losses of the cluster without a finished pass before the server ends."""
 HOPELESS = {InvalidSetting.exit_code, MemoryPlanExceeded.exit_code}
+STORAGE = {StorageFailed.exit_code, ObjectStoreError.exit_code}
+"""The disk or the object store failed, which is no fault of the run: it is waited for."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +109,8 @@ def serve(
     """Drive the queued and interrupted runs of a root until SIGTERM, SIGINT, or, if so wished, none is left.
 
     Each run is driven by a process of its own.  One that fails stops no other; one that fails again and again without
-    finishing a pass is called FAILED, with the reason.  A lost cluster is tried again, after pauses of 5 to 60 s.
+    finishing a pass is called FAILED, with the reason.  A lost cluster, a full disk and an object store that does not
+    answer are tried again, after pauses of 5 to 60 s.
 
     Parameters
     ----------
@@ -148,6 +153,7 @@ class _Server:
         self._root, self._means, self._at_once, self._tell = root, means, at_once, tell
         self._drivers: dict[Path, Driver] = {}
         self._tries: dict[Path, int] = {}
+        self._storage_failures: dict[Path, int] = {}
         self._not_before: dict[Path, float] = {}
         self._losses, self._cluster_not_before = 0, 0.0
 
@@ -216,6 +222,7 @@ class _Server:
         path, state = driver.run.folder, driver.run.state()
         if driver.progressed() or outcome.code == 0:
             self._tries.pop(path, None)
+            self._storage_failures.pop(path, None)
             self._losses = 0
         if outcome.code == 0 or state in ENDED:
             self._tell("done", {"run": str(path), "state": state, "reason": outcome.message})
@@ -224,6 +231,8 @@ class _Server:
             self._tell("driven by another", {"run": str(path), "reason": outcome.message})
         elif outcome.code == ClusterLost.exit_code:
             self._lose(path, outcome)
+        elif outcome.code in STORAGE:
+            self._wait_for_storage(path, outcome)
         else:
             self._fail(driver.run, outcome)
 
@@ -238,6 +247,13 @@ class _Server:
         self._cluster_not_before = time.monotonic() + pause
         fields = {"run": str(path), "reason": outcome.message, "loss": self._losses, "of": MOST_LOSSES}
         self._tell("cluster lost", {**fields, "again_in_seconds": pause})
+
+    def _wait_for_storage(self, path: Path, outcome: Outcome) -> None:
+        times = self._storage_failures[path] = self._storage_failures.get(path, 0) + 1
+        pause = _pause(times)
+        self._not_before[path] = time.monotonic() + pause
+        fields = {"run": str(path), "reason": outcome.message, "time": times}
+        self._tell("storage failed", {**fields, "again_in_seconds": pause})
 
     def _fail(self, run: RunFolder, outcome: Outcome) -> None:
         tries = self._tries[run.folder] = self._tries.get(run.folder, 0) + 1

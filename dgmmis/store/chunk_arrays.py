@@ -35,8 +35,12 @@ class ChunkArrays:
     def __init__(self, folder: Path, schema: Schema, chunk_rows: int) -> None:
         self._folder, self._schema, self._chunk_rows = folder, schema, chunk_rows
         self._store = RecordingStore(LocalStore(folder))
-        self._root = zarr.create_group(self._store)
-        zarr.create_group(self._store, path="pilot")
+        try:
+            self._root = zarr.create_group(self._store)
+            zarr.create_group(self._store, path="pilot")
+        except BaseException:
+            self.stop()
+            raise
         self._arrays: dict[str, zarr.Array[Any]] = {}
         self.n_rows = 0
 
@@ -84,6 +88,10 @@ class ChunkArrays:
             {name: self._store.records(array) for name, array in layout.arrays.items()},
             {path.relative_to(self._folder).as_posix(): FileRecord.of_file(path) for path in files},
         )
+
+    def stop(self) -> None:
+        """Write nothing any more: after this the folder can be removed."""
+        self._store.stop()
 
     def _write_whole(self, array: ArrayLayout, content: NDArray[Any]) -> None:
         stored = array.create(self._store)

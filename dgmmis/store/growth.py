@@ -10,6 +10,7 @@ from pathlib import Path
 import zarr
 from zarr.storage import LocalStore
 
+from dgmmis.disk_faults import naming_faults
 from dgmmis.errors import CatalogLocked, NotACatalog
 from dgmmis.store.catalog import Catalog, open_catalog
 from dgmmis.store.manifest import MANIFEST, FileRecord, Manifest
@@ -55,7 +56,8 @@ class PartFolder:
             self._appended = self._folder / APPENDED
             self._remove_abandoned()
             self.path = self._folder / prefix_of(self.catalog.n_parts)
-            self.path.mkdir(parents=True)
+            with naming_faults(self.path):
+                self.path.mkdir(parents=True)
         except BaseException:
             os.close(self._lock)
             raise

@@ -119,6 +119,11 @@ class PartWriter:
             self._write_chunk()
         return pilot
 
+    def stop(self) -> None:
+        """Write nothing any more: after this the folder can be removed."""
+        self.quarantine.close()
+        self.arrays.stop()
+
     def _require_rows(self) -> None:
         if self.n_rows:
             return

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from dgmmis.disk_faults import naming_faults
 from dgmmis.errors import AlreadyExists, CatalogLocked
 from dgmmis.store.manifest import MANIFEST
 
@@ -45,7 +46,8 @@ class PartialFolder:
         _remove_abandoned(self.destination)
         self.path = _sibling(self.destination, "partial")
         try:
-            self._lock = _make_locked(self.path)
+            with naming_faults(self.path):
+                self._lock = _make_locked(self.path)
         except FileExistsError as error:
             raise AlreadyExists(
                 f"{self.path} exists: this process is writing to {destination} already. Finish that first."

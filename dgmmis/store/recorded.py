@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from zarr.core.buffer import Buffer
 from zarr.storage import LocalStore, WrapperStore
@@ -26,6 +29,8 @@ class RecordingStore(WrapperStore[LocalStore]):
     def __init__(self, store: LocalStore) -> None:
         super().__init__(store)
         self._records: dict[str, tuple[int, int, str]] = {}
+        self._changed = threading.Condition()
+        self._under_way, self._stopped = 0, False
 
     @property
     def _supports_sync_io(self) -> bool:
@@ -34,9 +39,38 @@ class RecordingStore(WrapperStore[LocalStore]):
 
     async def set(self, key: str, value: Buffer) -> None:
         """Write a file, and record it if it is a chunk."""
-        if "/c/" in key:
-            self._records[key] = await asyncio.to_thread(_record, value.to_bytes())
-        await super().set(key, value)
+        with self._writing():
+            if "/c/" in key:
+                self._records[key] = await asyncio.to_thread(_record, value.to_bytes())
+            await super().set(key, value)
+
+    async def set_if_not_exists(self, key: str, value: Buffer) -> None:
+        """Write a file unless it is there."""
+        with self._writing():
+            await super().set_if_not_exists(key, value)
+
+    def stop(self) -> None:
+        """Begin no further write, and wait for those under way.
+
+        Zarr writes several files at once and raises at the first that fails, while others are still being written:
+        who removed the folder then would find them back in it.
+        """
+        with self._changed:
+            self._stopped = True
+            self._changed.wait_for(lambda: self._under_way == 0)
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        with self._changed:
+            if self._stopped:
+                raise asyncio.CancelledError("what was being written failed and is discarded")
+            self._under_way += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._under_way -= 1
+                self._changed.notify_all()
 
     def records(self, array: ArrayLayout) -> ChunkRecords:
         """Give the records of all chunks of an array, in order."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Generic, Protocol, Self, TypeVar
 
+from dgmmis.disk_faults import naming_faults
 from dgmmis.errors import InvalidSetting
 from dgmmis.store.part_writer import PartWriter
 from dgmmis.store.schema import StoredRows
@@ -41,7 +42,8 @@ class RowWriter(Generic[Folder]):
 
     def __init__(self, folder: Folder, make_part: Callable[[Path], PartWriter]) -> None:
         try:
-            self._part = make_part(folder.path)
+            with naming_faults(folder.path):
+                self._part = make_part(folder.path)
         except BaseException:
             folder.discard()
             raise
@@ -83,7 +85,8 @@ class RowWriter(Generic[Folder]):
         if self._folder is None:
             raise InvalidSetting("this writer was finished or has failed; make another one.")
         try:
-            yield self._folder
+            with naming_faults(self._folder.path):
+                yield self._folder
         except BaseException:
             self._discard()
             raise
@@ -91,5 +94,5 @@ class RowWriter(Generic[Folder]):
     def _discard(self) -> None:
         if self._folder is not None:
             folder, self._folder = self._folder, None
-            self._part.quarantine.close()
+            self._part.stop()
             folder.discard()
