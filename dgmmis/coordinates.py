@@ -41,7 +41,7 @@ class Place:
     population : Population
         Within all constraints.
     inside : bool
-        False if limits or a floor had to move it: then it is not where the coordinates say.
+        False if limits, a floor or reason had to move it: then it is not where the coordinates say.
     """
 
     population: Population
@@ -172,6 +172,7 @@ class Chart:
         ):
             covariance = chart.covariance(part)
             changed[list(owners)] = (covariance + covariance.T) / 2
+            inside &= chart.reaches(part)
         raised = self._raised(changed)
         inside &= is_near(raised, changed)
         n_components = self.origin.n_components

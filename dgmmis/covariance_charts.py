@@ -15,6 +15,9 @@ from numpy.typing import NDArray
 from dgmmis.constrained_covariances import ON_FLOOR
 from dgmmis.packed import Array, lower_indices, packed_size
 
+MOST_GROWTH = 100.0
+"""Logarithm of the most that a dispersion grows or shrinks; coordinates beyond stand for the same covariance."""
+
 __all__ = ["CovarianceChart", "FactorChart", "VarianceChart", "is_definite", "rank_above_floor"]
 
 
@@ -27,6 +30,9 @@ class CovarianceChart(Protocol):
 
     def covariance(self, x: Array) -> Array:
         """Return the covariance (D, D) at coordinates (size,); the origin lies at 0."""
+
+    def reaches(self, x: Array) -> bool:
+        """Tell whether coordinates lie within what the chart tells apart."""
 
     def coordinates(self, covariance: Array) -> Array:
         """Coordinates (size,) of a covariance that the chart holds."""
@@ -95,6 +101,11 @@ class FactorChart:
         factor = self.frame @ self._trapezoid(x)
         return self.fixed + factor @ factor.T
 
+    def reaches(self, x: Array) -> bool:
+        """Tell whether no dispersion changes beyond reason."""
+        i, j = _entries(len(self.fixed), len(self.origin))
+        return bool((np.abs(x / self.scales)[i == j] <= MOST_GROWTH).all())
+
     def coordinates(self, covariance: Array) -> Array:
         """Coordinates of a covariance of the same rank above the floor."""
         factor = self._factor_of(covariance)
@@ -126,7 +137,7 @@ class FactorChart:
         i, j = _entries(n_features, rank)
         entries = x / self.scales
         factor = np.zeros((n_features, rank))
-        factor[i, j] = np.where(i == j, self.origin[j] * np.exp(np.where(i == j, entries, 0)), entries)
+        factor[i, j] = np.where(i == j, self.origin[j] * np.exp(_held(np.where(i == j, entries, 0))), entries)
         return factor
 
     def _factor_of(self, covariance: Array) -> Array:
@@ -168,7 +179,11 @@ class VarianceChart:
 
     def covariance(self, x: Array) -> Array:
         """Return the covariance at these coordinates."""
-        return np.diag(self.variances * np.exp(2 * self._growth(x)))
+        return np.diag(self.variances * np.exp(2 * _held(self._growth(x))))
+
+    def reaches(self, x: Array) -> bool:
+        """Tell whether no dispersion changes beyond reason."""
+        return bool((np.abs(self._growth(x)) <= MOST_GROWTH).all())
 
     def coordinates(self, covariance: Array) -> Array:
         """Coordinates of a diagonal covariance."""
@@ -207,6 +222,10 @@ def is_definite(covariance: Array) -> bool:
     except np.linalg.LinAlgError:
         return False
     return True
+
+
+def _held(growth: Array) -> Array:
+    return np.clip(growth, -MOST_GROWTH, MOST_GROWTH)
 
 
 def _entries(n_rows: int, n_columns: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:

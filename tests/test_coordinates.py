@@ -127,6 +127,21 @@ def test_no_coordinates_lead_below_the_floor_or_beyond_a_limit(seed, covariance_
     assert np.array_equal(there.mixture.covariances[2], limited.mixture.covariances[2])
 
 
+@pytest.mark.parametrize("covariance_type", TYPES)
+@pytest.mark.parametrize("floored", [False, True])
+def test_however_far_coordinates_lead_there_is_a_covariance_and_it_is_said_not_to_be_theirs(
+    covariance_type, floored
+):
+    population, samples, constraints = scene_with(
+        covariance_type, floor=[1.4, 0.7] if floored else None, background=False, seed=3
+    )
+    chart = Chart.at(population, summarize_samples(population, samples), constraints)
+    for far in (1e7, -1e7):
+        there = chart.place(np.full(chart.n_parameters, far))
+        assert np.isfinite(there.population.mixture.covariances).all()
+        assert not there.inside
+
+
 def test_a_chart_has_as_many_coordinates_as_the_constraints_leave_parameters():
     for covariance_type in TYPES:
         population, samples, constraints = scene_with(covariance_type, frozen=FROZEN, background=True)
