@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 DEMO_ROWS ?= 2000000
 SHELL := /bin/sh
 
-.PHONY: help demo test test-statistics test-chaos test-scale lint bench clean
+.PHONY: help demo test test-statistics test-chaos test-scale test-thorough lint bench clean
 
 help:  ## Show this list.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -46,6 +46,9 @@ test-chaos: $(VENV)/.dev  ## Kill processes for some minutes.
 
 test-scale: $(VENV)/.dev  ## Fit more than the workers' memory holds.
 	$(BIN)/python -m pytest -m scale --timeout 3600
+
+test-thorough: $(VENV)/.dev  ## The default laws at their full breadth: all kernels, all hostile files.
+	$(BIN)/python -m pytest -m thorough --timeout 600
 
 lint: $(VENV)/.dev  ## Check style, types and floors.
 	$(BIN)/ruff check .

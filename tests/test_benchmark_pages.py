@@ -27,6 +27,7 @@ def test_a_batch_of_the_large_scene_depends_on_seed_and_number_alone_and_follows
     assert abs(halves[0].mean() - halves[1].mean()) < 5 * np.std(halves) * np.sqrt(2 / 20_000)
 
 
+@pytest.mark.thorough
 def test_files_of_the_large_scene_are_the_same_whatever_the_number_of_processes(load, tmp_path, monkeypatch):
     scene = load("simulate_large")
     monkeypatch.setattr(scene, "BATCH_ROWS", 700)

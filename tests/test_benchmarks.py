@@ -171,6 +171,7 @@ def test_the_page_states_ratio_spread_and_rate(load, tmp_path):
 
 
 @pytest.mark.cluster
+@pytest.mark.thorough
 def test_dasks_overhead_and_the_speedup_of_workers_are_measured_on_passes_that_agree(load, tmp_path):
     overhead, workers = load("dask_overhead"), load("workers")
     catalog = overhead.write_small_chunks(tmp_path, 6, rows=50)

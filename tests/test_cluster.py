@@ -7,7 +7,6 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -122,38 +121,6 @@ def test_two_workers_examine_rows_to_the_bits_of_none(
     assert all(np.array_equal(array, getattr(spread, name)) for name, array in vars(alone).items())
 
 
-@contextmanager
-def killing(client: Client, least: float, most: float, seed: int) -> Iterator[list[int]]:
-    """Kill a random worker process again and again, by its process id."""
-    stop, killed, rng = threading.Event(), [], np.random.default_rng(seed)
-
-    def work() -> None:
-        while not stop.wait(rng.uniform(least, most)):
-            pids = [worker.pid for worker in client.cluster.workers.values() if worker.pid]
-            if pids:
-                victim = int(rng.choice(pids))
-                os.kill(victim, signal.SIGKILL)
-                killed.append(victim)
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    try:
-        yield killed
-    finally:
-        stop.set()
-        thread.join()
-
-
-def slow_fit(catalog: dgmmis.Catalog, client: Client, seconds: float) -> dgmmis.FitResult:
-    """Fit so many passes that it lasts for a while."""
-
-    class Slowly(dgmmis.observer.SilentObserver):
-        def on_pass(self, *_: object) -> None:
-            time.sleep(seconds / 12)
-
-    return fit(catalog, client, max_passes=12, observer=Slowly())
-
-
 class KillsOneOfTwo(dgmmis.observer.SilentObserver):
     """Kills one of two workers while the passes after some go on; the next dies when the last was replaced."""
 
@@ -190,19 +157,6 @@ def test_killed_workers_change_no_bit(catalog: dgmmis.Catalog) -> None:
         for thread in killer.killers:
             thread.join()
     assert len(killer.killed) == 2
-    assert bits_of(result) == expected
-
-
-@pytest.mark.chaos
-@pytest.mark.parametrize("seed", range(5))
-def test_workers_killed_every_few_seconds_for_long_change_no_bit(catalog: dgmmis.Catalog, seed: int) -> None:
-    expected = bits_of(fit(catalog, None, max_passes=12))
-    with (
-        local_cluster(workers=2, threads=1, memory_limit="1 GiB") as client,
-        killing(client, 2.5, 7.5, seed) as killed,
-    ):
-        result = slow_fit(catalog, client, seconds=60)
-    assert len(killed) >= 6
     assert bits_of(result) == expected
 
 

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 SUMMARIZE = """
 import numpy as np
 from dgmmis.chunk import ArrayChunks
@@ -35,6 +37,7 @@ def summarize(cache: Path) -> str:
     return done.stdout
 
 
+@pytest.mark.thorough
 def test_a_process_that_compiles_and_one_that_loads_give_the_same_bits(tmp_path):
     compiled = summarize(tmp_path)
     assert list(tmp_path.rglob("*.nbc"))

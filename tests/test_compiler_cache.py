@@ -45,6 +45,7 @@ def run(place: Path, temporary: Path, work: str = WORK) -> subprocess.CompletedP
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the user's cache folder is another")
+@pytest.mark.thorough
 def test_kernels_compile_and_are_kept_on_a_read_only_install_without_a_home(
     read_only: Path, tmp_path: Path
 ) -> None:

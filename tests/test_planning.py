@@ -214,6 +214,7 @@ def pause_fraction(dask_worker: Worker) -> float | bool:
 
 @pytest.mark.cluster
 @pytest.mark.timeout(300)
+@pytest.mark.thorough
 def test_a_worker_stays_below_the_plan_and_does_not_grow_with_the_rows(
     catalog: dgmmis.Catalog, tmp_path: Path
 ) -> None:

@@ -145,6 +145,7 @@ def test_a_fit_reaches_the_same_likelihood(tmp_path):
     assert found["catalog"] == pytest.approx(found["chunk"], rel=1e-10)
 
 
+@pytest.mark.thorough
 def test_memory_does_not_grow_with_the_number_of_rows(tmp_path):
     schema, rows = make_source(8, 4000, 4)
 

@@ -246,6 +246,7 @@ def test_a_batch_may_be_overwritten_by_its_reader_after_it_was_appended(tmp_path
     assert reused.fingerprint == kept.fingerprint
 
 
+@pytest.mark.thorough
 def test_memory_does_not_grow_with_the_number_of_rows(tmp_path):
     schema, rows = make_source(8, 1000, 4)
 
