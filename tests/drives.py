@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 import dgmmis
-import dgmmis.runs.objects
+import dgmmis.runs.local_place
 from dgmmis.errors import DgmmisError
 from dgmmis.observer import SilentObserver
 from dgmmis.signal_stops import heeding_signals
