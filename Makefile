@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 DEMO_ROWS ?= 2000000
 SHELL := /bin/sh
 
-.PHONY: help demo test test-statistics test-chaos test-scale test-thorough lint bench clean
+.PHONY: help demo test test-statistics test-chaos test-scale test-thorough lint docs bench clean
 
 help:  ## Show this list.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -57,8 +57,12 @@ lint: $(VENV)/.dev  ## Check style, types and floors.
 	$(BIN)/lint-imports
 	$(BIN)/nbstripout --verify notebooks/*.ipynb
 
+docs: $(VENV)/.dev  ## The documentation as a site: site/docs/contents.html.
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[docs]"
+	$(BIN)/python -m sphinx -q -W --keep-going -c docs . site
+
 bench: $(VENV)/.dev  ## Compare with the peers, which get an environment of their own.
 	PYTHON=$(PYTHON) sh benchmarks/run.sh
 
 clean:  ## Remove what the targets made.
-	rm -rf demo $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis benchmarks/.venv
+	rm -rf demo site $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis benchmarks/.venv
