@@ -9,7 +9,15 @@ author = "The dgmmis developers"
 release = version = version_of("dgmmis")
 
 root_doc = "docs/contents"
-include_patterns = ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "docs/*.md", "deploy/*.md", "notebooks/*.ipynb", "benchmarks/*.md"]
+include_patterns = [
+    "README.md",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "docs/*.md",
+    "deploy/*.md",
+    "notebooks/*.ipynb",
+    "benchmarks/*.md",
+]
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.mathjax"]
 
 myst_enable_extensions = ["dollarmath"]
