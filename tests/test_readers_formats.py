@@ -48,7 +48,8 @@ def test_every_format_gives_the_rows_that_were_written(form, n_rows, batch_rows,
     with tempfile.TemporaryDirectory() as folder:
         path = write_table(columns, Path(folder), form, row_group)
         source = open_source(path, features=())
-        assert source.columns == tuple(columns)
+        in_order = sorted(columns) if form == "group h5" else columns  # HDF5 orders a group by name
+        assert source.columns == tuple(in_order)
         assert source.n_rows in (None, n_rows)
         read = read_all(source, tuple(columns), batch_rows, id="id")
         assert source.id_kind("id") == "integer"
