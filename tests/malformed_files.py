@@ -10,10 +10,15 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import dask.dataframe as dd
+import h5py
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet
+import xarray as xr
 from astropy.io import fits
+from astropy.table import Table
 from hypothesis import strategies as st
 
 import dgmmis
@@ -21,9 +26,25 @@ from malformed import Attempt
 from malformed_settings import JUNK, fitted
 
 N = 12
-FORMS = ("csv", "csv.gz", "parquet", "fits", "npz", "npy", "mapping")
+FORMS = (
+    "csv", "csv.gz", "parquet", "fits", "npz", "npy", "h5", "mapping", "pandas", "dask", "xarray", "astropy",
+)  # fmt: skip
 ASKED: dict[str, Any] = {"features": ["a", "b"], "error": ["{}_error"], "corr": "{}_{}_corr", "id": "id"}
-ALSO = ("a", "b", "id", "w", "table", "row", "column", "source", "noise", "weights", "features")
+ALSO = (
+    "a",
+    "b",
+    "id",
+    "w",
+    "table",
+    "row",
+    "column",
+    "source",
+    "noise",
+    "weights",
+    "features",
+    "frame",
+    "Dataset",
+)
 
 
 def right_table() -> dict[str, np.ndarray]:
@@ -144,9 +165,22 @@ def write(table: dict[str, Any], folder: Path, form: str) -> Any:
         np.savez(path, **table)
     elif form == "npy":
         np.save(path, np.rec.fromarrays(list(table.values()), names=list(table)).view(np.ndarray))
+    elif form == "h5":
+        with h5py.File(path, "w") as file:
+            for name, column in table.items():
+                file[name] = column
     else:
-        return table
+        return LIBRARIES[form](table)
     return path
+
+
+LIBRARIES: dict[str, Callable[[dict[str, Any]], Any]] = {
+    "mapping": lambda table: table,
+    "pandas": pd.DataFrame,
+    "dask": lambda table: dd.from_pandas(pd.DataFrame(table), npartitions=2, sort=False),
+    "xarray": lambda table: xr.Dataset({name: ("row", column) for name, column in table.items()}),
+    "astropy": Table,
+}
 
 
 def _truncated(path: Path, draw: Any) -> None:
