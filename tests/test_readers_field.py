@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import xarray as xr
 from astropy import units as u
-from astropy.table import MaskedColumn, QTable, Table
+from astropy.table import Column, MaskedColumn, QTable, Table
 from astropy.time import Time
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -60,9 +60,10 @@ def test_a_mask_a_fill_value_and_a_vlen_text_id_are_read_from_hdf5(tmp_path):
 
 def test_an_astropy_table_in_hdf5_keeps_units_and_gaps(tmp_path):
     table = Table({"a": MaskedColumn([1.0, 2.0], mask=[True, False], unit="mas"), "b": [3, 4]})
+    table["c d"] = Column([1.0, 2.0], unit="km / s", format="%.2f", description="a: 'b', c")
     table.write(tmp_path / "x.hdf5", path="gaia", serialize_meta=True)
     source = open_source(tmp_path / "x.hdf5", features=())
-    assert dict(source.units) == {"a": "mas"}
+    assert dict(source.units) == {"a": "mas", "c d": "km / s"}
     np.testing.assert_array_equal(read(source, "a", "b"), [[np.nan, 2], [3, 4]])
 
 
@@ -87,7 +88,7 @@ def test_names_that_pandas_keeps_in_a_pickle_are_refused_with_the_way_out(tmp_pa
         open_source(path, features=()).number_type("values_block_0")
 
 
-def test_the_table_with_the_columns_is_chosen_and_a_choice_between_two_is_refused(tmp_path):
+def test_the_table_with_the_columns_is_chosen_and_a_choice_between_two_is_refused(tmp_path, monkeypatch):
     path = h5(tmp_path / "x.h5", **{"one/a": np.zeros(2), "one/b": np.zeros(2), "two/a": np.ones(3)})
     assert open_source(path, features=(), wanted=("a", "b")).n_rows == 2
     with pytest.raises(InvalidData, match=r"2 tables .* /one, /two. Name one: x.h5::/one"):
@@ -95,7 +96,8 @@ def test_the_table_with_the_columns_is_chosen_and_a_choice_between_two_is_refuse
     assert open_source(f"{path}::/two", features=(), wanted=("a",)).n_rows == 3
     with pytest.raises(EmptySource, match=r"no table at /three; tables are: /one, /two"):
         open_source(f"{path}::/three", features=())
-    catalog = dgmmis.ingest(f"{path}::two", tmp_path / "x.zarr", features=["a"])
+    monkeypatch.chdir(tmp_path)
+    catalog = dgmmis.ingest("x.h5::two", tmp_path / "x.zarr", features=["a"])
     assert catalog.n_rows == 3
 
 

@@ -1,5 +1,8 @@
 """Catalogues as tables of other libraries, and posteriors added to data frames where they are."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
@@ -160,3 +163,20 @@ def test_posteriors_of_an_lsdb_catalogue_are_a_hats_catalogue_that_is_read_again
     table = catalog.to_astropy()
     table.sort("row_id")
     np.testing.assert_array_equal(table["posterior_mean_b"], expected["posterior_mean_b"])
+
+
+# --- the documentation
+
+
+@pytest.mark.parametrize("page", ["formats.md", "ingest.md"])
+def test_the_tables_of_the_docs_are_made_as_they_say(page, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    text = (Path(__file__).parents[1] / "docs" / page).read_text()
+    blocks = [block for block in re.findall(r"^```python\n(.*?)^```", text, re.M | re.S)]
+    kept = [block for block in blocks if re.search("to_dask_dataframe|QTable|= frame.map_partitions", block)]
+    names: dict = {"dgmmis": dgmmis}
+    for block in kept:
+        exec(block, names)
+    printed = capsys.readouterr().out
+    expected = {"formats.md": ("\nmas\nmas\n", "posterior_mean_parallax"), "ingest.md": ("('mas', 'mag')\n",)}
+    assert all(text in printed for text in expected[page])

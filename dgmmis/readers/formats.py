@@ -63,7 +63,8 @@ def open_source(path: Path | str, *, features: Sequence[str], wanted: Sequence[s
     EmptySource
         If nothing is in it.
     """
-    path, node = split_node(local_path(path))
+    file, node = split_node(str(path))
+    path = local_path(file)
     if not path.exists():
         raise InvalidData(
             f"source {path} does not exist. Give the path of a file, or of a folder of Parquet files.",

@@ -26,11 +26,10 @@ UNREADABLE = (OSError, RuntimeError, KeyError, ValueError, TypeError)
 """What h5py raises for files that were cut off, altered or never were HDF5."""
 
 
-def split_node(path: Path) -> tuple[Path, str]:
-    """Split FILE.h5::GROUP/TABLE into the file and the place in it."""
-    text, sign, node = str(path).partition("::")
-    is_hdf5 = bool(sign) and text.lower().endswith(HDF5_SUFFIXES)
-    return (Path(text), node.strip("/")) if is_hdf5 else (path, "")
+def split_node(text: str) -> tuple[str, str]:
+    """Split FILE.h5::GROUP/TABLE into the file and the place in it; anything else is left whole."""
+    file, _, node = text.partition("::")
+    return (file, node.strip("/")) if file.lower().endswith(HDF5_SUFFIXES) else (text, "")
 
 
 class Hdf5Source:

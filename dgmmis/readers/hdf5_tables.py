@@ -14,12 +14,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dgmmis.errors import MissingLibrary
-from dgmmis.readers.libraries import load_library
-
 __all__ = ["Hdf5Column", "Hdf5Table", "tables_in"]
 
 ASTROPY_META = ".__table_column_meta__"
+ASTROPY_UNIT = re.compile(r"^- \{name: (.+?), unit: (.+?)(?:, \w+: .*|\})$", re.MULTILINE)
+"""A column in that description, which is YAML; nothing more of it is needed, and YAML can name programs."""
 MASK = ".mask"
 
 
@@ -211,13 +210,9 @@ def _astropy_units(file: Any, node: str) -> dict[str, str]:
     beside = f"{node}{ASTROPY_META}"
     if beside not in file:
         return {}
-    try:
-        meta = load_library("astropy.table.meta", "reading the units of an astropy table")
-    except MissingLibrary:
-        return {}
-    lines = [_text(line) for line in file[beside][:]]
-    described = meta.get_header_from_yaml(lines)["datatype"]
-    return {str(one["name"]): str(one["unit"]) for one in described if one.get("unit")}
+    text = "\n".join(_text(line) for line in file[beside][:])
+    described = text.partition("\nmeta:")[0]
+    return {name.strip("'\""): unit.strip("'\"") for name, unit in ASTROPY_UNIT.findall(described)}
 
 
 def _is_text(dtype: np.dtype[Any]) -> bool:
