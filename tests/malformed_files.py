@@ -22,6 +22,7 @@ from astropy.table import Table
 from hypothesis import strategies as st
 
 import dgmmis
+from dgmmis.model_formats import FORMATS, export_model, import_model
 from malformed import Attempt
 from malformed_settings import JUNK, fitted
 
@@ -319,10 +320,10 @@ def _plain_catalog(folder: Path) -> dgmmis.Catalog:
 
 
 @cache
-def _saved_model() -> bytes:
+def _saved_model(form: str) -> bytes:
     with TemporaryDirectory() as folder:
         path = Path(folder) / "model.npz"
-        fitted().model.save(path)
+        export_model(fitted().model, path, form)
         return path.read_bytes()
 
 
@@ -334,8 +335,11 @@ def malformed_models(draw: Any, folders: Callable[[], Path]) -> Attempt:
     """Saved models whose arrays, header or bytes were tampered with."""
     folder = folders()
     path = folder / "model.npz"
-    path.write_bytes(_saved_model())
-    kind = draw(st.sampled_from(("bytes", "array", "header", "header value")))
+    form = draw(st.sampled_from(("dgmmis", "dgmmis", *FORMATS)))
+    path.write_bytes(_saved_model(form))
+    kind = (
+        draw(st.sampled_from(("bytes", "array", "header", "header value"))) if form == "dgmmis" else "bytes"
+    )
     if kind == "bytes":
         draw(st.sampled_from((_truncated, _flipped, _replaced, _missing_file, _a_folder)))(path, draw)
     else:
@@ -343,11 +347,13 @@ def malformed_models(draw: Any, folders: Callable[[], Path]) -> Attempt:
             arrays: dict[str, Any] = dict(stored)
         _tamper(arrays, kind, draw)
         np.savez(path, **arrays)
-    user = draw(st.sampled_from(("load", "initial", "gmm")))
+    user = draw(st.sampled_from(("load", "initial", "gmm") if form == "dgmmis" else ("import", "initial")))
 
     def call() -> Any:
         if user == "load":
             return dgmmis.Model.load(path)
+        if user == "import":
+            return import_model(path)
         if user == "gmm":
             from dgmmis import pygmmis
 
@@ -358,7 +364,7 @@ def malformed_models(draw: Any, folders: Callable[[], Path]) -> Attempt:
     return Attempt(
         call,
         (str(path), "amplitude", "means", "covariance", "model", "component", "initial"),
-        what=f"{kind} {user}",
+        what=f"{form} {kind} {user}",
     )
 
 
