@@ -65,10 +65,10 @@ def test_every_format_gives_the_bits_that_went_in_and_its_content_tells_it(forma
     ("format", "lost", "features", "units"),
     [
         ("dgmmis", [], MODEL.features, MODEL.units),
-        ("fits", ["where the model comes from"], MODEL.features, MODEL.units),
-        ("xdgmm", ["units", "where the model comes from"], MODEL.features, ("", "")),
-        ("sklearn", ["units", "where the model comes from"], MODEL.features, ("", "")),
-        ("pygmmis", ["names of features", "units", "where the model comes from"], ("x0", "x1"), ("", "")),
+        ("fits", ["the provenance of the fit"], MODEL.features, MODEL.units),
+        ("xdgmm", ["units", "the provenance of the fit"], MODEL.features, ("", "")),
+        ("sklearn", ["units", "the provenance of the fit"], MODEL.features, ("", "")),
+        ("pygmmis", ["names of features", "units", "the provenance of the fit"], ("x0", "x1"), ("", "")),
     ],
 )
 def test_what_a_format_cannot_hold_is_said(format, lost, features, units, tmp_path):
@@ -259,7 +259,7 @@ def test_a_run_is_exported_with_its_provenance_and_imported_with_names_and_units
     assert provenance == json.loads(json.dumps(provenance_of(run)))
     assert provenance["catalog"] == {"fingerprint": run.data["fingerprint"], "rows": 200}
     said = dgmmis_command("export", "m.npz", "-o", "m.fit", "--json")
-    assert json.loads(said.stdout)["lost"] == ["units", "where the model comes from"]
+    assert json.loads(said.stdout)["lost"] == ["units", "the provenance of the fit"]
     dgmmis_command("import", "m.fit", "-o", "n.npz", "--features", "p,q", "--unit", "q=km/s")
     again = Model.load("n.npz")
     assert (again.features, again.units) == (("p", "q"), ("", "km/s"))

@@ -58,7 +58,7 @@ def import_verb(
     trust: Trust = None,
     as_json: AsJson = False,
 ) -> None:
-    """Read a model of another program and save it as one of this: with names and units, to start or apply from."""
+    """Read a model of another program and save it as one of this, with names and units, to start from."""
     from dgmmis.model_formats import import_model, read_provenance
     from dgmmis.places import local_path
 

@@ -61,7 +61,9 @@ def format_of(path: Path) -> str:
     for name, other in OTHERS.items():
         if other.suffix and path.suffix.lower() == other.suffix:
             return name
-    raise InvalidSetting(f"the name {path.name} tells no format. Name one of {', '.join(FORMATS)}.")
+    raise InvalidSetting(
+        f"the name {path.name} tells no format. Name one by --format (format=): {', '.join(FORMATS)}."
+    )
 
 
 def export_model(
@@ -126,6 +128,6 @@ def _losses(model: Model, format: Format, provenance: Mapping[str, Any] | None) 
         "the selection of the data": model.selection is not None,
         "names of features": named and "names" not in format.keeps,
         "units": any(model.units) and "units" not in format.keeps,
-        "where the model comes from": bool(provenance),
+        "the provenance of the fit": bool(provenance),
     }
     return [what for what, is_lost in lost.items() if is_lost]

@@ -18,6 +18,7 @@ from dgmmis.plain_files import open_plain, read_plain
 
 __all__ = ["import_model"]
 
+KNOWN = "dgmmis, pyGMMis and scikit-learn's arrays (.npz), XDGMM (text), a FITS table"
 Reader = Callable[[bytes, Path], Model]
 
 
@@ -60,11 +61,20 @@ def _reader_of(path: Path) -> Reader | None:
             if begins == FIRST_LINE.encode():
                 return read_xdgmm
             file.seek(0)
-            return _reader_of_archive(file.read()) if begins.startswith(b"PK") else None
+            if begins.startswith(b"PK"):
+                return _reader_of_archive(file.read())
+    except FileNotFoundError as error:
+        raise InvalidData(
+            f"{path} does not exist. Give a run folder, or the path of a saved model.", array=str(path)
+        ) from error
     except OSError as error:
         raise InvalidData(
             f"{path} cannot be read: {error}. Give the path of a saved model.", array=str(path)
         ) from error
+
+    raise InvalidData(
+        f"{path} is not a saved model: it begins like none of {KNOWN}. Save the model again.", array=str(path)
+    )
 
 
 def _reader_of_archive(content: bytes) -> Reader | None:
