@@ -4,6 +4,7 @@ import json
 import re
 from contextlib import suppress
 from pathlib import Path
+from textwrap import dedent
 
 import numpy as np
 import pytest
@@ -51,7 +52,7 @@ BEHIND = Model(MODEL.mixture, MODEL.features, MODEL.units, Background(([-5, -5],
 def test_every_format_gives_the_bits_that_went_in_and_its_content_tells_it(format, tmp_path_factory):
     path = tmp_path_factory.mktemp("formats") / f"x.{SUFFIXES[format]}"
 
-    @settings(max_examples=15, deadline=None)
+    @settings(max_examples=10, deadline=None)
     @given(st.integers(1, 4), st.integers(1, 4), st.integers(0, 2**32 - 1))
     def judge(n_components, n_features, seed):
         mixture = mixture_of(n_components, n_features, seed)
@@ -189,6 +190,16 @@ def test_a_mixture_of_scikit_learn_is_the_same_density_here_and_there(kind, tmp_
     assert bits(import_model(tmp_path / "x.npz").mixture) == bits(ours.mixture)
 
 
+def test_the_arrays_of_scikit_learn_are_its_mixture_again_by_the_lines_of_the_docs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    export_model(MODEL, tmp_path / "sk.npz", "sklearn")
+    (block,) = re.findall(r"^  ```python\n(.*?)^  ```", (DOCS / "formats.md").read_text(), re.M | re.S)
+    names: dict = {}
+    exec(dedent(block), names)
+    values = MODEL.mixture.draw(20, np.random.default_rng(0))
+    np.testing.assert_allclose(names["mixture"].score_samples(values), MODEL.log_density(values), rtol=1e-12)
+
+
 def test_scikit_learn_is_refused_what_is_no_mixture_and_gets_no_background():
     with pytest.raises(InvalidSetting, match="is no fitted GaussianMixture"):
         from_sklearn(SklearnMixture(2))
@@ -203,7 +214,7 @@ def test_an_altered_file_is_refused_as_data_or_gives_a_model(format, tmp_path):
     export_model(MODEL, path, format)
     right = path.read_bytes()
 
-    @settings(max_examples=25, deadline=None)
+    @settings(max_examples=15, deadline=None)
     @given(st.integers(0, len(right) - 1), st.integers(0, 7), st.booleans())
     def judge(at, bit, cut):
         altered = bytearray(right[:at] if cut else right)

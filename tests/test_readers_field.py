@@ -82,10 +82,12 @@ def test_a_data_frame_as_pandas_stores_it_is_a_table(tmp_path):
 
 def test_names_that_pandas_keeps_in_a_pickle_are_refused_with_the_way_out(tmp_path):
     rows = np.zeros(3, dtype=[("index", "i8"), ("values_block_0", "f8", (2,)), ("a", "f8")])
-    path = h5(tmp_path / "x.h5", table=rows)
+    path = h5(tmp_path / "x.h5", **{"frame/table": rows, "frame/_i_table/a/sorted": np.zeros(9)})
     assert read(open_source(path, features=()), "a")[0].tolist() == [0, 0, 0]
     with pytest.raises(InvalidData, match="data_columns=True"):
         open_source(path, features=()).number_type("values_block_0")
+    with pytest.raises(InvalidData, match="data_columns=True"):
+        open_source(path, features=(), wanted=("b",))
 
 
 def test_the_table_with_the_columns_is_chosen_and_a_choice_between_two_is_refused(tmp_path, monkeypatch):

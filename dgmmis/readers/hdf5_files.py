@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from dgmmis.errors import EmptySource, InvalidData
 from dgmmis.readers.array_sources import number_type_of
-from dgmmis.readers.hdf5_tables import Hdf5Column, Hdf5Table, tables_in
+from dgmmis.readers.hdf5_tables import HIDDEN, Hdf5Column, Hdf5Table, tables_in
 from dgmmis.readers.identifiers import checked_ids, kind_of_ids, refuse_missing_id
 from dgmmis.readers.libraries import load_library
 from dgmmis.readers.source import ColumnBatch, IdKind
@@ -132,7 +132,13 @@ class Hdf5Source:
                 f"{self.name}::/{having[0].node}.",
                 array=self.name,
             )
-        return having[0] if having else max(below, key=lambda table: len(set(wanted) & set(table.columns)))
+        if having:
+            return having[0]
+        nearest = max(below, key=lambda table: len(set(wanted) & set(table.columns)))
+        for name, column in nearest.columns.items():
+            if column.fault == HIDDEN:
+                self._require_plain(column, name)
+        return nearest
 
     def _require_plain(self, column: Hdf5Column, name: str) -> None:
         if column.fault:

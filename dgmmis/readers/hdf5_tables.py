@@ -14,11 +14,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Hdf5Column", "Hdf5Table", "tables_in"]
+__all__ = ["HIDDEN", "Hdf5Column", "Hdf5Table", "tables_in"]
+
+HIDDEN = (
+    "holds columns whose names pandas keeps in a pickle, which is never loaded. Write the frame with "
+    "to_hdf(..., format='table', data_columns=True)."
+)
 
 ASTROPY_META = ".__table_column_meta__"
 ASTROPY_UNIT = re.compile(r"^- \{name: (.+?), unit: (.+?)(?:, \w+: .*|\})$", re.MULTILINE)
 """A column in that description, which is YAML; nothing more of it is needed, and YAML can name programs."""
+INDEX = "/_i_"
+"""In the place of what PyTables keeps to find rows of a table again."""
 MASK = ".mask"
 
 
@@ -111,7 +118,12 @@ class Hdf5Table:
 def tables_in(file: Any) -> list[Hdf5Table]:
     """Find all tables of an open file, in the order of their places."""
     datasets: dict[str, Any] = {}
-    file.visititems(lambda name, found: datasets.update({name: found}) if hasattr(found, "dtype") else None)
+
+    def note(name: str, found: Any) -> None:
+        if hasattr(found, "dtype") and INDEX not in f"/{name}":
+            datasets[name] = found
+
+    file.visititems(note)
     tables = [
         _compound(file, name, dataset)
         for name, dataset in datasets.items()
@@ -138,13 +150,9 @@ def _compound(file: Any, node: str, dataset: Any) -> Hdf5Table:
         dtype, mask = dataset.dtype[name], f"{name}{MASK}"
         column = Hdf5Column(node, name, dtype, _is_text(dtype), units.get(name, ""), fault=fault)
         columns[name] = replace(column, mask=mask) if mask in dataset.dtype.names else column
-    hidden = [name for name in columns if re.fullmatch(r"values_block_\d+", name)]
-    for name in hidden:
-        columns[name] = replace(
-            columns[name],
-            fault="holds columns whose names pandas keeps in a pickle, which is never loaded. Write the frame with "
-            "to_hdf(..., format='table', data_columns=True).",
-        )
+    for name in columns:
+        if re.fullmatch(r"values_block_\d+", name):
+            columns[name] = replace(columns[name], fault=HIDDEN)
     return Hdf5Table(node, int(dataset.shape[0]), columns)
 
 
