@@ -27,7 +27,10 @@ LARGEST = 1 << 20
 
 def is_hats(folder: Path) -> bool:
     """Tell whether a folder is a HATS catalogue or a collection of such."""
-    return any((folder / name).is_file() for name in (COLLECTION, *PROPERTIES))
+    if any((folder / name).is_file() for name in (COLLECTION, PROPERTIES[0])):
+        return True
+    older = folder / PROPERTIES[1]  # a name that any folder may have in it
+    return older.is_file() and any(key.startswith(("hats_", "obs_collection")) for key in _parsed(older))
 
 
 def open_hats(folder: Path) -> ParquetSource:
@@ -94,6 +97,12 @@ def _parsed(path: Path) -> dict[str, str]:
 def _partition_files(catalog: Path, properties: dict[str, str]) -> list[Path]:
     """Return the files of all partitions, in the order of the sky."""
     suffix = properties.get("hats_npix_suffix", ".parquet")
+    if not re.fullmatch(r"/|[\w.\-]+", suffix):
+        raise InvalidData(
+            f"{catalog.name}: its properties give partitions the suffix '{suffix}', which is none. Fetch it again.",
+            array=catalog.name,
+            value=suffix,
+        )
     files: list[Path] = []
     for order, pixel in sorted(_pixels(catalog), key=lambda at: at[1] << 2 * (FINEST - at[0])):
         place = catalog / f"dataset/Norder={order}/Dir={pixel // 10000 * 10000}" / f"Npix={pixel}"
