@@ -16,12 +16,7 @@ import dgmmis
 from dgmmis.errors import InvalidData, InvalidSetting, UnknownColumn
 from dgmmis.readers import open_arrays
 from source_tables import write_hats, write_hdf5
-from test_readers_formats import make_columns, read_all
-
-
-def read(source, *columns, id=None, batch_rows=3):
-    return [read_all(source, columns, batch_rows, id=id)[name] for name in columns]
-
+from test_readers_formats import make_columns, read, read_all
 
 # --- data frames and Dask arrays
 

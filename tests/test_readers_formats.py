@@ -21,6 +21,10 @@ def read_all(source, columns, batch_rows=5, id=None):
     return {name: np.concatenate([b.columns[name] for b in batches]) for name in columns}
 
 
+def read(source, *columns, id=None, batch_rows=3):
+    return [read_all(source, columns, batch_rows, id=id)[name] for name in columns]
+
+
 def make_columns(n_rows=23, seed=0):
     rng = np.random.default_rng(seed)
     wide = rng.normal(size=n_rows)

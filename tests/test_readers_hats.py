@@ -7,11 +7,7 @@ import pytest
 from dgmmis.errors import InvalidData
 from dgmmis.readers import open_arrays, open_source
 from source_tables import PIXELS, write_hats
-from test_readers_formats import make_columns, read_all
-
-
-def read(source, *columns, id=None, batch_rows=3):
-    return [read_all(source, columns, batch_rows, id=id)[name] for name in columns]
+from test_readers_formats import make_columns, read, read_all
 
 
 def test_a_hats_collection_gives_each_row_once_in_the_order_of_the_sky(tmp_path):

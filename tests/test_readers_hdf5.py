@@ -13,11 +13,7 @@ import dgmmis
 from dgmmis.errors import EmptySource, InvalidData, MissingLibrary
 from dgmmis.readers import open_source
 from source_tables import write_hdf5
-from test_readers_formats import make_columns, read_all
-
-
-def read(source, *columns, id=None, batch_rows=3):
-    return [read_all(source, columns, batch_rows, id=id)[name] for name in columns]
+from test_readers_formats import make_columns, read
 
 
 def h5(path, **datasets):
