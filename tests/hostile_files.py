@@ -307,7 +307,10 @@ def hostile_runs(folder: Path, run: Path) -> list[Case]:
         "an attempt without end": ("attempts/0001.json", zero),
         "an end of nonsense": ("final.json", text('{"state": {"a": 1}}')),
         "a lock that is a pipe": ("lock", os.mkfifo),
-        "a request of nonsense": ("requests/0001.json", text('{"asked": 1, "tolerance": "rm", "workers": [-1]}')),
+        "a request of nonsense": (
+            "requests/0001.json",
+            text('{"asked": 1, "tolerance": "rm", "workers": [-1]}'),
+        ),
         "a request that is a list": ("requests/0001.json", text("[1]")),
         "a request that is a pipe": ("requests/0001.json", os.mkfifo),
         "a request without end": ("requests/0001.json", zero),
