@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 DEMO_ROWS ?= 2000000
 SHELL := /bin/sh
 
-.PHONY: help demo test test-statistics test-chaos test-scale lint bench clean
+.PHONY: help demo test test-statistics test-chaos test-scale notebooks-full lint bench clean
 
 help:  ## Show this list.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -46,6 +46,11 @@ test-chaos: $(VENV)/.dev  ## Kill processes for some minutes.
 
 test-scale: $(VENV)/.dev  ## Fit more than the workers' memory holds.
 	$(BIN)/python -m pytest -m scale --timeout 3600
+
+notebooks-full: $(VENV)/.dev  ## Run the notebooks at full size, minutes each; what they showed is in build/notebooks.
+	mkdir -p build/notebooks
+	cd notebooks && DGMMIS_NOTEBOOK_SIZE=full $(abspath $(BIN))/jupyter-execute --timeout=-1 \
+	  --output=../build/notebooks/{notebook_name} *.ipynb
 
 lint: $(VENV)/.dev  ## Check style, types and floors.
 	$(BIN)/ruff check .

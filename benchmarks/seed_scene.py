@@ -1,7 +1,8 @@
 """Run pyGMMis on the scene of its own figure, and keep what it found: `notebooks/pygmmis_scene.npz`.
 
-Notebook 03 shows these numbers where pyGMMis is not installed.  For each seed the rows are drawn and fitted as pyGMMis' own test
-script does: 400 rows of three components, noise of 0.5, a box with a hole; settings w = 0.1, cutoff = 5, oversampling = 10.
+Notebook 03 shows these numbers where pyGMMis is not installed.  For each seed the rows are drawn and fitted as
+pyGMMis' own test script does: 400 rows of three components, noise of 0.5, a box with a hole; w = 0.1, cutoff = 5,
+oversampling = 10.
 
     sh benchmarks/run.sh seed_scene.py [--seeds 21] [--output FILE]
 """
@@ -77,7 +78,9 @@ def fits_of(rows: Array, seed: int) -> list[pygmmis.GMM]:
 def main() -> None:
     """Write rows and fits of all seeds."""
     default = Path(__file__).parents[1] / "notebooks" / "pygmmis_scene.npz"
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--seeds", type=int, default=21)
     parser.add_argument("--output", type=Path, default=default)
     arguments = parser.parse_args()
