@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 DEMO_ROWS ?= 2000000
 SHELL := /bin/sh
 
-.PHONY: help demo test test-statistics test-chaos test-scale test-thorough lint docs bench clean
+.PHONY: help demo test test-notebooks test-statistics test-chaos test-scale test-thorough notebooks-full lint docs bench clean
 
 help:  ## Show this list.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -49,6 +49,11 @@ test-scale: $(VENV)/.dev  ## Fit more than the workers' memory holds.
 
 test-thorough: $(VENV)/.dev  ## The default laws at their full breadth: all kernels, all hostile files.
 	$(BIN)/python -m pytest -m thorough --timeout 600
+
+notebooks-full: $(VENV)/.dev  ## Run the notebooks at full size, minutes each; what they showed is in build/notebooks.
+	mkdir -p build/notebooks
+	cd notebooks && DGMMIS_NOTEBOOK_SIZE=full $(abspath $(BIN))/jupyter-execute --timeout=-1 \
+	  --output=../build/notebooks/{notebook_name} *.ipynb
 
 lint: $(VENV)/.dev  ## Check style, types and floors.
 	$(BIN)/ruff check .
