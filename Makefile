@@ -38,6 +38,9 @@ demo: $(VENV)/.user  ## Simulate 2 million noisy rows, ingest, fit, apply, repor
 test: $(VENV)/.dev  ## Run the default tests.
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
+test-notebooks: $(VENV)/.dev  ## Run every notebook at its small size.
+	$(BIN)/python -m pytest -m notebook -n 2 tests/test_notebooks.py
+
 test-statistics: $(VENV)/.dev  ## Monte-Carlo checks of recovery.
 	$(BIN)/python -m pytest -m statistical --timeout 1800
 

@@ -1,4 +1,4 @@
-"""Notebooks are valid, without outputs and listed for readers, and each is run by one of the files beside this one."""
+"""Notebooks are valid, without outputs, listed for readers, and run from top to bottom."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from notebook_runs import FOLDER, NOTEBOOKS, nbformat
+from notebook_runs import FOLDER, NOTEBOOKS, nbformat, run_from_top_to_bottom
 
-RUNNERS = sorted(Path(__file__).parent.glob("test_notebooks_*.py"))
 ROOT = FOLDER.parent
 
 
@@ -26,9 +25,13 @@ def test_a_notebook_is_valid_and_has_cell_ids_and_no_outputs(path: Path) -> None
             assert cell.execution_count is None
 
 
-def test_each_notebook_is_run_once() -> None:
-    run = [name for path in RUNNERS for name in re.findall(r'"(\d\d_\w+)"', path.read_text())]
-    assert sorted(run) == [path.stem for path in NOTEBOOKS]
+@pytest.mark.notebook
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("name", [path.stem for path in NOTEBOOKS])
+def test_a_notebook_runs_from_top_to_bottom(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_from_top_to_bottom(name, tmp_path, monkeypatch)
 
 
 def test_each_notebook_is_listed_for_readers() -> None:
