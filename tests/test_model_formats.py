@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from sklearn.mixture import GaussianMixture as SklearnMixture
 
 import dgmmis
-from commands import run_here as dgmmis_command
+from commands import run_here, run_process
 from dgmmis import Background, Mixture, Model, pygmmis
 from dgmmis.errors import AlreadyExists, FeatureMismatch, InvalidData, InvalidSetting
 from dgmmis.estimator import from_sklearn, to_sklearn
@@ -264,14 +264,14 @@ def run(tmp_path_factory):
 
 def test_a_run_is_exported_with_its_provenance_and_imported_with_names_and_units(run, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    said = dgmmis_command("export", run.path, "-o", "m.npz")
+    said = run_process("export", run.path, "-o", "m.npz")
     assert said.stdout == "2 components written to m.npz, format dgmmis\n"
     provenance = read_provenance("m.npz")
     assert provenance == json.loads(json.dumps(provenance_of(run)))
     assert provenance["catalog"] == {"fingerprint": run.data["fingerprint"], "rows": 200}
-    said = dgmmis_command("export", "m.npz", "-o", "m.fit", "--json")
+    said = run_here("export", "m.npz", "-o", "m.fit", "--json")
     assert json.loads(said.stdout)["lost"] == ["units", "the provenance of the fit"]
-    dgmmis_command("import", "m.fit", "-o", "n.npz", "--features", "p,q", "--unit", "q=km/s")
+    run_here("import", "m.fit", "-o", "n.npz", "--features", "p,q", "--unit", "q=km/s")
     again = Model.load("n.npz")
     assert (again.features, again.units) == (("p", "q"), ("", "km/s"))
     assert bits(again.mixture) == bits(run.model().mixture)
