@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import kolmogorov, ndtr
+from scipy.special import bdtrik, kolmogorov, ndtr
 
 from dgmmis.background import Background
 from dgmmis.checking.simulated import Simulated
@@ -27,7 +27,8 @@ PAIRS_AT_ONCE = 2**22
 """Rows times components whose distributions are evaluated at once (32 MiB)."""
 MOST_PAIRS = 4e7
 """Rows times components times catalogues whose density is evaluated."""
-LEVELS = (0.5, 0.9)
+N_BINS = 20
+"""Bars of a histogram: one for each rank that a row can have among 19 replicates."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,23 @@ class Calibration:
         within = np.abs(2 * self.transforms - 1) <= level
         share = float(self.weights[within].sum() / self.weights.sum())
         return share, float(np.sqrt(level * (1 - level) / self.effective_rows))
+
+    def heights(self, n_bins: int = N_BINS) -> Array:
+        """Weight in equal bins of the transforms, as a multiple of what is expected there, (B,)."""
+        place = np.minimum((self.transforms * n_bins).astype(np.intp), n_bins - 1)
+        found = np.bincount(place, self.weights, minlength=n_bins)
+        return np.asarray(n_bins * found / max(float(self.weights.sum()), np.finfo(float).tiny))
+
+    def band(self, n_bins: int = N_BINS, level: float = 0.95) -> tuple[float, float]:
+        """Give the limits that all `heights` keep with that chance, if the model holds.
+
+        Each bar's number is binomial; all of them keep the limits if none breaks them (Bonferroni).
+        """
+        n = max(round(self.effective_rows), 1)
+        beyond = (1 - level) / (2 * n_bins)
+        low = np.floor(np.nan_to_num(bdtrik(beyond, n, 1 / n_bins)))
+        high = np.ceil(bdtrik(1 - beyond, n, 1 / n_bins))
+        return float(n_bins * low / n), float(n_bins * high / n)
 
 
 def exact_transform(model: Model, rows: Rows, feature: int) -> Array | None:
