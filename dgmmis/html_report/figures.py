@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from dgmmis.html_report.run_facts import RunFacts
 from dgmmis.model import Model
 from dgmmis.packed import Array
 from dgmmis.plots import (
+    as_pdf,
     as_png,
     as_svg,
     draw_amplitudes,
@@ -63,6 +65,11 @@ class Exhibit:
         content = as_svg(self.figure) if self.vector else as_png(self.figure)
         kind = "svg+xml" if self.vector else "png"
         return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
+
+    @cached_property
+    def pdf(self) -> bytes:
+        """One page of PDF, of the figure's size."""
+        return as_pdf(self.figure)
 
     @property
     def width(self) -> int:
@@ -121,8 +128,7 @@ def _of_check(check: ModelCheck) -> dict[str, Exhibit]:
         )
     residuals = [
         f"Orange: more {what} than the model expects; blue: fewer. In cells of few rows the deviation is what a "
-        "Gaussian "
-        "would need to be as improbable."
+        "Gaussian would need to be as improbable. The grey band of a single feature reaches to 2 standard deviations."
     ]
     return {
         "data_and_model": Exhibit(

@@ -25,7 +25,7 @@ from dgmmis.html_report.run_facts import RunFacts, gather
 from dgmmis.html_report.start_text import start_text
 from dgmmis.html_report.wanted import Wanted
 from dgmmis.html_report.wording import caveats, how_to_go_on, outcome, title
-from dgmmis.plots import as_pdf, as_png
+from dgmmis.plots import as_png
 from dgmmis.runs import RunFolder
 from dgmmis.store import Catalog
 
@@ -104,7 +104,7 @@ def write_report(
     if files.figures is not None:
         for name, exhibit in content["figures"].items():
             files.add(files.figures / f"{name}.png", as_png(exhibit.figure, dpi=300))
-            files.add(files.figures / f"{name}.pdf", as_pdf(exhibit.figure))
+            files.add(files.figures / f"{name}.pdf", exhibit.pdf)
     files.write()
     return files.page
 

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from dgmmis.html_report.figures import Exhibit
-from dgmmis.plots import as_pdf
 from dgmmis.plots.drawing import INK, MUTED, printable
 from dgmmis.plots.library import font_file
 
@@ -109,7 +108,7 @@ class Sheets:
                 float(self.pdf.l_margin),
                 float(self.pdf.h) - top - height,
                 scale,
-                as_pdf(exhibit.figure),
+                exhibit.pdf,
             )
         )
         self.pdf.set_y(top + height + 4)

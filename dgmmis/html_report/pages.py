@@ -72,7 +72,7 @@ def _begin(sheets: Sheets, content: Content) -> None:
         sheets.paragraph(content["check"].verdict)
     if content["check_problem"]:
         sheets.paragraph(f"The model could not be checked against its rows: {content['check_problem']}")
-    sheets.facts([(label, f"{number}, {unit}") for label, number, unit in content["headline"]])
+    sheets.facts([(label, f"{number} ({unit})") for label, number, unit in content["headline"]])
 
 
 def _assumed(sheets: Sheets, content: Content) -> None:
