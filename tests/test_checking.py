@@ -34,7 +34,9 @@ def variance_of(checks: list[ModelCheck]) -> tuple[float, float]:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_residuals_of_rows_from_the_model_have_unit_variance_and_those_of_a_wrong_model_do_not(kind: str) -> None:
+def test_residuals_of_rows_from_the_model_have_unit_variance_and_those_of_a_wrong_model_do_not(
+    kind: str,
+) -> None:
     right, error = variance_of([checked(seed, kind=kind, weighted=seed == 1) for seed in range(2)])
     assert abs(right - 1) < SIGMAS * error
     wrong, error = variance_of([checked(0, kind=kind, widen=2.5)])
@@ -95,7 +97,9 @@ def test_the_exact_transform_is_that_of_every_row_and_component() -> None:
         np.testing.assert_array_equal(np.isnan(found), np.isnan(made.values[:, j]))
         for i in np.flatnonzero(~np.isnan(found)):
             spread = np.sqrt(made.mixture.covariances[:, j, j] + covariances[i, j, j])
-            mixture = made.mixture.amplitudes @ norm.cdf((made.values[i, j] - made.mixture.means[:, j]) / spread)
+            mixture = made.mixture.amplitudes @ norm.cdf(
+                (made.values[i, j] - made.mixture.means[:, j]) / spread
+            )
             low, high = box.footprint[0][j], box.footprint[1][j]
             places = low + (high - low) * (np.arange(20_000) + 0.5) / 20_000
             behind = norm.cdf((made.values[i, j] - places) / np.sqrt(covariances[i, j, j])).mean()
@@ -184,7 +188,7 @@ def test_rows_that_the_model_knows_nothing_of_are_found_and_named() -> None:
     assert worst.observed > worst.expected
     for (low, high), column in zip(worst.sides, worst.columns, strict=True):
         assert low <= spot[column] <= high
-    clean = worst_cells(check_model(Model(made.mixture), made.values).projections, least=4.5)
+    clean = worst_cells(check_model(Model(made.mixture), made.values).projections, chance=1e-3)
     assert clean == []
 
 

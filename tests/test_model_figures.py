@@ -67,7 +67,9 @@ def test_the_worst_cells_are_numbered_where_they_lie_and_names_are_words() -> No
 
 
 def test_equal_figures_are_equal_pages() -> None:
-    check = check_model(Model(Mixture([1.0], [[0.0]], [[[1.0]]])), np.linspace(-2, 2, 40)[:, None], Noise.none())
+    check = check_model(
+        Model(Mixture([1.0], [[0.0]], [[[1.0]]])), np.linspace(-2, 2, 40)[:, None], Noise.none()
+    )
     first = as_pdf(draw_calibration(check))
     assert first.startswith(b"%PDF")
     assert first == as_pdf(draw_calibration(check))

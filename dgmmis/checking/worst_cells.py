@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import log_ndtr
+from scipy.special import log_ndtr, ndtri
 
 from dgmmis.checking.cells import Cells
 
@@ -33,20 +33,23 @@ class WorstCell:
     significance: float
 
 
-def worst_cells(projections: Iterable[Cells], *, most: int = 6, least: float = 3.5) -> list[WorstCell]:
-    """List the cells that differ most, the worst first.
+def worst_cells(projections: Iterable[Cells], *, most: int = 6, chance: float = 0.1) -> list[WorstCell]:
+    """List the cells that differ most, the worst first, as far as chance does not explain them.
 
-    A misfit covers many cells, so of neighbours within a projection only the worst is listed, as are those of at
-    most two cells from the same projection.
+    A misfit covers many cells, so of neighbours within a projection only the worst is listed, and of a projection
+    at most two.
 
     Parameters
     ----------
     projections : iterable of Cells
     most : int
         Cells to list.
-    least : float
-        Standard deviations that a cell must differ by.
+    chance : float
+        Cells are listed if they differ by more than chance leaves so many of all cells together.
     """
+    projections = tuple(projections)
+    n_cells = sum(int(projection.filled.sum()) for projection in projections)
+    least = -float(ndtri(chance / (2 * n_cells))) if n_cells else np.inf
     found = [cell for projection in projections for cell in _peaks(projection, least)]
     return sorted(found, key=lambda cell: -abs(cell.significance))[:most]
 

@@ -14,7 +14,7 @@ from dgmmis.plots.library import Axes, Figure
 __all__ = ["draw_calibration"]
 
 MOST_PANELS = 12
-BAND, BAR = "#f9dcc4", "#7f9dbf"
+BAND, EDGE, BAR = "#f9dcc4", "#d98a4f", "#7f9dbf"
 BROKEN = "#0a3f6b"
 PER_LINE = 4
 
@@ -72,6 +72,7 @@ def _draw_panel(axes: Axes, calibration: Calibration) -> None:
     edges = np.linspace(0, 1, len(heights) + 1)
     broken = (heights < low) | (heights > high)
     axes.axhspan(low, high, color=BAND, zorder=0)
+    axes.hlines([low, high], 0, 1, color=EDGE, linewidth=0.9, zorder=3)
     axes.axhline(1, color=MUTED, linewidth=0.7, zorder=3)
     colors = np.where(broken, BROKEN, BAR)
     look_of_bars: dict[str, Any] = {"alpha": 0.9, "linewidth": 0.6, "edgecolor": "white"}

@@ -24,7 +24,7 @@ __all__ = ["draw_residuals"]
 LIMIT = 5.0
 """Standard deviations at which the colours end."""
 EMPTY = "#eef0f3"
-SIZES = {1: (7.4, 3.4), 2: (8.4, 8.1)}
+SIZES = {1: (9.6, 3.4), 2: (8.4, 8.1)}
 LARGEST = (10.6, 10.3)
 HALO = (withStroke(linewidth=2.2, foreground="white"),)
 
@@ -48,7 +48,7 @@ def draw_residuals(check: ModelCheck) -> Figure:
     with look():
         figure = Figure(figsize=SIZES.get(d, LARGEST), layout="constrained")
         figure.get_layout_engine().set(w_pad=0.03, h_pad=0.03, wspace=0.015, hspace=0.015)  # type: ignore[union-attr,call-arg]
-        grid = GridSpec(d, max(d, 2), figure=figure, width_ratios=[1.9, 1] if d == 1 else None)
+        grid = GridSpec(d, max(d, 2), figure=figure, width_ratios=[1.6, 1] if d == 1 else None)
         for row in range(d):
             for column in range(row + 1):
                 axes = figure.add_subplot(grid[row, column])
