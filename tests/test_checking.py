@@ -90,7 +90,6 @@ def test_the_exact_transform_is_that_of_every_row_and_component() -> None:
     box = Background(footprint=([-2.0, -3.0, -1.0], [4.0, 3.0, 2.0]), amplitude=0.3)
     model, rows = Model(made.mixture, backgrounds=(box,)), Rows(made.values, made.noise)
     covariances = made.noise.covariances(*made.values.shape)
-    rng = np.random.default_rng(0)
     for j in range(3):
         found = exact_transform(model, rows, j)
         assert found is not None
@@ -104,9 +103,11 @@ def test_the_exact_transform_is_that_of_every_row_and_component() -> None:
             places = low + (high - low) * (np.arange(20_000) + 0.5) / 20_000
             behind = norm.cdf((made.values[i, j] - places) / np.sqrt(covariances[i, j, j])).mean()
             assert found[i] == pytest.approx(0.7 * mixture + 0.3 * behind, abs=1e-7)
-    plain = exact_transform(model, Rows(np.array([[-3.0, 0, 0], [1.0, 0, 0], [9.0, 0, 0]]), Noise.none()), 0)
-    below = [made.mixture.amplitudes @ norm.cdf((x - made.mixture.means[:, 0]) / np.sqrt(made.mixture.covariances[:, 0, 0])) for x in (-3, 1, 9)]  # fmt: skip
-    np.testing.assert_allclose(plain, 0.7 * np.array(below) + 0.3 * np.array([0, 0.5, 1]), rtol=1e-12)
+    places = np.array([-3.0, 1.0, 9.0])
+    plain = exact_transform(model, Rows(places[:, None] * [1, 0, 0], Noise.none()), 0)
+    spread = np.sqrt(made.mixture.covariances[:, 0, 0])
+    below = norm.cdf((places[:, None] - made.mixture.means[:, 0]) / spread) @ made.mixture.amplitudes
+    np.testing.assert_allclose(plain, 0.7 * below + 0.3 * np.array([0, 0.5, 1]), rtol=1e-12)
 
 
 def test_exact_transforms_and_ranks_among_replicates_agree() -> None:
