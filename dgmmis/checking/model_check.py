@@ -20,6 +20,8 @@ __all__ = ["MOST_ROWS", "ModelCheck", "check_model"]
 
 MOST_ROWS = 50_000
 """Rows that are compared: two per cent of a cell of 2,500 rows is one standard deviation."""
+MOST_NUMBERS = 2e7
+"""Rows times features times replicates (160 MB)."""
 MOST_PAIRED = 12
 """Features whose pairs are all compared; of more, those of the first twelve."""
 
@@ -90,7 +92,7 @@ def check_model(
     before_noise : bool
         The selection looked at the noise-free values.
     most_rows : int
-        Of more rows so many are compared, evenly.
+        Of more rows so many are compared, evenly; fewer of very many features, as the replicates are kept in memory.
     replicates : int
         Catalogues to simulate.
     seed : int
@@ -121,6 +123,7 @@ def check_model(
         )
     if not len(rows) or most_rows < 1:
         raise InvalidSetting(f"{min(len(rows), most_rows)} rows are to be compared; give at least one.")
+    most_rows = min(most_rows, max(int(MOST_NUMBERS / (rows.n_features * replicates)), 1_000))
     if len(rows) > most_rows:
         rows = rows.take(np.linspace(0, len(rows) - 1, most_rows).round().astype(np.intp))
     simulated = simulate(model, rows, before_noise=before_noise, replicates=replicates, seed=seed)

@@ -21,6 +21,9 @@ LARGEST_SCALE = 0.8
 BODY, SMALL = 8.5, 7.4
 LINE = 1.38
 LEAST_BELOW_HEADING = 70.0
+ROW_GAP = 2.4
+HIGHEST_WHOLE = 260.0
+"""Points up to which a table is kept on one page."""
 FONTS = (("sans", "", "DejaVuSans"), ("sans", "B", "DejaVuSans-Bold"), ("mono", "", "DejaVuSansMono"))
 
 
@@ -92,25 +95,20 @@ class Sheets:
                 line.cell(printable(text))
         self.pdf.ln(3)
 
-    def figure(self, exhibit: Exhibit, heading: str = "") -> None:
-        """Set a figure and its caption on one page."""
-        inches = exhibit.figure.get_size_inches()
-        scale = min(LARGEST_SCALE, self.width / (72 * float(inches[0])))
-        height = 72 * float(inches[1]) * scale
-        caption = printable(" ".join(exhibit.caption))
+    def figure(self, *exhibits: Exhibit, heading: str = "") -> None:
+        """Set figures side by side, with their captions, on one page."""
+        sizes = [exhibit.figure.get_size_inches() for exhibit in exhibits]
+        scale = min(LARGEST_SCALE, self.width / (72 * sum(float(size[0]) for size in sizes)))
+        height = 72 * scale * max(float(size[1]) for size in sizes)
+        caption = printable(" ".join(sentence for exhibit in exhibits for sentence in exhibit.caption))
         self._keep(height + self._height(caption) + (40 if heading else 10))
         if heading:
             self.heading(heading)
-        top = self.pdf.get_y()
-        self._stamps.append(
-            _Stamp(
-                self.pdf.page - 1,
-                float(self.pdf.l_margin),
-                float(self.pdf.h) - top - height,
-                scale,
-                exhibit.pdf,
-            )
-        )
+        left, top = float(self.pdf.l_margin), self.pdf.get_y()
+        for exhibit, size in zip(exhibits, sizes, strict=True):
+            bottom = float(self.pdf.h) - top - 72 * scale * float(size[1])
+            self._stamps.append(_Stamp(self.pdf.page - 1, left, bottom, scale, exhibit.pdf))
+            left += 72 * scale * float(size[0])
         self.pdf.set_y(top + height + 4)
         if caption:
             self.paragraph(caption, muted=True)
@@ -148,10 +146,12 @@ class Sheets:
             for column in columns
         ]
         total = min(sum(widths), self.width)
+        lines = 1 + len(rows) + max(cell.count("\n") for cell in headings)
+        self._keep(min(lines * (LINE * SMALL + ROW_GAP), HIGHEST_WHOLE))
         align = tuple("LEFT" if j < texts else "RIGHT" for j in range(len(headings)))
         with self.pdf.table(
             borders_layout="HORIZONTAL_LINES", col_widths=tuple(widths), width=total, align="LEFT", text_align=align,
-            line_height=LINE * SMALL, padding=1.2, headings_style=FontFace(color=MUTED, emphasis="BOLD"),
+            line_height=LINE * SMALL, padding=ROW_GAP / 2, headings_style=FontFace(color=MUTED, emphasis="BOLD"),
         ) as table:  # fmt: skip
             for cells in (headings, *rows):
                 line = table.row()

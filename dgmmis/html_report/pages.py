@@ -16,11 +16,6 @@ from dgmmis.html_report.page_tables import (
 
 __all__ = ["pages_maker"]
 
-FIGURES = (
-    ("Rows and model", ("corner",)),
-    ("Convergence", ("convergence", "starts", "amplitudes")),
-    ("Missing features", ("patterns",)),
-)
 Content = dict[str, Any]
 
 
@@ -50,11 +45,14 @@ def _set_pages(content: Content) -> bytes:
         sheets.heading("Components")
         add_components(sheets, content)
     _assumed(sheets, content)
-    _add_figures(sheets, content, *FIGURES[0])
+    _add_figures(sheets, content, "Rows and model", "corner")
     if content["check"]:
         _check(sheets, content)
-    for title, names in FIGURES[1:]:
-        _add_figures(sheets, content, title, names)
+    _add_figures(sheets, content, "Convergence", "convergence")
+    _add_figures(sheets, content, "", "starts", "amplitudes")
+    if content["components"]:
+        sheets.paragraph(content["start"], muted=True)
+    _add_figures(sheets, content, "Missing features", "patterns")
     _end(sheets, content)
     return sheets.finished()
 
@@ -96,12 +94,10 @@ def _assumed(sheets: Sheets, content: Content) -> None:
         sheets.paragraph(f"{heading}. {text}")
 
 
-def _add_figures(sheets: Sheets, content: Content, title: str, names: tuple[str, ...]) -> None:
+def _add_figures(sheets: Sheets, content: Content, heading: str, *names: str) -> None:
     shown = [content["figures"][name] for name in names if name in content["figures"]]
-    for place, exhibit in enumerate(shown):
-        sheets.figure(exhibit, title if place == 0 else "")
-    if "starts" in names:
-        sheets.paragraph(content["start"], muted=True)
+    if shown:
+        sheets.figure(*shown, heading=heading)
 
 
 def _check(sheets: Sheets, content: Content) -> None:
@@ -115,7 +111,7 @@ def _check(sheets: Sheets, content: Content) -> None:
         for number, words in enumerate(check.worst, start=1):
             sheets.paragraph(f"{number}. {words}.")
     add_projections(sheets, content)
-    sheets.figure(figures["calibration"], "Calibration")
+    sheets.figure(figures["calibration"], heading="Calibration")
     add_calibrations(sheets, content)
     sheets.paragraph(check.reading, muted=True)
 
