@@ -18,6 +18,8 @@ from strategies import KINDS, random_mixture, random_scene
 SIGMAS = 4.5
 """Standard errors that a law may be off by: one failure in 10^5 draws, and the draws are fixed."""
 
+MIXTURE_OF_TWO = Mixture([0.7, 0.3], [[0, 0], [2, 1]], [[[1, 0.4], [0.4, 1.5]], [[0.4, 0], [0, 0.4]]])
+
 
 def checked(seed: int, *, widen: float = 1.0, **scene: object) -> ModelCheck:
     """Check the model that rows were drawn from, or one that is wider by a factor."""
@@ -59,9 +61,8 @@ def test_transforms_of_rows_from_the_model_are_uniform_and_those_of_a_wrong_mode
 def observed(selection: object, *, n: int = 1_500, before_noise: bool = False) -> tuple[Model, Rows]:
     """Rows of a population with a background that went through a selection."""
     rng = np.random.default_rng(11)
-    mixture = Mixture([0.7, 0.3], [[0, 0], [2, 1]], [[[1, 0.4], [0.4, 1.5]], [[0.4, 0], [0, 0.4]]])
     box = Background(footprint=([-4, -4], [5, 5]), amplitude=0.2)
-    model = Model(mixture, ("a", "b"), (), (box,), selection)
+    model = Model(MIXTURE_OF_TWO, ("a", "b"), (), (box,), selection)
     noise = Noise.diagonal(rng.choice([0.04, 0.3], size=(n, 2)))
     values = model.draw(n, rng, noise=noise, selection=selection, before_noise=before_noise)
     values[rng.random(n) < 0.2, 1] = np.nan
@@ -231,6 +232,13 @@ def test_what_cannot_be_checked_is_refused_by_name() -> None:
     mute = DensityBackground(lambda values, covariances: np.full(len(values), 0.01), 0.1, n_features=2)
     with pytest.raises(InvalidSetting, match="sampler"):
         check_model(Model(model.mixture, model.features, backgrounds=(mute,)), rows)
+
+
+def test_rows_of_which_nothing_was_observed_tell_nothing() -> None:
+    check = check_model(Model(MIXTURE_OF_TWO), np.full((20, 2), np.nan))
+    assert [one.effective_rows for one in check.calibrations] == [0, 0, 0]
+    assert cells_beyond(check.projections, 4) == (0, 0)
+    assert worst_cells(check.projections) == []
 
 
 def test_of_many_features_all_are_calibrated_and_the_first_twelve_paired() -> None:

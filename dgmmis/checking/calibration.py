@@ -189,6 +189,8 @@ def calibrate_density(model: Model, rows: Rows, simulated: Simulated) -> Calibra
     if len(seen) > most:
         seen = seen[np.linspace(0, len(seen) - 1, max(most, 100)).round().astype(np.intp)]
     some = rows.take(seen)
+    if not len(seen):
+        return Calibration("density", np.empty(0), np.empty(0), "ranks")
     found = model.log_density(some.values, some.noise)
     drawn = np.array([model.log_density(values[seen], some.noise) for values in simulated.values])
     weights = np.ones(len(some)) if some.weights is None else some.weights

@@ -146,7 +146,7 @@ def _in_words(cell: WorstCell, check: ModelCheck) -> str:
         _interval(check.model.features[j], check.model.units[j], *side)
         for j, side in zip(cell.columns, cell.sides, strict=True)
     )
-    what = "units of weight" if check.is_weighted else "rows"
+    what = "units of weight" if check.is_weighted else "row" if cell.observed == 1 else "rows"
     size = abs(cell.significance)
     by = f"more than {CERTAIN:g}" if size > CERTAIN else significant(size, 2)
     direction = "too many" if cell.significance > 0 else "too few"
