@@ -99,6 +99,9 @@ def test_a_cut_that_was_not_said_is_found_and_named_and_one_that_was_said_is_not
     page = Page.of(written).words
     assert "The model does not describe these rows in every detail" in page
     assert re.search(r"colour (below|from) .* mag.*(too few|too many) by", page)
+    assert re.search(
+        r"Rows do not lie where their own distributions say in: colour \(off by [0-9.]+ %\)", page
+    )
     assert "by ranks" in page  # of the density
     assert "The seed is 3" in page
     facts = gather(selected)

@@ -16,6 +16,8 @@ __all__ = ["CalibrationRow", "CheckText", "PairRow", "check_text"]
 
 FAR = 4.0
 """Standard deviations beyond which cells are counted."""
+IMPROBABLE = 1e-3
+"""Chance, of all calibrations together, from which on one is called uneven."""
 MOST_PAIRS = 10
 CERTAIN = 37.0
 """Standard deviations from which a chance is too small for a number."""
@@ -89,7 +91,7 @@ def check_text(facts: CheckFacts) -> CheckText | None:
         _how(check, facts.seed),
         [_in_words(cell, check) for cell in worst_cells(check.projections)],
         pairs,
-        [_calibration(one, len(check.rows)) for one in check.calibrations],
+        [_calibration(one) for one in check.calibrations],
         _reading(check),
     )
 
@@ -104,12 +106,12 @@ def _verdict(check: ModelCheck) -> str:
         f"Of {count(judged)} cells in which at least five rows are expected, {found} from the model by more than "
         f"{FAR:g} standard deviations; chance alone would leave {significant(chance, 2)}."
     )
-    if beyond > max(3, 10 * chance):
-        share = max(one.distance for one in check.calibrations[: check.rows.n_features] if one.effective_rows)
-        return (
-            f"{said} The model does not describe these rows in every detail. How much that matters is for you to "
-            f"judge: at most {percent(share)} of the rows lie on the wrong side of any level of any feature."
-        )
+    uneven = [one for one in check.calibrations if one.p_value * len(check.calibrations) < IMPROBABLE]
+    if uneven:
+        named = ", ".join(f"{_name(one)} (off by {percent(one.distance)})" for one in uneven)
+        said += f" Rows do not lie where their own distributions say in: {named}."
+    if uneven or beyond > max(3, 10 * chance):
+        return f"{said} The model does not describe these rows in every detail; whether that matters is for you to judge."
     return f"{said} Nothing here speaks against the model."
 
 
@@ -169,13 +171,12 @@ def _interval(name: str, unit: str, low: float, high: float) -> str:
     return f"{name} from {significant(low, digits)} to {significant(high, digits)}{of}"
 
 
-def _calibration(one: Calibration, n_rows: int) -> CalibrationRow:
+def _calibration(one: Calibration) -> CalibrationRow:
     if not one.effective_rows:
-        return CalibrationRow(one.name, "0", "-", "-", "-", "-", one.method)
+        return CalibrationRow(_name(one), "0", "-", "-", "-", "-", one.method)
     p = one.p_value
-    name = "density of whole rows" if one.name == "density" and len(one.transforms) <= n_rows else one.name
     return CalibrationRow(
-        name,
+        _name(one),
         count(len(one.transforms)),
         percent(one.distance),
         "< 0.0001" if p < 1e-4 else significant(p, 2),
@@ -183,6 +184,10 @@ def _calibration(one: Calibration, n_rows: int) -> CalibrationRow:
         _share(*one.inside(0.9)),
         "exact" if one.method == "exact" else "by ranks",
     )
+
+
+def _name(one: Calibration) -> str:
+    return "density of whole rows" if one.name == "density" else one.name
 
 
 def _share(share: float, error: float) -> str:
