@@ -111,7 +111,7 @@ def _verdict(check: ModelCheck) -> str:
         named = ", ".join(f"{_name(one)} (off by {percent(one.distance)})" for one in uneven)
         said += f" Rows do not lie where their own distributions say in: {named}."
     if uneven or beyond > max(3, 10 * chance):
-        return f"{said} The model does not describe these rows in every detail; whether that matters is for you to judge."
+        return f"{said} The model does not describe these rows in every detail: judge whether that matters."
     return f"{said} Nothing here speaks against the model."
 
 
