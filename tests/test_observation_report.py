@@ -98,7 +98,9 @@ def test_a_selection_that_cannot_be_imported_here_is_said_and_the_page_still_mad
         assert "by lost_cut:keep of a, b, c" in page
         assert "cannot be used here" not in page
     monkeypatch.delitem(__import__("sys").modules, "lost_cut")
-    lost = Page.of(write_report(dgmmis.open_run(tmp_path / "run"), tmp_path / "lost.html", wanted=QUICK)).words
+    lost = Page.of(
+        write_report(dgmmis.open_run(tmp_path / "run"), tmp_path / "lost.html", wanted=QUICK)
+    ).words
     assert "The selection cannot be used here" in lost
     assert "by lost_cut:keep of a, b, c" in lost
     assert "Components" in lost
