@@ -10,6 +10,9 @@ import json
 import shlex
 import signal
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +27,8 @@ from dgmmis.service import Means, serve
 
 HERE = Path(__file__).resolve().parent
 SETTINGS = HERE.parent / "dask.yaml"
+LOOK_SECONDS = 20.0
+"""Between two looks whether a job is missing."""
 
 
 def options() -> argparse.Namespace:
@@ -58,6 +63,28 @@ def cluster(folder: Path) -> SLURMCluster:
     )
 
 
+@contextmanager
+def so_many_jobs(jobs: SLURMCluster, count: int) -> Iterator[None]:
+    """Keep so many jobs queued or running: one that ended is forgotten after `lost-worker-timeout`, and asked for anew.
+
+    `adapt` with as many at least as at most would not: it counts those that it asked for, not those that are left.
+    """
+    over = threading.Event()
+
+    def look() -> None:
+        while not over.is_set():
+            jobs.scale(jobs=count)
+            over.wait(LOOK_SECONDS)
+
+    looking = threading.Thread(target=look, daemon=True)
+    looking.start()
+    try:
+        yield
+    finally:
+        over.set()
+        looking.join()
+
+
 def tell(event: str, fields: dict[str, Any]) -> None:
     """Log an event as a line of JSON."""
     sys.stderr.write(json.dumps({"event": event, **fields}, default=str) + "\n")
@@ -69,8 +96,7 @@ def main() -> int:
     folder = stated.certificates.resolve()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     settle()
-    with cluster(folder) as jobs:
-        jobs.adapt(minimum_jobs=stated.jobs, maximum_jobs=stated.jobs)
+    with cluster(folder) as jobs, so_many_jobs(jobs, stated.jobs):
         tell("waiting for the first worker", {"scheduler": jobs.scheduler_address, "jobs": stated.jobs})
         jobs.wait_for_workers(1)  # however long the queue is
         access = Access(folder / "ca.pem", folder / "cert.pem", folder / "key.pem")
