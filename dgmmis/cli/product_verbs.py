@@ -10,7 +10,7 @@ import typer
 from dgmmis.cli.function_paths import opened_run
 from dgmmis.cli.machines import using_cluster
 from dgmmis.cli.option_groups import MachineOptions, TlsOptions, grouped
-from dgmmis.cli.options import AsJson, Catalog, Overwrite, Run, Trust
+from dgmmis.cli.options import AsJson, Catalog, Overwrite, Quiet, Run, Trust
 from dgmmis.cli.printing import print_json
 from dgmmis.errors import InvalidSetting
 
@@ -29,6 +29,7 @@ def apply_verb(
     machines: MachineOptions,
     tls: TlsOptions,
     trust: Trust = None,
+    quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
     """Write responsibilities, log-density and deconvolved posterior of every row."""
@@ -42,7 +43,7 @@ def apply_verb(
     model = driven.model()
     with (
         using_cluster(machines, tls) as client,
-        counting(f"applying {driven.path.name}", quiet=as_json) as progress,
+        counting(f"applying {driven.path.name}", quiet=quiet or as_json) as progress,
     ):
         apply(
             model,
@@ -65,12 +66,15 @@ def report_verb(
     output: Annotated[Path, typer.Option("-o", "--output", help="HTML page to write.")],
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace it.")] = False,
     trust: Trust = None,
+    quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
     """Write one self-contained page with the fit's pictures and numbers."""
     from dgmmis.html_report import write_report
+    from dgmmis.progress import waiting
 
-    path = write_report(opened_run(run, trust), output, overwrite=overwrite)
+    with waiting(f"drawing the report of {run}", quiet=quiet or as_json):
+        path = write_report(opened_run(run, trust), output, overwrite=overwrite)
     if as_json:
         print_json({"report": str(path)})
     else:

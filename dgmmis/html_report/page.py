@@ -93,7 +93,7 @@ def _require_free(destination: Path, overwrite: bool) -> None:
             f"{destination} is a folder. Name the file to write: {destination / 'report.html'}."
         )
     if destination.exists() and not overwrite:
-        raise AlreadyExists(f"{destination} exists. Name another file, or allow to overwrite it.")
+        raise AlreadyExists(f"{destination} exists. Name another file, or allow it with --overwrite.")
 
 
 def _render(content: dict[str, Any]) -> str:
