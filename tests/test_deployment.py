@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -87,8 +88,16 @@ def test_every_command_is_understood_by_the_program_it_starts(
     if words[1] == "dashboard" and not DASHBOARD:
         pytest.skip("`dgmmis dashboard` is not a verb yet")
     assert parse([words[0], words[1], *map(here.word, words[2:])])
-    with pytest.raises(Exception, match="No such option|unexpected extra"):
+    with pytest.raises(Exception, match=r"No such option|unexpected extra"):
         parse([words[0], words[1], *map(here.word, words[2:]), "--no-such-option", "1"])
+
+
+def test_every_command_that_the_page_gives_inside_a_container_is_understood() -> None:
+    page = (DEPLOY / "README.md").read_text().replace("\\\n", " ")
+    inside = re.findall(r"(?:^stack run .*?\btool|^kubectl exec .*? -- dgmmis) (.*?)(?:  # .*)?$", page, re.M)
+    assert len(inside) >= 6
+    for line in inside:
+        assert parse(["dgmmis", *shlex.split(line)]), line
 
 
 def test_the_workers_of_slurm_are_started_with_options_that_exist() -> None:
