@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 DEMO_ROWS ?= 2000000
 SHELL := /bin/sh
 
-.PHONY: help demo test test-statistics test-chaos test-scale test-thorough lint bench clean
+.PHONY: help demo test test-notebooks test-statistics test-chaos test-scale test-thorough notebooks-full lint docs bench clean
 
 help:  ## Show this list.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -38,6 +38,9 @@ demo: $(VENV)/.user  ## Simulate 2 million noisy rows, ingest, fit, apply, repor
 test: $(VENV)/.dev  ## Run the default tests.
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
+test-notebooks: $(VENV)/.dev  ## Run every notebook at its small size.
+	$(BIN)/python -m pytest -m notebook -n 2 tests/test_notebooks.py
+
 test-statistics: $(VENV)/.dev  ## Monte-Carlo checks of recovery.
 	$(BIN)/python -m pytest -m statistical --timeout 1800
 
@@ -50,6 +53,11 @@ test-scale: $(VENV)/.dev  ## Fit more than the workers' memory holds.
 test-thorough: $(VENV)/.dev  ## The default laws at their full breadth: all kernels, all hostile files.
 	$(BIN)/python -m pytest -m thorough --timeout 600
 
+notebooks-full: $(VENV)/.dev  ## Run the notebooks at full size, minutes each; what they showed is in build/notebooks.
+	mkdir -p build/notebooks
+	cd notebooks && DGMMIS_NOTEBOOK_SIZE=full $(abspath $(BIN))/jupyter-execute --timeout=-1 \
+	  --output=../build/notebooks/{notebook_name} *.ipynb
+
 lint: $(VENV)/.dev  ## Check style, types and floors.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -57,8 +65,12 @@ lint: $(VENV)/.dev  ## Check style, types and floors.
 	$(BIN)/lint-imports
 	$(BIN)/nbstripout --verify notebooks/*.ipynb
 
+docs: $(VENV)/.dev  ## The documentation as a site: site/docs/contents.html.
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[docs]"
+	$(BIN)/python -m sphinx -q -W --keep-going -c docs . site
+
 bench: $(VENV)/.dev  ## Compare with the peers, which get an environment of their own.
 	PYTHON=$(PYTHON) sh benchmarks/run.sh
 
 clean:  ## Remove what the targets made.
-	rm -rf demo $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis benchmarks/.venv
+	rm -rf demo site $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis benchmarks/.venv

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from numpy.typing import ArrayLike
 
@@ -159,11 +160,12 @@ class Model(NamedPopulation):
             selection_of_all([model.selection for model in models]),
         )
 
-    def save(self, path: str | Path) -> None:
+    def save(self, path: str | Path, *, provenance: Mapping[str, Any] | None = None) -> None:
         """Write the model to one `.npz` file that NumPy reads without pickle.
 
         Its arrays are `amplitudes`, `means`, `covariances`, what the selection needs, and `header`, a JSON
-        text with the format, the features, their units, the backgrounds and the selection.
+        text with the format, the features, their units, the backgrounds, the selection, and `provenance`, where
+        the model comes from, if that is given as what JSON can hold.
 
         Raises
         ------
@@ -177,6 +179,7 @@ class Model(NamedPopulation):
             "units": self.units,
             "backgrounds": [background.describe() for background in self.backgrounds],
             **selection,
+            **({"provenance": dict(provenance)} if provenance else {}),
         }
         parameters = {
             "amplitudes": self.mixture.amplitudes,

@@ -6,9 +6,9 @@ import json
 import os
 import zipfile
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import IO, Any, TypeGuard
 
 import numpy as np
 
@@ -30,6 +30,7 @@ __all__ = [
     "read_header",
     "read_model",
     "read_selection",
+    "replacing",
     "write_arrays",
     "write_model",
 ]
@@ -71,20 +72,31 @@ def write_arrays(path: Path, kind: str, header: Mapping[str, Any], arrays: Mappi
         If the disk does not take it; an older file stays.
     """
     text = json.dumps({"format": kind, **header}, allow_nan=False)
-    writing = path.with_name(f".{path.name}.writing")
     stored: dict[str, Any] = {"header": np.array(text), **arrays}
-    with naming_faults(path, sum(array.nbytes for array in stored.values())):
+    replacing(path, sum(array.nbytes for array in stored.values()), lambda file: np.savez(file, **stored))
+    return text
+
+
+def replacing(path: Path, size: int, write: Callable[[IO[bytes]], object]) -> None:
+    """Have `write` fill a file of about `size` bytes, which replaces an older one when it is whole.
+
+    Raises
+    ------
+    DiskFull, StorageFailed
+        If the disk does not take it; an older file stays.
+    """
+    writing = path.with_name(f".{path.name}.writing")
+    with naming_faults(path, size):
         file = write_plain(writing)
         try:
             with file:
-                np.savez(file, **stored)
+                write(file)
                 file.flush()
                 os.fsync(file.fileno())
             writing.replace(path)
         finally:
             writing.unlink(missing_ok=True)
         sync_folder(path.parent)
-    return text
 
 
 def _names_functions(header: Mapping[str, Any]) -> bool:

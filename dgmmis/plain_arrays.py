@@ -7,6 +7,7 @@ import math
 import struct
 import zipfile
 import zlib
+from collections.abc import Iterable
 from typing import IO, Any
 
 import numpy as np
@@ -31,8 +32,8 @@ BROKEN = (
 HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 
 
-def read_arrays(content: bytes) -> dict[str, NDArray[Any]]:
-    """Read all arrays of an npz file as `numpy.savez` writes it: not compressed, no Python objects.
+def read_arrays(content: bytes, names: Iterable[str] | None = None) -> dict[str, NDArray[Any]]:
+    """Read the arrays of an npz file as `numpy.savez` writes it: not compressed, no Python objects.
 
     All arrays together are then no larger than the file, whatever it declares.  Every member is read to its end, as
     only then its checksum is compared: NumPy itself would read less if an altered shape or type says so.
@@ -41,6 +42,8 @@ def read_arrays(content: bytes) -> dict[str, NDArray[Any]]:
     ----------
     content : bytes
         Of the file.
+    names : iterable of str, optional
+        Of the arrays to read, as far as they are there; the others may be anything.
 
     Raises
     ------
@@ -50,6 +53,9 @@ def read_arrays(content: bytes) -> dict[str, NDArray[Any]]:
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             members = archive.infolist()
+            if names is not None:
+                wanted = {f"{name}.npy" for name in names}
+                members = [member for member in members if member.filename in wanted]
             _require_uncompressed(members, len(content))
             return {member.filename.removesuffix(".npy"): _array(archive, member) for member in members}
     except BROKEN as error:

@@ -10,6 +10,7 @@ from dgmmis.fit_result import FitResult
 from dgmmis.location import Location, S3Url, location_of
 from dgmmis.mixture import Mixture
 from dgmmis.model import Model
+from dgmmis.model_formats import import_model
 from dgmmis.population import Population
 from dgmmis.runs import RunFolder, open_run
 from dgmmis.samples import default_names
@@ -27,7 +28,7 @@ def starting_population(
     Parameters
     ----------
     initial : Mixture, Population, Model, FitResult, RunFolder or path, optional
-        A path is that of a model's file or of a run folder, whose last pass counts.
+        A path is that of a model's file, also of another program, or of a run folder, whose last pass counts.
     features, units : tuple of str
         Of the data.
     trust : iterable of str
@@ -64,7 +65,7 @@ def _read(path: Location, trust: Iterable[str]) -> Model | RunFolder:
         raise InvalidData(
             f"initial {path} does not exist: name a run folder or a saved model.", array="initial"
         )
-    return Model.load(path, trust=trust)
+    return import_model(path, trust=trust)
 
 
 def _require_same(model: Model, features: tuple[str, ...], units: tuple[str, ...]) -> None:

@@ -1,7 +1,8 @@
 """The command line, as a process of its own or in this one.
 
-A process begins with seconds of imports.  Each verb runs as one at least once, in `test_command_line`,
-`test_planning` or `test_comparison_folder`; what more there is to say of it is said here, by the same `main`.
+A process begins with seconds of imports.  Each verb but `import` runs as one at least once, in `test_command_line`,
+`test_planning`, `test_comparison_folder` or `test_model_formats`; what more there is to say of it is said
+here, by the same `main`.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 import dgmmis
-import dgmmis.runs.objects
+import dgmmis.runs.local_place
 from dgmmis.errors import DgmmisError
 from dgmmis.observer import SilentObserver
 from dgmmis.signal_stops import heeding_signals
@@ -81,7 +81,7 @@ def resume_and_die_writing(run: str, call: str, at: int) -> None:
     `call` is one of "write" (half of it is in the temporary file), "fsync", "link" and "unlink" (its name is there).
     """
     seen = 0
-    real = dgmmis.runs.folder.put_if_absent
+    real = dgmmis.runs.local_place.put_if_absent
 
     def put(path: Path, content: bytes) -> None:
         nonlocal seen
@@ -97,7 +97,7 @@ def resume_and_die_writing(run: str, call: str, at: int) -> None:
             setattr(os, call, lambda *_: os.kill(os.getpid(), signal.SIGKILL))
         return real(path, content)
 
-    dgmmis.runs.folder.put_if_absent = put
+    dgmmis.runs.local_place.put_if_absent = put
     resume(run)
 
 

@@ -282,6 +282,7 @@ def hostile_runs(folder: Path, run: Path) -> list[Case]:
         place = folder / f"run_{len(cases)}"
         shutil.copytree(run, place)
         (place / part).unlink(missing_ok=True)
+        (place / part).parent.mkdir(exist_ok=True)
         make(place / part)
         cases.extend((f"a run: {name}", verb, place.name) for verb in verbs)
 
@@ -306,6 +307,17 @@ def hostile_runs(folder: Path, run: Path) -> list[Case]:
         "an attempt without end": ("attempts/0001.json", zero),
         "an end of nonsense": ("final.json", text('{"state": {"a": 1}}')),
         "a lock that is a pipe": ("lock", os.mkfifo),
+        "a request of nonsense": (
+            "requests/0001.json",
+            text('{"asked": 1, "tolerance": "rm", "workers": [-1]}'),
+        ),
+        "a request that is a list": ("requests/0001.json", text("[1]")),
+        "a request that is a pipe": ("requests/0001.json", os.mkfifo),
+        "a request without end": ("requests/0001.json", zero),
+        "a request nested deep": ("requests/0001.json", text("[" * 1_000_000)),
+        "a cancel that is a pipe": ("cancel", os.mkfifo),
+        "a cancel that leads elsewhere": ("cancel", lambda path: path.symlink_to("/etc/passwd")),
+        "collected garbage of nonsense": ("collected/0001.json", text("[1]")),
     }
     for name, (part, make) in every.items():
         case(name, part, make, "look", "report", "resume")

@@ -10,20 +10,42 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import dask.dataframe as dd
+import h5py
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet
+import xarray as xr
 from astropy.io import fits
+from astropy.table import Table
 from hypothesis import strategies as st
 
 import dgmmis
+from dgmmis.model_formats import FORMATS, export_model, import_model
 from malformed import Attempt
 from malformed_settings import JUNK, fitted
 
 N = 12
-FORMS = ("csv", "csv.gz", "parquet", "fits", "npz", "npy", "mapping")
+FORMS = (
+    "csv", "csv.gz", "parquet", "fits", "npz", "npy", "h5", "mapping", "pandas", "dask", "xarray", "astropy",
+)  # fmt: skip
 ASKED: dict[str, Any] = {"features": ["a", "b"], "error": ["{}_error"], "corr": "{}_{}_corr", "id": "id"}
-ALSO = ("a", "b", "id", "w", "table", "row", "column", "source", "noise", "weights", "features")
+ALSO = (
+    "a",
+    "b",
+    "id",
+    "w",
+    "table",
+    "row",
+    "column",
+    "source",
+    "noise",
+    "weights",
+    "features",
+    "frame",
+    "Dataset",
+)
 
 
 def right_table() -> dict[str, np.ndarray]:
@@ -144,9 +166,22 @@ def write(table: dict[str, Any], folder: Path, form: str) -> Any:
         np.savez(path, **table)
     elif form == "npy":
         np.save(path, np.rec.fromarrays(list(table.values()), names=list(table)).view(np.ndarray))
+    elif form == "h5":
+        with h5py.File(path, "w") as file:
+            for name, column in table.items():
+                file[name] = column
     else:
-        return table
+        return LIBRARIES[form](table)
     return path
+
+
+LIBRARIES: dict[str, Callable[[dict[str, Any]], Any]] = {
+    "mapping": lambda table: table,
+    "pandas": pd.DataFrame,
+    "dask": lambda table: dd.from_pandas(pd.DataFrame(table), npartitions=2, sort=False),
+    "xarray": lambda table: xr.Dataset({name: ("row", column) for name, column in table.items()}),
+    "astropy": Table,
+}
 
 
 def _truncated(path: Path, draw: Any) -> None:
@@ -285,10 +320,10 @@ def _plain_catalog(folder: Path) -> dgmmis.Catalog:
 
 
 @cache
-def _saved_model() -> bytes:
+def _saved_model(form: str) -> bytes:
     with TemporaryDirectory() as folder:
         path = Path(folder) / "model.npz"
-        fitted().model.save(path)
+        export_model(fitted().model, path, form)
         return path.read_bytes()
 
 
@@ -300,8 +335,11 @@ def malformed_models(draw: Any, folders: Callable[[], Path]) -> Attempt:
     """Saved models whose arrays, header or bytes were tampered with."""
     folder = folders()
     path = folder / "model.npz"
-    path.write_bytes(_saved_model())
-    kind = draw(st.sampled_from(("bytes", "array", "header", "header value")))
+    form = draw(st.sampled_from(("dgmmis", "dgmmis", *FORMATS)))
+    path.write_bytes(_saved_model(form))
+    kind = (
+        draw(st.sampled_from(("bytes", "array", "header", "header value"))) if form == "dgmmis" else "bytes"
+    )
     if kind == "bytes":
         draw(st.sampled_from((_truncated, _flipped, _replaced, _missing_file, _a_folder)))(path, draw)
     else:
@@ -309,11 +347,13 @@ def malformed_models(draw: Any, folders: Callable[[], Path]) -> Attempt:
             arrays: dict[str, Any] = dict(stored)
         _tamper(arrays, kind, draw)
         np.savez(path, **arrays)
-    user = draw(st.sampled_from(("load", "initial", "gmm")))
+    user = draw(st.sampled_from(("load", "initial", "gmm") if form == "dgmmis" else ("import", "initial")))
 
     def call() -> Any:
         if user == "load":
             return dgmmis.Model.load(path)
+        if user == "import":
+            return import_model(path)
         if user == "gmm":
             from dgmmis import pygmmis
 
@@ -324,7 +364,7 @@ def malformed_models(draw: Any, folders: Callable[[], Path]) -> Attempt:
     return Attempt(
         call,
         (str(path), "amplitude", "means", "covariance", "model", "component", "initial"),
-        what=f"{kind} {user}",
+        what=f"{form} {kind} {user}",
     )
 
 

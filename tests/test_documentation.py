@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+import importlib
 import json
 import re
 import tomllib
@@ -83,6 +84,24 @@ def test_the_example_of_the_readme_prints_what_it_says() -> None:
         runner.run(test)
         assert test.examples
         assert runner.summarize(verbose=False).failed == 0
+
+
+@pytest.mark.parametrize("module", ["dgmmis.background", "dgmmis.model"])
+def test_the_examples_of_docstrings_print_what_they_say(module: str) -> None:
+    tried = doctest.testmod(importlib.import_module(module))
+    assert tried.attempted > 0
+    assert tried.failed == 0
+
+
+def test_no_docstring_has_an_example_that_is_not_tried() -> None:
+    with_examples = {path.stem for path in ROOT.glob("dgmmis/**/*.py") if ">>> " in path.read_text()}
+    assert with_examples == {"background", "model"}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_example_in_python_is_python(page: Path) -> None:
+    for block in fenced_blocks(text_of(page), "python"):
+        compile(block, name_of(page), "exec")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)

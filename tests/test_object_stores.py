@@ -153,6 +153,10 @@ def test_the_command_line_takes_addresses_wherever_it_takes_paths(url, local, tm
     output = tmp_path / "posterior.zarr"
     assert invoke("apply", run, stars, "-o", str(output), "--workers", "0", "--json")["rows"] == ROWS
     assert output.is_dir()
+    page = tmp_path / "report.html"
+    assert invoke("report", run, "-o", str(page), "--check-rows", "200", "--json") == {"report": str(page)}
+    assert "Does the model describe the rows?" in page.read_text()
+    assert "standard errors, from the information" in page.read_text()
     again = invoke(
         "fit", stars, "-K", "2", "--run", f"{url}/runs/b", "--initial", run, "--workers", "0", "--json"
     )

@@ -9,7 +9,7 @@ import pytest
 
 import dgmmis
 from dgmmis.background import Background
-from dgmmis.html_report import write_report
+from dgmmis.html_report import Wanted, write_report
 from dgmmis.prior import InverseWishart, Prior
 from dgmmis.selection import Ball, Box, Callback, CompletenessMap, HalfSpace, HealpixMap, Polygon
 from dgmmis.selection.words import in_words
@@ -17,6 +17,7 @@ from simulated import FOOTPRINT, TRUTH, whole_model, write_selected_catalog
 from test_report import Page
 
 NAMES = ("a", "b", "c")
+QUICK = Wanted(check_rows=0, errors="none")
 
 
 def gauge(rows: np.ndarray) -> np.ndarray:
@@ -55,7 +56,7 @@ def catalog(tmp_path_factory: pytest.TempPathFactory) -> dgmmis.Catalog:
 def page_of(catalog: dgmmis.Catalog, folder: Path, **settings: object) -> str:
     settings = {"initial": TRUTH, "tolerance": 0, "max_passes": 2, "method": "em", **settings}
     dgmmis.fit(catalog, run=folder / "run", **settings)
-    return Page.of(write_report(dgmmis.open_run(folder / "run"), folder / "report.html")).words
+    return Page.of(write_report(dgmmis.open_run(folder / "run"), folder / "report.html", wanted=QUICK)).words
 
 
 def test_the_page_tells_of_every_part_of_the_observation_model(
@@ -97,7 +98,9 @@ def test_a_selection_that_cannot_be_imported_here_is_said_and_the_page_still_mad
         assert "by lost_cut:keep of a, b, c" in page
         assert "cannot be used here" not in page
     monkeypatch.delitem(__import__("sys").modules, "lost_cut")
-    lost = Page.of(write_report(dgmmis.open_run(tmp_path / "run"), tmp_path / "lost.html")).words
+    lost = Page.of(
+        write_report(dgmmis.open_run(tmp_path / "run"), tmp_path / "lost.html", wanted=QUICK)
+    ).words
     assert "The selection cannot be used here" in lost
     assert "by lost_cut:keep of a, b, c" in lost
     assert "Components" in lost

@@ -21,6 +21,10 @@ def read_all(source, columns, batch_rows=5, id=None):
     return {name: np.concatenate([b.columns[name] for b in batches]) for name in columns}
 
 
+def read(source, *columns, id=None, batch_rows=3):
+    return [read_all(source, columns, batch_rows, id=id)[name] for name in columns]
+
+
 def make_columns(n_rows=23, seed=0):
     rng = np.random.default_rng(seed)
     wide = rng.normal(size=n_rows)
@@ -48,7 +52,8 @@ def test_every_format_gives_the_rows_that_were_written(form, n_rows, batch_rows,
     with tempfile.TemporaryDirectory() as folder:
         path = write_table(columns, Path(folder), form, row_group)
         source = open_source(path, features=())
-        assert source.columns == tuple(columns)
+        in_order = sorted(columns) if form == "group h5" else columns  # HDF5 orders a group by name
+        assert source.columns == tuple(in_order)
         assert source.n_rows in (None, n_rows)
         read = read_all(source, tuple(columns), batch_rows, id="id")
         assert source.id_kind("id") == "integer"

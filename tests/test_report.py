@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from dgmmis.constraints import Constraints
 from dgmmis.driver import drive
 from dgmmis.errors import AlreadyExists, RunConflict
-from dgmmis.html_report import write_report
+from dgmmis.html_report import Wanted, write_report
 from dgmmis.html_report.catalog_facts import consult
 from dgmmis.html_report.number_text import aligned, duration, percent, significant
 from dgmmis.html_report.run_facts import gather
@@ -34,6 +34,7 @@ HOSTILE = ('<script>alert("1")</script>', "$\\frac{a_b", '"><img src=http://evil
 UNIT = "<i>km</i>/s"
 N_ROWS = 1500
 MOST_BYTES = 5_000_000
+QUICK = Wanted(check_rows=0, errors="none")
 
 
 @dataclass
@@ -110,7 +111,9 @@ def run(catalog: Catalog, tmp_path_factory: pytest.TempPathFactory) -> RunFolder
 
 @pytest.fixture(scope="module")
 def report(run: RunFolder, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_report(run, tmp_path_factory.mktemp("reports") / "new folder" / "report.html")
+    folder = tmp_path_factory.mktemp("reports") / "new folder"
+    wanted = Wanted(check_rows=500, seed=3)
+    return write_report(run, folder / "report.html", wanted=wanted)
 
 
 def test_the_page_has_the_numbers_a_reader_asks_for(report: Path, run: RunFolder, catalog: Catalog) -> None:
@@ -155,7 +158,7 @@ def test_the_page_loads_nothing(report: Path) -> None:
         decoded = base64.b64decode(content)
         assert kind in ("png", "svg+xml")
         assert kind == "png" or not re.search(rb"(href|src)=\"(?!#)", decoded)
-    assert len(page.images) == 5
+    assert len(page.images) == 8
     assert report.stat().st_size < MOST_BYTES
 
 
@@ -177,12 +180,12 @@ def test_a_report_is_not_overwritten_unless_asked_and_changes_nothing_in_the_run
     path, before = tmp_path / "report.html", content(run.path)
     path.write_text("mine")
     with pytest.raises(AlreadyExists, match=re.escape(str(path))):
-        write_report(run, path)
+        write_report(run, path, wanted=QUICK)
     assert path.read_text() == "mine"
-    assert write_report(run, path, overwrite=True) == path
+    assert write_report(run, path, overwrite=True, wanted=QUICK) == path
     assert "Converged" in Page.of(path).words
     with pytest.raises(AlreadyExists, match="folder"):
-        write_report(run, tmp_path, overwrite=True)
+        write_report(run, tmp_path, overwrite=True, wanted=QUICK)
     assert [entry.name for entry in tmp_path.iterdir()] == ["report.html"]
     assert content(run.path) == before
 
@@ -198,7 +201,7 @@ def died(run: RunFolder, folder: Path) -> RunFolder:
 
 def test_an_interrupted_run_is_reported_as_such(run: RunFolder, tmp_path: Path) -> None:
     interrupted = died(run, tmp_path / "died")
-    page = Page.of(write_report(interrupted, tmp_path / "report.html"))
+    page = Page.of(write_report(interrupted, tmp_path / "report.html", wanted=QUICK))
     assert "Interrupted after" in page.words
     assert f"dgmmis resume {interrupted.path}" in page.words
     assert "Components" in page.words
@@ -206,7 +209,9 @@ def test_an_interrupted_run_is_reported_as_such(run: RunFolder, tmp_path: Path) 
 
 
 def test_a_run_not_yet_begun_is_reported_without_a_model(catalog: Catalog, tmp_path: Path) -> None:
-    page = Page.of(write_report(make_run(tmp_path / "queued", catalog), tmp_path / "report.html")).words
+    page = Page.of(
+        write_report(make_run(tmp_path / "queued", catalog), tmp_path / "report.html", wanted=QUICK)
+    ).words
     assert "Not begun" in page
     assert "Components" not in page
     assert catalog.fingerprint in page
@@ -236,11 +241,11 @@ def test_without_its_catalogue_a_run_is_reported_without_the_rows(tmp_path: Path
     catalog = make_catalog(tmp_path / "rows.zarr", seed=1)
     run = make_run(tmp_path / "run", catalog, Limits(0.1, 2))
     shutil.move(tmp_path / "rows.zarr", tmp_path / "moved.zarr")
-    without = Page.of(write_report(run, tmp_path / "without.html"))
+    without = Page.of(write_report(run, tmp_path / "without.html", wanted=QUICK))
     assert "The catalogue could not be read" in without.words
     assert "Components" in without.words
     moved = open_catalog(tmp_path / "moved.zarr")
-    found = Page.of(write_report(run, tmp_path / "found.html", catalog=moved))
+    found = Page.of(write_report(run, tmp_path / "found.html", catalog=moved, wanted=QUICK))
     assert "could not be read" not in found.words
     assert len(found.images) == len(without.images) + 1
 
@@ -250,7 +255,7 @@ def test_another_catalogue_than_the_runs_is_never_shown_with_it(
 ) -> None:
     other = make_catalog(tmp_path / "rows.zarr", seed=2)
     with pytest.raises(RunConflict, match=other.fingerprint[:12]):
-        write_report(run, tmp_path / "wrong.html", catalog=other)
+        write_report(run, tmp_path / "wrong.html", catalog=other, wanted=QUICK)
     assert not (tmp_path / "wrong.html").exists()
     moved_in = make_run(tmp_path / "run", other)
     shutil.rmtree(other.path)
@@ -267,7 +272,7 @@ def test_a_damaged_pilot_is_said_and_the_page_still_made(tmp_path: Path) -> None
     content = bytearray(chunk.read_bytes())
     content[len(content) // 2] ^= 1
     chunk.write_bytes(content)
-    page = Page.of(write_report(run, tmp_path / "report.html")).words
+    page = Page.of(write_report(run, tmp_path / "report.html", wanted=QUICK)).words
     assert "Without the rows" in page
     assert "was altered" in page or "altered after it was written" in page
     assert "infinite value 1" in page

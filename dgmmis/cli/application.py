@@ -12,6 +12,7 @@ from dgmmis.cli.catalog_verbs import append_verb, describe_verb, ingest_verb, ve
 from dgmmis.cli.compare_verb import compare_verb
 from dgmmis.cli.doctor_verb import doctor_verb
 from dgmmis.cli.fit_verbs import fit_verb, resume_verb
+from dgmmis.cli.model_verbs import export_verb, import_verb
 from dgmmis.cli.plan_verb import plan_verb
 from dgmmis.cli.product_verbs import apply_verb, report_verb
 from dgmmis.cli.run_verbs import list_verb, status_verb
@@ -48,6 +49,8 @@ VERBS: dict[str, Callable[..., None]] = {
     "apply": apply_verb,
     "report": report_verb,
     "uncertainty": uncertainty_verb,
+    "export": export_verb,
+    "import": import_verb,
     "doctor": doctor_verb,
 }
 for name, verb in VERBS.items():

@@ -19,7 +19,9 @@ __all__ = ["append_verb", "describe_verb", "ingest_verb", "verify_verb"]
 
 
 def ingest_verb(
-    source: Annotated[Path, typer.Argument(help="FITS, Parquet (file or folder), CSV, .npy or .npz.")],
+    source: Annotated[
+        Path, typer.Argument(help="FITS, Parquet (file or folder), HATS, HDF5, CSV, .npy or .npz.")
+    ],
     destination: Annotated[
         str, typer.Argument(metavar="DEST.zarr", help="Catalogue to make: a path, or s3://...")
     ],
@@ -101,7 +103,9 @@ def ingest_verb(
 
 def append_verb(
     catalog: Catalog,
-    source: Annotated[Path, typer.Argument(help="FITS, Parquet (file or folder), CSV, .npy or .npz.")],
+    source: Annotated[
+        Path, typer.Argument(help="FITS, Parquet (file or folder), HATS, HDF5, CSV, .npy or .npz.")
+    ],
     unit: Annotated[
         list[str] | None, typer.Option(help="COLUMN=UNIT, where this source does not say.")
     ] = None,

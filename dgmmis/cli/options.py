@@ -105,7 +105,10 @@ Footprint = Annotated[
 
 Components = Annotated[int, typer.Option("-K", "--components", help="Components of the mixture.")]
 Initial = Annotated[
-    str | None, typer.Option(help="Run folder of an earlier fit, or saved model (.npz), to start from.")
+    str | None,
+    typer.Option(
+        help="Run folder of an earlier fit, or saved model of this or another program, to start from."
+    ),
 ]
 Tolerance = Annotated[
     float, typer.Option(help="Stop when further passes would add less than this to ln L \\[total nats].")

@@ -10,7 +10,7 @@ import typer
 from dgmmis.cli.function_paths import opened_run
 from dgmmis.cli.machines import using_cluster
 from dgmmis.cli.option_groups import MachineOptions, TlsOptions, grouped
-from dgmmis.cli.options import AsJson, Catalog, Overwrite, Quiet, Run, Trust
+from dgmmis.cli.options import AsJson, Catalog, MovedCatalog, Overwrite, Quiet, Run, Trust
 from dgmmis.cli.printing import print_json
 from dgmmis.errors import InvalidSetting
 
@@ -64,18 +64,47 @@ def apply_verb(
 def report_verb(
     run: Run,
     output: Annotated[Path, typer.Option("-o", "--output", help="HTML page to write.")],
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace it.")] = False,
+    pdf: Annotated[Path | None, typer.Option(help="Write it as A4 pages of PDF, too.")] = None,
+    figures: Annotated[
+        Path | None, typer.Option(help="Folder: write each figure there as PNG and PDF.")
+    ] = None,
+    errors: Annotated[
+        str,
+        typer.Option(
+            help="Standard errors: auto estimates them if that takes seconds; none; or FILE.npz of `uncertainty -o`."
+        ),
+    ] = "auto",
+    check_rows: Annotated[
+        int, typer.Option(help="Rows that the model is checked against, at most; 0 leaves the check out.")
+    ] = 50_000,
+    seed: Annotated[int, typer.Option(help="Of the simulated catalogues.")] = 0,
+    catalog: MovedCatalog = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")] = False,
     trust: Trust = None,
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
-    """Write one self-contained page with the fit's pictures and numbers."""
-    from dgmmis.html_report import write_report
+    """Write one self-contained page with the fit's pictures and numbers, and how well it describes the rows."""
+    from dgmmis.html_report import Wanted, write_report
     from dgmmis.progress import waiting
+    from dgmmis.store import open_catalog
 
+    wanted = Wanted(check_rows, seed, errors)
+    opened = opened_run(run, trust)
     with waiting(f"drawing the report of {run}", quiet=quiet or as_json):
-        path = write_report(opened_run(run, trust), output, overwrite=overwrite)
+        path = write_report(
+            opened,
+            output,
+            overwrite=overwrite,
+            catalog=None if catalog is None else open_catalog(catalog),
+            pdf=pdf,
+            figures=figures,
+            wanted=wanted,
+        )
+    written = {"report": path, "pdf": pdf, "figures": figures}
     if as_json:
-        print_json({"report": str(path)})
-    else:
-        typer.echo(f"report: {path}")
+        print_json({name: str(place) for name, place in written.items() if place is not None})
+        return
+    for name, place in written.items():
+        if place is not None:
+            typer.echo(f"{name}: {place}")

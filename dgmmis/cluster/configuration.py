@@ -50,6 +50,8 @@ SETTINGS = {
     },
 }
 
+PRELOAD, QUIET = "distributed.worker.preload", "dgmmis.cluster.quiet"
+"""A worker that is ended while its heartbeat is under way would log a traceback of it."""
 ROUTES = "distributed.scheduler.http.routes"
 PROXY = "distributed.http.proxy"
 """Passes requests on to other ports; nobody here needs it, and it has been a way in."""
@@ -59,7 +61,10 @@ def owned_settings() -> AbstractContextManager[object]:
     """Put these settings in force for as long as the context lasts."""
     offered = dask.config.get(ROUTES, None)
     ours = {} if offered is None else {ROUTES: [route for route in offered if route != PROXY]}
-    context: AbstractContextManager[object] = dask.config.set({**SETTINGS, **ours})
+    preloaded = [name for name in dask.config.get(PRELOAD, None) or () if name != QUIET]
+    context: AbstractContextManager[object] = dask.config.set(
+        {**SETTINGS, **ours, PRELOAD: [*preloaded, QUIET]}
+    )
     return context
 
 

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-__all__ = ["LOG_NAME", "quietly"]
+__all__ = ["LOG_NAME", "dask_setup", "quietly"]
 
 LOG_NAME = "dgmmis.dask"
 """The logger that has, at level DEBUG, what was kept from the terminal."""
@@ -36,6 +36,12 @@ class Diversion(logging.Filter):
 
 def _text_of(record: logging.LogRecord) -> str:
     return logging.Formatter().format(record)
+
+
+def dask_setup(worker: object) -> None:
+    """Divert in a worker's own process for as long as it lives; Dask calls this, where it preloads the module."""
+    for name in SHARED:
+        logging.getLogger(name).addFilter(Diversion())
 
 
 @contextmanager

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dgmmis.constraints import Constraints
+from dgmmis.covariance_shapes import invert_roots, root_precisions, shorten
 from dgmmis.errors import InvalidData, InvalidSetting
-from dgmmis.estimator.covariance_shapes import invert_roots, root_precisions, shorten
 from dgmmis.estimator.library import (
     BaseEstimator,
     DensityMixin,

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from dgmmis.api import fit
 from dgmmis.callbacks import PassTasks
 from dgmmis.constraints import Constraints
-from dgmmis.estimator.covariance_shapes import shorten
+from dgmmis.covariance_shapes import shorten
 from dgmmis.estimator.fitted_mixture import FittedMixture, row_weights
 from dgmmis.estimator.initial_mixture import Wanted
 from dgmmis.estimator.library import (

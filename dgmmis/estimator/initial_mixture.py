@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from dgmmis.constraints import Constraints
+from dgmmis.covariance_shapes import expand, invert
 from dgmmis.errors import InvalidSetting
-from dgmmis.estimator.covariance_shapes import expand, invert
 from dgmmis.mixture import Mixture
 from dgmmis.numeric_settings import as_setting
 from dgmmis.packed import Array

@@ -10,6 +10,7 @@ from dgmmis.errors import MissingLibrary
 try:
     from sklearn.base import BaseEstimator, DensityMixin
     from sklearn.exceptions import ConvergenceWarning
+    from sklearn.mixture import GaussianMixture as SklearnMixture
     from sklearn.utils import Tags, check_random_state, check_scalar
     from sklearn.utils.validation import check_is_fitted, validate_data
 except ImportError as error:
@@ -33,6 +34,7 @@ __all__ = [
     "CallbackSupportMixin",
     "ConvergenceWarning",
     "DensityMixin",
+    "SklearnMixture",
     "Tags",
     "check_is_fitted",
     "check_random_state",

@@ -30,12 +30,15 @@ class CatalogFacts:
         The first ten rows that could not be used.
     problem : str
         Why it could not be read; empty if it could.
+    catalog : Catalog or None
+        None if it could not be opened.
     """
 
     description: dict[str, Any]
     pilot: Rows | None
     quarantined: list[dict[str, Any]]
     problem: str
+    catalog: Catalog | None = None
 
     @property
     def patterns(self) -> list[tuple[tuple[str, ...], int]]:
@@ -133,6 +136,6 @@ def _read(catalog: Catalog, wanted: str) -> CatalogFacts:
     catalog = catalog.as_of(wanted)
     description, quarantined = catalog.describe(), catalog.quarantined(FIRST_QUARANTINED)
     try:
-        return CatalogFacts(description, catalog.read_pilot(), quarantined, "")
+        return CatalogFacts(description, catalog.read_pilot(), quarantined, "", catalog)
     except CorruptCatalog as error:
-        return CatalogFacts(description, None, quarantined, str(error))
+        return CatalogFacts(description, None, quarantined, str(error), catalog)

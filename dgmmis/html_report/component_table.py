@@ -10,13 +10,24 @@ from dgmmis.html_report.number_text import aligned, count, signed
 from dgmmis.model import Model
 from dgmmis.packed import Array
 from dgmmis.plots import component_colors
+from dgmmis.spread import Errors
 
-__all__ = ["ComponentRow", "Correlations", "FeatureBlock", "component_rows", "correlations", "feature_blocks"]
+__all__ = [
+    "ComponentRow",
+    "Correlations",
+    "FeatureBlock",
+    "background_rows",
+    "component_rows",
+    "correlations",
+    "feature_blocks",
+]
 
 ROOM = 96
 """Letters that fit beside the amplitudes on a line of the page."""
 GAP = 6
 """Room between features, in letters."""
+ERRORS_BESIDE = 10
+"""Room that the amplitudes' errors take, in letters."""
 
 
 @dataclass(frozen=True)
@@ -29,15 +40,21 @@ class FeatureBlock:
 
 @dataclass(frozen=True)
 class ComponentRow:
-    """One component: its index in the model's arrays, colour, and numbers as text."""
+    """One component: its index in the model's arrays, colour, and numbers as text.
+
+    The errors are "" where there are none to show, and "held" or "unknown" where they are 0 or infinite.
+    """
 
     index: int
     color: str
     amplitude: str
+    amplitude_error: str
     bar: float
     rows: str
     means: list[str]
+    mean_errors: list[str]
     dispersions: list[str]
+    dispersion_errors: list[str]
 
 
 @dataclass(frozen=True)
@@ -52,40 +69,92 @@ class Correlations:
 def feature_blocks(model: Model, rows: list[ComponentRow]) -> list[FeatureBlock]:
     """Cut the features into blocks whose numbers fit side by side."""
     pairs = list(zip(model.features, model.units, strict=True))
+    room = ROOM - (ERRORS_BESIDE if any(row.amplitude_error for row in rows) else 0)
     blocks, first, used = [], 0, 0
     for j in range(len(pairs)):
-        width = GAP + max(len(row.means[j]) for row in rows) + max(len(row.dispersions[j]) for row in rows)
-        if used + width > ROOM and j > first:
+        width = GAP + max(_width(row.means[j], row.mean_errors[j]) for row in rows)
+        width += max(_width(row.dispersions[j], row.dispersion_errors[j]) for row in rows)
+        if used + width > room and j > first:
             blocks.append(FeatureBlock(first, pairs[first:j]))
             first, used = j, 0
         used += width
     return [*blocks, FeatureBlock(first, pairs[first:])]
 
 
-def component_rows(model: Model, effective_rows: Array) -> list[ComponentRow]:
-    """Write the components, the largest amplitude first."""
+def _width(number: str, error: str) -> int:
+    """Letters of a number with its error, which are a little smaller."""
+    return len(number) + (len(error) + 2 if error else 0)
+
+
+def component_rows(model: Model, effective_rows: Array, errors: Errors | None = None) -> list[ComponentRow]:
+    """Write the components, the largest amplitude first, with their standard errors if there are any."""
     mixture = model.mixture
     dispersions = np.sqrt(np.diagonal(mixture.covariances, axis1=1, axis2=2))
-    means, spreads = [], []
+    means: list[list[str]] = []
+    mean_errors: list[list[str]] = []
+    spreads: list[list[str]] = []
+    spread_errors: list[list[str]] = []
     for j in range(mixture.n_features):
         resolution = _resolution(dispersions[:, j])
-        means.append(aligned(mixture.means[:, j].tolist(), resolution))
-        spreads.append(aligned(dispersions[:, j].tolist(), resolution))
+        of_means = None if errors is None else errors.means[:, j]
+        of_spreads = None if errors is None else _dispersion_errors(errors, dispersions[:, j], j)
+        for numbers, known, texts, more in (
+            (mixture.means[:, j], of_means, means, mean_errors),
+            (dispersions[:, j], of_spreads, spreads, spread_errors),
+        ):
+            written, beside = _column(numbers, known, resolution)
+            texts.append(written)
+            more.append(beside)
     whole = model.population.amplitudes
-    amplitudes = aligned(whole.tolist(), float(np.clip(whole.min(), 1e-6, 1e-2)))
+    known = None if errors is None else errors.amplitudes
+    amplitudes, beside = _column(whole, known, float(np.clip(whole.min(), 1e-6, 1e-2)))
     colors = component_colors(mixture.amplitudes)
     return [
         ComponentRow(
             k,
             colors[k],
             amplitudes[k],
+            beside[k],
             round(100 * float(mixture.amplitudes[k] / mixture.amplitudes.max()), 2),
             count(effective_rows[k]) if effective_rows[k] >= 100 else f"{effective_rows[k]:.1f}",
             [column[k] for column in means],
+            [column[k] for column in mean_errors],
             [column[k] for column in spreads],
+            [column[k] for column in spread_errors],
         )
         for k in _order(model)
     ]
+
+
+def _dispersion_errors(errors: Errors, dispersions: Array, feature: int) -> Array:
+    """Give the standard errors of square roots of variances."""
+    safe = np.where(dispersions > 0, dispersions, 1)
+    return np.asarray(errors.covariances[:, feature, feature] / (2 * safe))
+
+
+def _column(numbers: Array, errors: Array | None, resolution: float) -> tuple[list[str], list[str]]:
+    """Write numbers and errors with the same decimals: two digits of the smallest error, or more."""
+    if errors is None:
+        return aligned(numbers.tolist(), resolution), [""] * len(numbers)
+    known = errors[np.isfinite(errors) & (errors > 0)]
+    if len(known):
+        resolution = min(resolution, 10 * float(known.min()))
+    usable = np.where(np.isfinite(errors), errors, 0)
+    both = aligned([*numbers.tolist(), *usable.tolist()], resolution)
+    beside = [
+        text if 0 < error < np.inf else ("held" if error == 0 else "unknown")
+        for text, error in zip(both[len(numbers) :], errors, strict=True)
+    ]
+    return both[: len(numbers)], beside
+
+
+def background_rows(model: Model, errors: Errors | None) -> list[tuple[str, str]]:
+    """Write the backgrounds' amplitudes and their standard errors."""
+    amplitudes = model.population.background_amplitudes
+    if not len(amplitudes):
+        return []
+    known = None if errors is None else errors.background
+    return list(zip(*_column(amplitudes, known, 1e-2), strict=True))
 
 
 def correlations(model: Model) -> list[Correlations]:

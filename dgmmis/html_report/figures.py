@@ -1,24 +1,29 @@
-"""The figures of a report, each as one image inside the page."""
+"""The figures of a report, with what is to be said below them."""
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
+from dgmmis.checking import ModelCheck
 from dgmmis.html_report.catalog_facts import CatalogFacts
 from dgmmis.html_report.number_text import count, percent, significant
 from dgmmis.html_report.run_facts import RunFacts
 from dgmmis.model import Model
 from dgmmis.packed import Array
 from dgmmis.plots import (
+    as_pdf,
     as_png,
     as_svg,
     draw_amplitudes,
+    draw_calibration,
     draw_convergence,
+    draw_data_and_model,
     draw_missing_patterns,
+    draw_residuals,
     draw_start_paths,
     draw_starts,
 )
@@ -28,40 +33,59 @@ from dgmmis.plots.ellipses import MANY
 from dgmmis.plots.library import Figure
 from dgmmis.starts import Start
 
-__all__ = ["Image", "make_figures"]
+__all__ = ["Exhibit", "make_exhibits"]
 
 MOST_PASSES = 300
 """Passes drawn of the amplitudes' history; more cannot be told apart."""
 
 
 @dataclass(frozen=True)
-class Image:
-    """A figure in the page.
+class Exhibit:
+    """A figure of a report.
 
     Attributes
     ----------
-    source : str
-        A data URI.
-    width : int
-        In pixels of the page.
+    figure : Figure
     description : str
         For those who cannot see it.
     caption : list of str
         Sentences below it.
+    vector : bool
+        The page holds it as outlines; one with many cells is smaller as pixels.
     """
 
-    source: str
-    width: int
+    figure: Figure
     description: str
     caption: list[str]
+    vector: bool = True
+
+    @property
+    def source(self) -> str:
+        """A data URI for the page."""
+        content = as_svg(self.figure) if self.vector else as_png(self.figure)
+        kind = "svg+xml" if self.vector else "png"
+        return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
+
+    @cached_property
+    def pdf(self) -> bytes:
+        """One page of PDF, of the figure's size."""
+        return as_pdf(self.figure)
+
+    @property
+    def width(self) -> int:
+        """In pixels of the page."""
+        return round(100 * float(self.figure.get_figwidth()))
 
 
-def make_figures(facts: RunFacts, catalog: CatalogFacts) -> dict[str, Image]:
-    """Draw what can be drawn: of corner, convergence, starts, amplitudes and patterns."""
-    figures = {}
+def make_exhibits(facts: RunFacts, catalog: CatalogFacts, check: ModelCheck | None) -> dict[str, Exhibit]:
+    """Draw what can be drawn, in the order of the page: `{name: exhibit}`."""
+    exhibits = {}
     if facts.model is not None:
-        figures["corner"] = _corner(facts, facts.model, catalog)
-        figures["convergence"] = _vector(
+        exhibits["corner"] = _corner(facts, facts.model, catalog)
+    if check is not None:
+        exhibits |= _of_check(check)
+    if facts.model is not None:
+        exhibits["convergence"] = Exhibit(
             draw_convergence(
                 facts.history,
                 facts.tolerance,
@@ -73,44 +97,75 @@ def make_figures(facts: RunFacts, catalog: CatalogFacts) -> dict[str, Image]:
             _convergence_caption(facts),
         )
     if facts.start is not None and np.isfinite(facts.start.mean_log_likelihoods).any():
-        figures["starts"] = _starts(facts.start, facts.per)
+        exhibits["starts"] = _starts(facts.start, facts.per)
     if facts.amplitudes:
-        figures["amplitudes"] = _vector(
+        exhibits["amplitudes"] = Exhibit(
             draw_amplitudes(_thinned(facts.amplitudes)), "Amplitudes of the components over the passes", []
         )
     if catalog.is_incomplete:
-        figures["patterns"] = _vector(
+        exhibits["patterns"] = Exhibit(
             draw_missing_patterns(facts.features, catalog.patterns),
             "The most frequent patterns of missing features and their numbers of rows",
             ["Dots are features that were observed, rings are missing."],
         )
-    return figures
+    return exhibits
 
 
-def _starts(start: Start, per: str) -> Image:
+def _of_check(check: ModelCheck) -> dict[str, Exhibit]:
+    beyond = "The outermost cells also hold the rows that lie beyond them."
+    several = check.rows.n_features > 1
+    what = "weight" if check.is_weighted else "rows"
+    data = [
+        f"{'On the diagonal, dots' if several else 'Dots'} are the {what} in each cell as observed, the line is "
+        "what the "
+        "model expects there, the bands its scatter at 1 and 2 standard deviations."
+    ]
+    if several:
+        data.append(
+            "Below the diagonal are the rows as observed, above it, mirrored, those of one simulated catalogue "
+            "in the "
+            "same shades."
+        )
+    residuals = [
+        f"Orange: more {what} than the model expects; blue: fewer. In cells of few rows the deviation is what a "
+        "Gaussian would need to be as improbable. The grey band of a single feature reaches to 2 standard deviations."
+    ]
+    return {
+        "data_and_model": Exhibit(
+            draw_data_and_model(check),
+            "Rows as observed beside a simulated catalogue",
+            [*data, beyond],
+            vector=False,
+        ),
+        "residuals": Exhibit(
+            draw_residuals(check),
+            "Difference between observed and expected rows in cells of each feature and pair of features",
+            [*residuals, beyond],
+            vector=False,
+        ),
+        "calibration": Exhibit(
+            draw_calibration(check),
+            "Histograms of where the rows lie in their own distributions",
+            [
+                "In 95 of 100 cases all bars of a panel keep within its band, if the model holds; those "
+                "outside are dark."
+            ],
+        ),
+    }
+
+
+def _starts(start: Start, per: str) -> Exhibit:
     if not start.trials:  # written before the paths of starts were kept
         figure = draw_starts(start.mean_log_likelihoods, start.chosen, per=per)
-        return _vector(
+        return Exhibit(
             figure, "Mean log-likelihood of each start after its short fit, relative to the best", []
         )
     moved = any(trial.moved_at for trial in start.trials)
-    return _vector(
+    return Exhibit(
         draw_start_paths(start.trials, start.chosen, per=per),
         "Mean log-likelihood of each start after every update of its short fit, relative to the best",
         ["Triangles: one component was split and two others were merged."] if moved else [],
     )
-
-
-def _vector(figure: Figure, description: str, caption: list[str]) -> Image:
-    return _image(figure, as_svg, "svg+xml", description, caption)
-
-
-def _image(
-    figure: Figure, render: Callable[[Figure], bytes], kind: str, description: str, caption: list[str]
-) -> Image:
-    content = base64.b64encode(render(figure)).decode()
-    width = round(100 * figure.get_figwidth())
-    return Image(f"data:image/{kind};base64,{content}", width, description, caption)
 
 
 def _thinned(amplitudes: dict[int, Array]) -> dict[int, Array]:
@@ -125,17 +180,18 @@ def _convergence_caption(facts: RunFacts) -> list[str]:
         caption.append("Dotted lines: the run was resumed there.")
     if facts.redrawn:
         caption.append(
-            "Where the lines are broken the unobserved rows were imputed by other points: the log-likelihood jumps by "
+            "Where the lines are broken the unobserved rows were imputed by other points: the log-likelihood "
+            "jumps by "
             "the error that they make, and only what lies between two breaks is comparable."
         )
     return caption
 
 
-def _corner(facts: RunFacts, model: Model, catalog: CatalogFacts) -> Image:
+def _corner(facts: RunFacts, model: Model, catalog: CatalogFacts) -> Exhibit:
     corner = prepare_corner(model, catalog.pilot, facts.observing)
     caption = [*_row_sentences(corner, int(facts.run.data["rows"])), *_mark_sentences(corner, model)]
     figure = draw_prepared(corner)
-    return _image(figure, as_png, "png", "Corner plot of the rows and the fitted mixture", caption)
+    return Exhibit(figure, "Corner plot of the rows and the fitted mixture", caption, vector=False)
 
 
 def _row_sentences(corner: Corner, n_rows: int) -> list[str]:

@@ -25,7 +25,7 @@ __all__ = ["append"]
 
 def append(
     catalog: Catalog | str | Location,
-    source: str | Path | np.ndarray | Mapping[str, Any],
+    source: str | Path | np.ndarray | Mapping[str, Any] | Any,
     *,
     units: Mapping[str, str] | None = None,
     noise: NoiseLike = None,

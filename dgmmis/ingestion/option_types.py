@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from numbers import Integral, Real
 
 from dgmmis.errors import InvalidSetting
+from dgmmis.numeric_input import LARGEST
 
 __all__ = [
     "as_numbers_by_name",
@@ -49,6 +50,8 @@ def as_numbers_by_name(given: object, name: str) -> dict[str, float]:
         if not isinstance(number, Real) or isinstance(number, bool):
             raise InvalidSetting(f"{name} of '{key}' is {number!r}; expected a number.")
         numbers[key] = float(number)
+        if abs(numbers[key]) > LARGEST:
+            raise InvalidSetting(f"{name} of '{key}' is {number!r}; expected at most {LARGEST:g}.")
     return numbers
 
 

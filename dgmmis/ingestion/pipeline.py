@@ -28,7 +28,7 @@ __all__ = ["ingest"]
 
 
 def ingest(
-    source: str | Path | np.ndarray | Mapping[str, Any],
+    source: str | Path | np.ndarray | Mapping[str, Any] | Any,
     destination: str | Location,
     *,
     features: Sequence[str],
@@ -52,9 +52,10 @@ def ingest(
 
     Parameters
     ----------
-    source : path, array or mapping of arrays
-        FITS, Parquet (a file or a folder of files), CSV, .npy or .npz; or a matrix (N, D), a structured
-        array (N,), a mapping of columns (N,).
+    source : path, array, mapping of arrays, table or data frame
+        FITS, Parquet (a file or a folder of files), HATS, HDF5, CSV, .npy or .npz; or a matrix (N, D), a structured
+        array (N,), a mapping of columns (N,), all of which may be Dask arrays; or a data frame of pandas or Dask, an
+        LSDB catalogue, a table of astropy, a Dataset or DataArray of xarray.
     destination : path, or address in an object store
         Folder of the catalogue, by custom NAME.zarr, or "s3://BUCKET/PREFIX"; it appears only when all is written.
     features : sequence of D str

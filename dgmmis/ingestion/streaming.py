@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Protocol
-
-import numpy as np
 
 from dgmmis.errors import EmptySource, InvalidSetting
 from dgmmis.ingestion.ingest_plan import Options, Plan
 from dgmmis.ingestion.row_builder import RowBuilder
 from dgmmis.noise import NoiseLike
 from dgmmis.packed import SEMIDEFINITE_TOLERANCE, packed_size
-from dgmmis.readers import Source, open_arrays, open_source
+from dgmmis.readers import Source, is_matrix, is_table, open_arrays, open_source
 from dgmmis.store.schema import Schema, StoredRows
 
 __all__ = ["open_rows", "provenance_of", "semidefinite_tolerance", "stream"]
@@ -45,8 +43,8 @@ def open_rows(source: object, options: Options, noise: NoiseLike) -> Source:
     InvalidData
         If it cannot be read.
     """
-    if isinstance(source, np.ndarray | Mapping):
-        if noise is not None and (isinstance(source, Mapping) or source.ndim != 2):
+    if is_table(source):
+        if noise is not None and not is_matrix(source):
             raise InvalidSetting(
                 "noise goes with a matrix of values; say of a table which columns hold errors."
             )
@@ -57,7 +55,8 @@ def open_rows(source: object, options: Options, noise: NoiseLike) -> Source:
         )
     if not isinstance(source, str | Path):
         raise InvalidSetting(
-            f"source is a {type(source).__name__}; expected a path, an array or a mapping of arrays."
+            f"source is a {type(source).__name__}; expected a path, an array, a mapping of arrays, a table "
+            "or a data frame."
         )
     derived = {item.partition("=")[0].strip() for item in options.derive}
     wanted = [name for name in options.features if name not in derived]

@@ -14,7 +14,7 @@ from dgmmis.plots.library import Axes, Figure, GridSpec, LogNorm
 from dgmmis.plots.marginal_panel import draw_marginal
 from dgmmis.plots.observed_rows import Observing
 from dgmmis.plots.palette import counts_map
-from dgmmis.plots.scales import format_axis, label_axis
+from dgmmis.plots.panel_grid import PanelGrid
 from dgmmis.rows import Rows
 
 __all__ = ["draw_corner", "draw_prepared"]
@@ -50,6 +50,7 @@ def draw_prepared(corner: Corner) -> Figure:
     """Draw what `prepare_corner` settled."""
     n_features = corner.n_features
     width = WIDTHS.get(n_features, WIDEST)
+    panels = PanelGrid(corner.model.features, corner.model.units, corner.spans)
     counts = _count_cells(corner)
     norm = _norm(counts)
     with look():
@@ -64,7 +65,7 @@ def draw_prepared(corner: Corner) -> Figure:
                     draw_marginal(axes, corner, row)
                 else:
                     _draw_pair(axes, corner, (column, row), counts, norm)
-                _finish(axes, corner, row, column)
+                panels.finish(axes, row, column)
         draw_key(figure.add_subplot(grid[0, 1:]), corner, norm)
         figure.align_labels()
     return figure
@@ -106,28 +107,3 @@ def _norm(counts: Counts) -> LogNorm | None:
     if len(filled) == 0:
         return None
     return LogNorm(filled.min(), max(filled.max(), 2 * filled.min()))
-
-
-def _finish(axes: Axes, corner: Corner, row: int, column: int) -> None:
-    """Ticks everywhere, their labels and the names only at the outer edges."""
-    n_features = corner.n_features
-    n_ticks = max(4, 8 - n_features)
-    longest = 34 if n_features < 4 else 66 // n_features + 6
-    names, units = corner.model.features, corner.model.units
-    exponent = format_axis(axes.xaxis, corner.spans[column], n_ticks)
-    bottom, left = row == n_features - 1, column == 0 and row > 0
-    if bottom:
-        label_axis(axes.xaxis, names[column], units[column], exponent, longest=longest)
-        _slant(axes, n_features)
-    if row != column:
-        exponent = format_axis(axes.yaxis, corner.spans[row], n_ticks)
-        if left:
-            label_axis(axes.yaxis, names[row], units[row], exponent, longest=longest)
-    axes.tick_params(labelbottom=bottom, labelleft=left)
-
-
-def _slant(axes: Axes, n_features: int) -> None:
-    """Turn the labels of the x ticks where they are too long to stand side by side."""
-    letters = sum(len(label.get_text()) + 2 for label in axes.get_xticklabels())
-    if letters > 150 / max(n_features, 2):
-        axes.tick_params(axis="x", labelrotation=90)

@@ -10,7 +10,18 @@ from typing import Any
 
 from dgmmis.plots.library import Figure, style_context
 
-__all__ = ["FAINT", "INK", "MUTED", "as_png", "as_svg", "display_name", "look", "show_label"]
+__all__ = [
+    "FAINT",
+    "INK",
+    "MUTED",
+    "as_pdf",
+    "as_png",
+    "as_svg",
+    "display_name",
+    "look",
+    "printable",
+    "show_label",
+]
 
 INK, MUTED, FAINT = "#1f2733", "#667080", "#d5d9e0"
 
@@ -41,6 +52,7 @@ LOOK: dict[str, Any] = {
     "legend.frameon": False,
     "legend.fontsize": 8.5,
     "lines.linewidth": 1.3,
+    "pdf.fonttype": 42,
     "svg.fonttype": "path",
     "svg.hashsalt": "dgmmis",
     "savefig.facecolor": "white",
@@ -64,6 +76,12 @@ def as_svg(figure: Figure) -> bytes:
     return _rendered(figure, "svg", {"metadata": {"Date": None, "Creator": None}})
 
 
+def as_pdf(figure: Figure) -> bytes:
+    """Render a figure as one page of PDF, of its own size; equal figures give equal bytes."""
+    metadata = {"CreationDate": None, "Creator": None, "Producer": None}
+    return _rendered(figure, "pdf", {"dpi": 300, "metadata": metadata})
+
+
 def _rendered(figure: Figure, kind: str, options: dict[str, Any]) -> bytes:
     buffer = io.BytesIO()
     with look(), warnings.catch_warnings():
@@ -75,11 +93,16 @@ def _rendered(figure: Figure, kind: str, options: dict[str, Any]) -> bytes:
 
 def display_name(name: str, longest: int = 30) -> str:
     """Shorten a feature's name in its middle and make control characters visible."""
-    visible = "".join(letter if letter.isprintable() else "�" for letter in name)
+    visible = printable(name).replace("\n", "�")
     if len(visible) <= longest:
         return visible
     tail = (longest - 1) // 2
     return f"{visible[: longest - 1 - tail]}…{visible[-tail:]}"
+
+
+def printable(text: str) -> str:
+    """Make control characters visible; ends of lines stay."""
+    return "".join(letter if letter.isprintable() or letter == "\n" else "�" for letter in text)
 
 
 def show_label(set_label: Any, text: str, **properties: Any) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from dgmmis.errors import MissingLibrary
 
 try:
@@ -11,12 +13,12 @@ try:
     from matplotlib.axis import Axis
     from matplotlib.cm import ScalarMappable
     from matplotlib.collections import LineCollection
-    from matplotlib.colors import Colormap, LinearSegmentedColormap, LogNorm, to_hex, to_rgba
+    from matplotlib.colors import Colormap, LinearSegmentedColormap, LogNorm, Normalize, to_hex, to_rgba
     from matplotlib.figure import Figure
     from matplotlib.gridspec import GridSpec
     from matplotlib.legend import Legend
     from matplotlib.lines import Line2D
-    from matplotlib.patches import Patch
+    from matplotlib.patches import Patch, Rectangle
     from matplotlib.patheffects import withStroke
     from matplotlib.ticker import (
         FixedFormatter,
@@ -34,6 +36,12 @@ except ImportError as error:
 
 style_context = matplotlib.style.context
 
+
+def font_file(name: str) -> Path:
+    """Find a font that comes with matplotlib."""
+    return Path(matplotlib.get_data_path()) / "fonts" / "ttf" / f"{name}.ttf"
+
+
 __all__ = [
     "Axes",
     "Axis",
@@ -50,10 +58,13 @@ __all__ = [
     "LogLocator",
     "LogNorm",
     "MaxNLocator",
+    "Normalize",
     "Patch",
+    "Rectangle",
     "ScalarFormatter",
     "ScalarMappable",
     "colormaps",
+    "font_file",
     "style_context",
     "to_hex",
     "to_rgba",

@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike
 
 from dgmmis.plots.library import Colormap, LinearSegmentedColormap, colormaps, to_hex
 
-__all__ = ["DISTINCT", "HISTOGRAM", "component_colors", "counts_map"]
+__all__ = ["DISTINCT", "HISTOGRAM", "component_colors", "counts_map", "deviations_map"]
 
 DISTINCT = (
     "#0072B2",
@@ -49,3 +49,13 @@ HISTOGRAM = "#d3d9e2"
 def counts_map() -> Colormap:
     """Neutral map of counts: from a light to a middling blue grey, so that coloured lines stand out on it."""
     return LinearSegmentedColormap.from_list("counts", ("#e6e9ee", "#b4bcc9", "#7b8698", "#4b5567"))
+
+
+def deviations_map() -> Colormap:
+    """Map of deviations: blue for too few, white for none, orange for too many.
+
+    The two ends differ in hue for every kind of colour vision, and equally from white in lightness.
+    """
+    return LinearSegmentedColormap.from_list(
+        "deviations", ("#053a63", "#0072b2", "#a3cbe6", "#ffffff", "#f3b98f", "#d55e00", "#6e2f00")
+    )

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
-
-from numpy.typing import NDArray
 
 from dgmmis.disk_faults import naming_faults
-from dgmmis.errors import InvalidSetting, MissingLibrary
-from dgmmis.packed import lower_indices
+from dgmmis.errors import MissingLibrary
+from dgmmis.model import Model
 from dgmmis.products.chunk_rows import ChunkRows
+from dgmmis.products.posterior_columns import column_units, posterior_columns, require_distinct_names
 
 __all__ = ["require_parquet", "write_parquet"]
 
@@ -24,39 +22,23 @@ def require_parquet(features: tuple[str, ...]) -> None:
         raise MissingLibrary(
             'Parquet needs pyarrow: pip install "dgmmis[readers]", or write Zarr.'
         ) from error
-    names = [_covariance_name(features, i, j) for i, j in zip(*lower_indices(len(features)), strict=True)]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise InvalidSetting(
-            f"the names of these features make two columns called {twice[0]}. Write Zarr, which numbers them."
-        )
+    require_distinct_names(features)
 
 
-def _covariance_name(features: tuple[str, ...], i: int, j: int) -> str:
-    return f"posterior_covariance_{features[i]}_{features[j]}"
-
-
-def write_parquet(rows: ChunkRows, features: tuple[str, ...], path: Path) -> None:
-    """Write one chunk's rows to `path`, whole or not at all."""
+def write_parquet(rows: ChunkRows, model: Model, path: Path) -> None:
+    """Write one chunk's rows to `path`, whole or not at all; units are those fields' metadata key "unit"."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    posterior = rows.posterior
-    columns: dict[str, NDArray[Any]] = {
-        "row_id": rows.ids,
-        "source_row": rows.source_rows,
-        "log_density": posterior.log_density,
-    }
-    if posterior.background_probability is not None:
-        columns["background_probability"] = posterior.background_probability
-    for rank in range(posterior.components.shape[1]):
-        columns[f"component_{rank + 1}"] = posterior.components[:, rank]
-        columns[f"responsibility_{rank + 1}"] = posterior.responsibilities[:, rank]
-    for j, name in enumerate(features):
-        columns[f"posterior_mean_{name}"] = posterior.means[:, j]
-    for entry, (i, j) in enumerate(zip(*lower_indices(len(features)), strict=True)):
-        columns[_covariance_name(features, i, j)] = posterior.covariances[:, entry]
+    columns = {"row_id": rows.ids, "source_row": rows.source_rows}
+    columns |= posterior_columns(rows.posterior, model.features)
+    units = column_units(model.features, model.units)
+    table = pa.table(columns)
+    fields = [
+        field.with_metadata({"unit": units[field.name]}) if field.name in units else field
+        for field in table.schema
+    ]
     writing = path.with_suffix(f".writing-{os.getpid()}")
     with naming_faults(path):
-        pq.write_table(pa.table(columns), writing)
+        pq.write_table(table.cast(pa.schema(fields)), writing)
         writing.replace(path)

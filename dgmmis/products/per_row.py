@@ -24,8 +24,9 @@ from dgmmis.products.folder import product_folder
 from dgmmis.products.parquet_output import require_parquet, write_parquet
 from dgmmis.products.zarr_output import create_arrays, write_zarr
 from dgmmis.store import Catalog, open_catalog
+from dgmmis.store.schema import Schema
 
-__all__ = ["Order", "apply"]
+__all__ = ["Order", "apply", "require_units"]
 
 Order = Literal["storage", "source"]
 
@@ -93,7 +94,7 @@ def apply(
             "are written in storage order only. Sort by source_row afterwards, or ingest with order 'chunk'."
         )
     model.require_features(catalog.features)
-    _require_units(model, catalog)
+    require_units(model, catalog.schema)
     if top < 1:
         raise InvalidSetting(f"top is {top}; expected at least 1.")
     top = min(top, model.mixture.n_components)
@@ -109,8 +110,9 @@ def apply(
     return destination
 
 
-def _require_units(model: Model, catalog: Catalog) -> None:
-    for name, of_model, of_catalog in zip(model.features, model.units, catalog.units, strict=True):
+def require_units(model: Model, schema: Schema) -> None:
+    """Raise `UnitMismatch` if a feature has another unit in the rows than in the model, and both are known."""
+    for name, of_model, of_catalog in zip(model.features, model.units, schema.units, strict=True):
         if of_model and of_catalog and of_model != of_catalog:
             raise UnitMismatch(
                 f"feature '{name}' is in {of_catalog} in the catalogue and in {of_model} in the model. Ingest it "
@@ -186,6 +188,6 @@ def apply_chunk(job: Job, model: Model, chunk: int) -> None:
     if job.order == "source":  # chunks were filled in the source's order: ordering each orders all
         rows = rows.take(np.argsort(source_rows, kind="stable"))
     if job.as_parquet:
-        write_parquet(rows, model.features, Path(job.folder) / f"part-{chunk:06d}.parquet")
+        write_parquet(rows, model, Path(job.folder) / f"part-{chunk:06d}.parquet")
     else:
         write_zarr(rows, job.folder, catalog.part_range(chunk))

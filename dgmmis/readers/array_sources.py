@@ -14,7 +14,7 @@ from dgmmis.readers.identifiers import checked_ids, kind_of_ids
 from dgmmis.readers.row_arrays import RowArray
 from dgmmis.readers.source import ColumnBatch, IdKind
 
-__all__ = ["ArrayTable", "MatrixSource"]
+__all__ = ["ArrayTable", "MatrixSource", "number_type_of"]
 
 
 class ArrayTable:
@@ -26,6 +26,7 @@ class ArrayTable:
     arrays : mapping of str to (N,) arrays
     fields_of : RowArray, optional
         A structured array (N,) instead.
+    units : mapping of str to str, optional
 
     Raises
     ------
@@ -33,10 +34,15 @@ class ArrayTable:
         If arrays are not one-dimensional or their lengths differ.
     """
 
-    units: Mapping[str, str] = {}
-
-    def __init__(self, name: str, arrays: Mapping[str, RowArray], fields_of: RowArray | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        arrays: Mapping[str, RowArray],
+        fields_of: RowArray | None = None,
+        units: Mapping[str, str] | None = None,
+    ) -> None:
         self.name = name
+        self.units: Mapping[str, str] = dict(units or {})
         self._arrays = dict(arrays)
         self._structured = fields_of
         if fields_of is not None:
@@ -51,7 +57,7 @@ class ArrayTable:
 
     def number_type(self, column: str) -> np.dtype[Any]:
         """Bool, int64, float32 or float64."""
-        return _number_type(self.name, column, self._types[column])
+        return number_type_of(self.name, column, self._types[column])
 
     def id_kind(self, column: str) -> IdKind:
         """Integer, or text."""
@@ -142,7 +148,7 @@ class MatrixSource:
     def number_type(self, column: str) -> np.dtype[Any]:
         """Bool, int64, float32 or float64."""
         array = self._beside.get(column, self._values)
-        return _number_type(self.name, column, array.dtype)
+        return number_type_of(self.name, column, array.dtype)
 
     def id_kind(self, column: str) -> IdKind:
         """Integer, or text."""
@@ -198,7 +204,8 @@ def _typed(read: dict[str, NDArray[Any]], source: MatrixSource, id: str | None) 
     }
 
 
-def _number_type(source_name: str, column: str, dtype: np.dtype[Any]) -> np.dtype[Any]:
+def number_type_of(source_name: str, column: str, dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """Bool, int64, float32 or float64 for a NumPy type, or `InvalidData` if it is none of one number per row."""
     if dtype.shape != () or dtype.kind not in "biuf":
         raise InvalidData(
             f"{source_name}: column '{column}' has type {dtype}, not one number per row. Give a column of numbers.",

@@ -14,18 +14,34 @@ from dgmmis.noise import Noise, NoiseLike
 from dgmmis.places import local_path
 from dgmmis.readers.array_sources import ArrayTable, MatrixSource
 from dgmmis.readers.csv_files import CsvSource
+from dgmmis.readers.data_frames import open_frame
 from dgmmis.readers.fits_tables import FITS_SUFFIXES, FitsSource
+from dgmmis.readers.hats_catalogs import is_hats, open_hats
+from dgmmis.readers.hdf5_files import HDF5_SUFFIXES, Hdf5Source, split_node
+from dgmmis.readers.labelled_arrays import open_labelled
+from dgmmis.readers.lazy_arrays import DaskArray, is_a, row_array
 from dgmmis.readers.parquet_files import PARQUET_SUFFIXES, ParquetSource
 from dgmmis.readers.row_arrays import MemoryArray, RowArray, StoredArray, npz_members
 from dgmmis.readers.source import Source
 
-__all__ = ["open_arrays", "open_source"]
+__all__ = ["is_matrix", "is_table", "open_arrays", "open_source"]
 
 CSV_SUFFIXES = (".csv", ".csv.gz")
 
+KINDS = (
+    ("dask.array", "Array"),
+    ("dask.dataframe", "DataFrame"),
+    ("pandas", "DataFrame"),
+    ("lsdb.catalog.dataset.healpix_dataset", "HealpixDataset"),
+    ("astropy.table", "Table"),
+    ("xarray", "Dataset"),
+    ("xarray", "DataArray"),
+)
+"""Modules and classes of tables that are no files; none of them is imported here."""
+
 FORMATS = (
     f"Parquet ({', '.join(PARQUET_SUFFIXES)}, or a folder of such files), FITS ({', '.join(FITS_SUFFIXES)}), "
-    f"CSV ({', '.join(CSV_SUFFIXES)}), NumPy (.npy, .npz)"
+    f"CSV ({', '.join(CSV_SUFFIXES)}), HDF5 ({', '.join(HDF5_SUFFIXES)}), NumPy (.npy, .npz), HATS (a folder)"
 )
 
 
@@ -38,7 +54,7 @@ def open_source(path: Path | str, *, features: Sequence[str], wanted: Sequence[s
     features : sequence of str
         Names of the columns of a matrix, which has none of its own.
     wanted : sequence of str
-        Columns by which one of several FITS tables is chosen.
+        Columns by which one of several tables of a FITS or HDF5 file is chosen.
 
     Raises
     ------
@@ -47,15 +63,24 @@ def open_source(path: Path | str, *, features: Sequence[str], wanted: Sequence[s
     EmptySource
         If nothing is in it.
     """
-    path = local_path(path)
+    file, node = split_node(str(path))
+    path = local_path(file)
     if not path.exists():
         raise InvalidData(
             f"source {path} does not exist. Give the path of a file, or of a folder of Parquet files.",
             array=str(path),
         )
+    if path.is_dir():
+        return open_hats(path) if is_hats(path) else ParquetSource(path)
+    return _open_file(path, node, features, wanted)
+
+
+def _open_file(path: Path, node: str, features: Sequence[str], wanted: Sequence[str]) -> Source:
     name = path.name.lower()
-    if path.is_dir() or name.endswith(PARQUET_SUFFIXES):
+    if name.endswith(PARQUET_SUFFIXES):
         return ParquetSource(path)
+    if name.endswith(HDF5_SUFFIXES):
+        return Hdf5Source(path, wanted, node)
     if name.endswith(FITS_SUFFIXES):
         return FitsSource(path, wanted)
     if name.endswith(CSV_SUFFIXES):
@@ -67,30 +92,51 @@ def open_source(path: Path | str, *, features: Sequence[str], wanted: Sequence[s
     raise InvalidData(f"{path.name} has no known format. Known are {FORMATS}.", array=path.name)
 
 
-def open_arrays(
-    arrays: np.ndarray | Mapping[str, Any], *, features: Sequence[str], noise: NoiseLike = None
-) -> Source:
-    """Open arrays in memory: a matrix (N, D), a structured array, or a mapping of columns (N,).
+def is_table(source: object) -> bool:
+    """Tell whether something is neither a path nor an array but what `open_arrays` opens all the same."""
+    return isinstance(source, np.ndarray | Mapping) or any(is_a(source, *kind) for kind in KINDS)
+
+
+def is_matrix(source: object) -> bool:
+    """Tell whether something is a matrix of values, with which noise can be given."""
+    is_array = isinstance(source, np.ndarray) or is_a(source, "dask.array", "Array")
+    return is_array and source.ndim == 2  # type: ignore[attr-defined]
+
+
+def open_arrays(source: Any, *, features: Sequence[str], noise: NoiseLike = None) -> Source:
+    """Open what is in memory, or is computed a part at a time.
 
     Parameters
     ----------
-    arrays : (N, D) array, structured (N,) array, or mapping of str to (N,)
+    source : array, mapping of arrays, table or data frame
+        A matrix (N, D); a structured array (N,); a mapping of str to (N,); arrays may be Dask arrays.  A data frame of
+        pandas or Dask, an LSDB catalogue, a Table of astropy, a Dataset or DataArray of xarray.
     features : sequence of D str
         Names of the columns of a matrix.
     noise : Noise or array, optional
-        Of a matrix; shapes as in `Noise.of`.
+        Of a matrix; shapes as in `Noise.of`.  It may be a Dask array.
 
     Raises
     ------
     InvalidData
         If shapes do not fit.
     """
-    if isinstance(arrays, Mapping):
-        return ArrayTable("arrays", {name: MemoryArray(np.asarray(array)) for name, array in arrays.items()})
-    rows = MemoryArray(arrays)
-    if arrays.ndim != 2 or noise is None:
+    opened = open_labelled(source, features) or open_frame(source)
+    if opened is not None:
+        return opened
+    if isinstance(source, Mapping):
+        arrays = {name: row_array(f"array '{name}'", array) for name, array in source.items()}
+        return ArrayTable("arrays", arrays)
+    rows = row_array("array", source)
+    if len(rows.shape) != 2 or noise is None:
         return _array_source("array", rows, features)
-    given = Noise.of(noise, *arrays.shape)
+    if is_a(noise, "dask.array", "Array"):
+        stored = DaskArray("noise", noise)
+        _require_noise_shape("array", stored.shape, *rows.shape)
+        if stored.shape[0] == rows.shape[0]:
+            return MatrixSource("array", features, rows, noise=stored)
+        noise = noise.compute()  # type: ignore[union-attr]
+    given = Noise.of(noise, *rows.shape)
     if given.kind in ("none", "shared"):
         return MatrixSource("array", features, rows, shared_noise=given.array)
     assert given.array is not None

@@ -30,6 +30,8 @@ class ParquetSource:
     Parameters
     ----------
     path : Path
+    files : sequence of Path, optional
+        Those of the folder, if they are known and not all that lie below it.
 
     Raises
     ------
@@ -39,11 +41,11 @@ class ParquetSource:
         If the folder holds no Parquet file.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, files: Sequence[Path] = ()) -> None:
         self.name = path.name
         self._parquet = load_library("pyarrow.parquet", "reading Parquet files")
         self._arrow = load_library("pyarrow", "reading Parquet files")
-        self._paths = _parquet_files(path) if path.is_dir() else [path]
+        self._paths = list(files) or (_parquet_files(path) if path.is_dir() else [path])
         with self._open(self._paths[0]) as file:
             self._schema = file.schema_arrow
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from dgmmis.errors import NotARun
 from dgmmis.location import Location, location_of
 from dgmmis.runs.description import FIRST
-from dgmmis.runs.folder import RunFolder, open_run
+from dgmmis.runs.folder import RunFolder
+from dgmmis.runs.opening import open_run
 from dgmmis.runs.place import place_at
 from dgmmis.trust import Trust
 

@@ -13,10 +13,12 @@ from typing import Any
 from dgmmis.errors import CorruptCheckpoint, DgmmisError
 from dgmmis.location import Location, location_of
 from dgmmis.model_file import read_model
+from dgmmis.runs.attempt_records import FINAL
 from dgmmis.runs.checkpoint import digest_of, is_whole, place_of
 from dgmmis.runs.collection import collected_checkpoints, collections
 from dgmmis.runs.description import FIRST, START
-from dgmmis.runs.folder import ARRAYS, FINAL, MODEL, RunFolder, open_run
+from dgmmis.runs.folder import ARRAYS, MODEL, RunFolder
+from dgmmis.runs.opening import open_run
 from dgmmis.runs.place import place_at
 from dgmmis.runs.start_object import names_root
 from dgmmis.selection.description import array_key

@@ -26,6 +26,7 @@ from dgmmis.store.reading import VerifiedArrays
 from dgmmis.store.record import CatalogRecord
 from dgmmis.store.schema import Schema, StoredRows
 from dgmmis.store.stored_reading import stored_ids, stored_pilot, stored_rows, stored_zones
+from dgmmis.store.tabular import astropy_table, dask_frame, xarray_dataset
 
 __all__ = ["Catalog", "open_catalog"]
 
@@ -148,6 +149,23 @@ class Catalog(CatalogRecord):
         """
         part, first, end = self._locate(chunk)
         return self._rows(stored_rows(self._arrays, self.schema, part.rows, first, end, ids=False))
+
+    def read_stored(self, chunk: int) -> StoredRows:
+        """Read the rows of a chunk as they are stored, ids and source rows included; raises as `read_rows` does."""
+        part, first, end = self._locate(chunk)
+        return stored_rows(self._arrays, self.schema, part.rows, first, end, ids=True)
+
+    def to_dask_dataframe(self) -> Any:
+        """Return a Dask data frame whose partitions are the chunks, read when they are computed; see `tabular`."""
+        return dask_frame(self)
+
+    def to_xarray(self) -> Any:
+        """Return a Dataset of xarray with units, whose variables are Dask arrays along `row`."""
+        return xarray_dataset(self)
+
+    def to_astropy(self) -> Any:
+        """Read all rows into a Table of astropy, with units, in memory."""
+        return astropy_table(self)
 
     def read_samples(self, chunk: int) -> Samples:
         """Read the rows of a chunk as the kernels want them; raises as `read_rows` does."""
