@@ -15,13 +15,39 @@ from rich.progress import (
     SpinnerColumn,
     TextColumn,
     TimeElapsedColumn,
+    TimeRemainingColumn,
 )
 
 from dgmmis.convergence import passes_left
 from dgmmis.fit_result import Scan
 from dgmmis.iterate import Pass
 
-__all__ = ["ComparisonDisplay", "FitDisplay", "comparison_display", "counting", "fit_display"]
+__all__ = ["ComparisonDisplay", "FitDisplay", "comparison_display", "counting", "fit_display", "waiting"]
+
+LINE_SECONDS = 30.0
+"""Where lines cannot be redrawn, as in a file, one is written so often about what takes long."""
+
+
+class Lines:
+    """Progress for a file: a line now and then, so that what is short has none."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._began = self._last = time.monotonic()
+
+    def begin(self) -> None:
+        """Begin to measure the time anew."""
+        self._began = self._last = time.monotonic()
+
+    def count(self, what: str, done: int, of: int | None) -> None:
+        """Say how far it is, if the last line is old enough."""
+        now = time.monotonic()
+        if self._console.is_terminal or now - self._last < LINE_SECONDS:
+            return
+        self._last = now
+        all_of_it = f" of {of:,}" if of else ""
+        left = f", {_duration((now - self._began) * (of - done) / done)}" if of and done else ""
+        self._console.print(f"{what}: {done:,}{all_of_it}{left}", markup=False, soft_wrap=True)
 
 
 class FitDisplay:
@@ -37,11 +63,13 @@ class FitDisplay:
         self._began = time.monotonic()
         self._seconds: list[float] = []
         self._gains: list[float] = []
+        self._lines, self._what = Lines(console), "starting"
 
     def on_stage(self, what: str) -> None:
         """Say what begins."""
         self._progress.update(self._pass, description="", detail="", total=None)
-        self._began = time.monotonic()
+        self._began, self._what = time.monotonic(), what
+        self._lines.begin()
         self._console.print(what, style="bold", markup=False, soft_wrap=True)
 
     def on_start_pass(self, scan: Pass) -> None:
@@ -53,10 +81,12 @@ class FitDisplay:
     def on_segment(self, done: int, of: int) -> None:
         """Move the bar."""
         self._progress.update(self._pass, completed=done, total=of)
+        self._lines.count(f"{self._what}, segments of this pass", done, of)
 
     def on_pass(self, scan: Scan, log_likelihoods: tuple[float, ...], rows: int) -> None:
         """Show a finished pass: log-likelihood, completeness, predicted gain, rows per second, time left."""
         now = time.monotonic()
+        self._lines.begin()
         self._seconds = [*self._seconds[-19:], now - self._began]
         self._began = now
         seconds = sum(self._seconds) / len(self._seconds)
@@ -98,16 +128,20 @@ class ComparisonDisplay:
 
     def __init__(self, console: Console, progress: Progress) -> None:
         self._console, self._progress = console, progress
+        self._lines, self._what = Lines(console), "starting"
         self._pass = progress.add_task("starting", total=None, detail="")
 
     def on_stage(self, what: str) -> None:
         """Say what begins."""
         self._progress.update(self._pass, description="", detail="", total=None)
+        self._what = what
+        self._lines.begin()
         self._console.print(what, style="bold", markup=False, soft_wrap=True)
 
     def on_segment(self, done: int, of: int) -> None:
         """Move the bar."""
         self._progress.update(self._pass, completed=done, total=of)
+        self._lines.count(f"{self._what}, segments of this pass", done, of)
 
     def on_round(self, number: int, going: int, of: int) -> None:
         """Show how many fits go on."""
@@ -115,6 +149,7 @@ class ComparisonDisplay:
             return
         what, detail = f"pass {number}", f"{going} of {of} fits go on"
         self._progress.update(self._pass, description=what, detail=detail, completed=0)
+        self._lines.begin()
         if not self._console.is_terminal and (_worth_a_line(number) or not going):
             self._console.print(f"{what}: {detail}", soft_wrap=True)
 
@@ -149,9 +184,32 @@ def _progress(*, quiet: bool) -> Iterator[tuple[Console, Progress]]:
 
 @contextmanager
 def counting(what: str, *, quiet: bool = False) -> Iterator[Callable[[int, int | None], None]]:
-    """Show a bar that counts: yields a function of (done, of)."""
+    """Show a bar that counts, and the time left: yields a function of (done, of)."""
     console = Console(stderr=True, quiet=quiet, highlight=False)
-    columns = (SpinnerColumn(), TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    columns = (
+        SpinnerColumn(),
+        TextColumn(what, markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    lines = Lines(console)
+
+    def count(done: int, of: int | None) -> None:
+        progress.update(task, completed=done, total=of)
+        lines.count(what, done, of)
+
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task(what, total=None)
-        yield lambda done, of: progress.update(task, completed=done, total=of)
+        yield count
+
+
+@contextmanager
+def waiting(what: str, *, quiet: bool = False) -> Iterator[None]:
+    """Show that something goes on whose length nobody knows."""
+    console = Console(stderr=True, quiet=quiet, highlight=False)
+    columns = (SpinnerColumn(), TextColumn(what, markup=False), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        progress.add_task(what, total=None)
+        yield

@@ -137,6 +137,7 @@ def test_a_run_that_cannot_be_driven_or_read_stops_no_server(
     assert "gone.zarr" in lost.status["reason"]
     assert [event for event, _ in told] == ["serving", "unreadable", "driving", "given up", "ended"]
     assert "broken" in str(told[1][1]["run"])
+    assert told[-1] == ("ended", {"FAILED": 1})
     lost.queue()
     assert lost.state == "QUEUED"
 

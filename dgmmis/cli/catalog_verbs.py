@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dgmmis.cli.description_text import print_description
-from dgmmis.cli.options import AsJson, Catalog
+from dgmmis.cli.options import AsJson, Catalog, Quiet
 from dgmmis.cli.printing import print_json
 from dgmmis.errors import CorruptCheckpoint, InvalidSetting
 
@@ -63,13 +63,14 @@ def ingest_verb(
         int | None, typer.Option(help="Give up when more rows than this cannot be used.")
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the catalogue at DEST.")] = False,
+    quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
     """Check a table and store it as a catalogue: chunked, checksummed, bad rows set aside."""
     from dgmmis.ingestion import ingest
     from dgmmis.progress import counting
 
-    with counting(f"ingesting {source.name}", quiet=as_json) as progress:
+    with counting(f"ingesting {source.name}", quiet=quiet or as_json) as progress:
         catalog = ingest(
             source,
             destination,
@@ -111,13 +112,14 @@ def append_verb(
     max_quarantined: Annotated[
         int | None, typer.Option(help="Give up when more of these rows than this cannot be used.")
     ] = None,
+    quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
     """Add the rows of another source to a catalogue, by the settings of its ingest."""
     from dgmmis.ingestion import append
     from dgmmis.progress import counting
 
-    with counting(f"appending {source.name}", quiet=as_json) as progress:
+    with counting(f"appending {source.name}", quiet=quiet or as_json) as progress:
         grown = append(
             catalog, source, units=_pairs(unit, "--unit"), max_quarantined=max_quarantined, progress=progress
         )
@@ -166,6 +168,7 @@ def verify_verb(
         str,
         typer.Argument(metavar="CATALOG|RUNDIR", help="Catalogue or run folder: a path, or s3://..."),
     ],
+    quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
     """Hash every stored file of a catalogue or of a run again."""
@@ -174,16 +177,16 @@ def verify_verb(
 
     location = location_of(place)
     if is_run(location):
-        _verify_run(location, as_json)
+        _verify_run(location, as_json, quiet)
     else:
-        _verify_catalog(location, as_json)
+        _verify_catalog(location, as_json, quiet)
 
 
-def _verify_run(run: Location, as_json: bool) -> None:
+def _verify_run(run: Location, as_json: bool, quiet: bool) -> None:
     from dgmmis.progress import counting
     from dgmmis.runs import verify_run
 
-    with counting(f"verifying {run.name}", quiet=as_json) as progress:
+    with counting(f"verifying {run.name}", quiet=quiet or as_json) as progress:
         checks = verify_run(run, progress)
     failed = [check for check in checks if not check.passed]
     if as_json:
@@ -197,12 +200,12 @@ def _verify_run(run: Location, as_json: bool) -> None:
         raise typer.Exit(CorruptCheckpoint.exit_code)
 
 
-def _verify_catalog(catalog: Location, as_json: bool) -> None:
+def _verify_catalog(catalog: Location, as_json: bool, quiet: bool) -> None:
     from dgmmis.progress import counting
     from dgmmis.store import open_catalog
 
     opened = open_catalog(catalog)
-    with counting(f"verifying {opened.path.name}", quiet=as_json) as progress:
+    with counting(f"verifying {opened.path.name}", quiet=quiet or as_json) as progress:
         total = opened.verify(progress)
     if as_json:
         print_json({"verified": True, "files": total, "fingerprint": opened.fingerprint})

@@ -12,7 +12,7 @@ import typer
 
 from dgmmis.cli.machines import using_cluster
 from dgmmis.cli.option_groups import MachineOptions, SightOptions, TlsOptions, grouped
-from dgmmis.cli.options import AsJson, Catalog, Floor, PriorName, Pruning
+from dgmmis.cli.options import AsJson, Catalog, Floor, PriorName, Pruning, Quiet
 from dgmmis.cli.printing import finite, print_json, print_table
 from dgmmis.errors import InvalidSetting, MissingLibrary
 
@@ -49,6 +49,7 @@ def compare_verb(
     pruning: Pruning = 1e-15,
     machines: MachineOptions,
     tls: TlsOptions,
+    quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
     """Fit several mixtures to a catalogue in shared passes, and say which describes the rows best."""
@@ -69,7 +70,7 @@ def compare_verb(
     with (
         _telling_how_to_go_on(output),
         using_cluster(machines, tls) as client,
-        comparison_display(quiet=as_json) as display,
+        comparison_display(quiet=quiet or as_json) as display,
     ):
         comparison = compare(
             opened,

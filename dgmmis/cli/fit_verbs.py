@@ -13,7 +13,7 @@ from dgmmis.cli.function_paths import opened_run, trusted_functions
 from dgmmis.cli.machines import using_cluster
 from dgmmis.cli.observation_text import observation_lines, observation_summary
 from dgmmis.cli.option_groups import FitOptions, MachineOptions, ObservationOptions, TlsOptions, grouped
-from dgmmis.cli.options import AsJson, Catalog, MovedCatalog, Trust
+from dgmmis.cli.options import AsJson, Catalog, MovedCatalog, Quiet, Trust
 from dgmmis.cli.printing import print_json
 from dgmmis.errors import InvalidSetting
 
@@ -73,6 +73,7 @@ def fit_verb(
     runs: Annotated[
         Path | None, typer.Option(help="Instead of --run: a root, under which the settings name the folder.")
     ] = None,
+    quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
     """Fit a mixture to a catalogue; kill it at any moment and `resume`."""
@@ -87,7 +88,7 @@ def fit_verb(
     with (
         stoppable(place) as stop,
         using_cluster(machines, tls) as client,
-        fit_display(options.tolerance, quiet=as_json) as display,
+        fit_display(options.tolerance, quiet=quiet or as_json) as display,
     ):
         result = fit(
             opened,
@@ -127,6 +128,7 @@ def resume_verb(
     queue: Annotated[
         bool, typer.Option("--queue", help="Leave it to a server of its root, and return at once.")
     ] = False,
+    quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
     """Go on with a run from its last checkpoint, with the same bits as if it had never stopped."""
@@ -143,7 +145,7 @@ def resume_verb(
     with (
         stoppable(run) as stop,
         using_cluster(machines, tls) as client,
-        fit_display(tolerance or 0, quiet=as_json) as display,
+        fit_display(tolerance or 0, quiet=quiet or as_json) as display,
     ):
         result = resume(
             run,

@@ -29,6 +29,7 @@ __all__ = [
     "Overwrite",
     "PriorName",
     "Pruning",
+    "Quiet",
     "Run",
     "Seed",
     "Selection",
@@ -44,6 +45,7 @@ __all__ = [
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 AsJsonLines = Annotated[bool, typer.Option("--json", help="One JSON object per line.")]
+Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="No progress: on standard error, errors only.")]
 Catalog = Annotated[
     str, typer.Argument(metavar="CATALOG", help="Catalogue that `dgmmis ingest` wrote: a path, or s3://...")
 ]

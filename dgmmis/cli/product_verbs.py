@@ -10,7 +10,7 @@ import typer
 from dgmmis.cli.function_paths import opened_run
 from dgmmis.cli.machines import using_cluster
 from dgmmis.cli.option_groups import MachineOptions, TlsOptions, grouped
-from dgmmis.cli.options import AsJson, Catalog, MovedCatalog, Overwrite, Run, Trust
+from dgmmis.cli.options import AsJson, Catalog, MovedCatalog, Overwrite, Quiet, Run, Trust
 from dgmmis.cli.printing import print_json
 from dgmmis.errors import InvalidSetting
 
@@ -29,6 +29,7 @@ def apply_verb(
     machines: MachineOptions,
     tls: TlsOptions,
     trust: Trust = None,
+    quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
     """Write responsibilities, log-density and deconvolved posterior of every row."""
@@ -42,7 +43,7 @@ def apply_verb(
     model = driven.model()
     with (
         using_cluster(machines, tls) as client,
-        counting(f"applying {driven.path.name}", quiet=as_json) as progress,
+        counting(f"applying {driven.path.name}", quiet=quiet or as_json) as progress,
     ):
         apply(
             model,
@@ -80,23 +81,26 @@ def report_verb(
     catalog: MovedCatalog = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")] = False,
     trust: Trust = None,
+    quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
     """Write one self-contained page with the fit's pictures and numbers, and how well it describes the rows."""
     from dgmmis.html_report import Wanted, write_report
+    from dgmmis.progress import waiting
     from dgmmis.store import open_catalog
 
     wanted = Wanted(check_rows, seed, errors)
     opened = opened_run(run, trust)
-    path = write_report(
-        opened,
-        output,
-        overwrite=overwrite,
-        catalog=None if catalog is None else open_catalog(catalog),
-        pdf=pdf,
-        figures=figures,
-        wanted=wanted,
-    )
+    with waiting(f"drawing the report of {run}", quiet=quiet or as_json):
+        path = write_report(
+            opened,
+            output,
+            overwrite=overwrite,
+            catalog=None if catalog is None else open_catalog(catalog),
+            pdf=pdf,
+            figures=figures,
+            wanted=wanted,
+        )
     written = {"report": path, "pdf": pdf, "figures": figures}
     if as_json:
         print_json({name: str(place) for name, place in written.items() if place is not None})

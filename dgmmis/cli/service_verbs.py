@@ -12,11 +12,13 @@ import typer
 from dgmmis.cli.fit_verbs import stated_settings
 from dgmmis.cli.machines import access_of
 from dgmmis.cli.option_groups import FitOptions, ObservationOptions, TlsOptions, grouped
-from dgmmis.cli.options import AsJson, AsJsonLines, Catalog, MemoryLimit, Threads, Workers
+from dgmmis.cli.options import AsJson, AsJsonLines, Catalog, MemoryLimit, Quiet, Threads, Workers
 from dgmmis.cli.printing import finite, print_json, print_table
 
 __all__ = ["cancel_verb", "gc_verb", "logs_verb", "serve_verb", "submit_verb"]
 
+WORRIES = {"failed", "given up", "cluster lost", "storage failed", "unreadable"}
+"""Events of a server that are told also if it is to be quiet."""
 Run = Annotated[Path, typer.Argument(metavar="RUNDIR", help="Run folder.")]
 Root = Annotated[Path, typer.Option(help="Root of runs; made if it is not there.")]
 
@@ -51,6 +53,10 @@ def submit_verb(
         print_json({"run": str(run.path), "name": run.name, "state": run.state})
     else:
         typer.echo(f"{run.path} is {run.state}")
+        if run.state == "QUEUED":
+            typer.echo(
+                f"a server drives it: dgmmis serve --runs {runs}, if none is running there yet", err=True
+            )
 
 
 @grouped
@@ -66,12 +72,15 @@ def serve_verb(
     threads: Threads = 1,
     memory_limit: MemoryLimit = "auto",
     drain: Annotated[bool, typer.Option("--drain", help="End when no run waits any more.")] = False,
+    quiet: Quiet = False,
     as_json: AsJsonLines = False,
 ) -> None:
     """Drive the queued and interrupted runs of a root; SIGTERM stops it cleanly, and it may be started twice."""
     from dgmmis.service import Means, serve
 
     def tell(event: str, fields: dict[str, Any]) -> None:
+        if quiet and event not in WORRIES:
+            return
         record = {"time": time.time(), "event": event, **fields}
         typer.echo(json.dumps(finite(record)) if as_json else _line(record), err=True)
 

@@ -10,7 +10,7 @@ import typer
 from dgmmis.cli.function_paths import opened_run
 from dgmmis.cli.machines import using_cluster
 from dgmmis.cli.option_groups import MachineOptions, TlsOptions, grouped
-from dgmmis.cli.options import AsJson, MovedCatalog, Overwrite, Run, Trust
+from dgmmis.cli.options import AsJson, MovedCatalog, Overwrite, Quiet, Run, Trust
 from dgmmis.cli.printing import print_json, print_pairs, print_table
 from dgmmis.errors import AlreadyExists
 
@@ -38,6 +38,7 @@ def uncertainty_verb(
     machines: MachineOptions,
     tls: TlsOptions,
     trust: Trust = None,
+    quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
     """Say how well a run's parameters are known."""
@@ -49,7 +50,7 @@ def uncertainty_verb(
     opened = opened_run(run, trust)
     with (
         using_cluster(machines, tls) as client,
-        counting(f"errors of {opened.path.name}", quiet=as_json) as progress,
+        counting(f"errors of {opened.path.name}", quiet=quiet or as_json) as progress,
     ):
         found = uncertainty(
             opened,

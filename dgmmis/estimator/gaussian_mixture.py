@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import numbers
 import warnings
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dgmmis.api import fit
+from dgmmis.callbacks import PassTasks
 from dgmmis.constraints import Constraints
 from dgmmis.covariance_shapes import shorten
 from dgmmis.estimator.fitted_mixture import FittedMixture, row_weights
 from dgmmis.estimator.initial_mixture import Wanted
-from dgmmis.estimator.library import ConvergenceWarning, check_scalar, validate_data
+from dgmmis.estimator.library import (
+    CallbackSupportMixin,
+    ConvergenceWarning,
+    check_scalar,
+    validate_data,
+    with_callbacks,
+)
 from dgmmis.fit_result import FitResult
 from dgmmis.noise import NoiseLike
 from dgmmis.prior import Prior
@@ -23,7 +30,7 @@ from dgmmis.task_settings import NoiseModel
 __all__ = ["GaussianMixture"]
 
 
-class GaussianMixture(FittedMixture):
+class GaussianMixture(CallbackSupportMixin, FittedMixture):  # type: ignore[misc]
     """Gaussian mixture of noisy, incomplete rows, with the interface of `sklearn.mixture.GaussianMixture`.
 
     X may hold NaN, which means not observed (missing at random).  Methods that take rows take their `noise`
@@ -125,6 +132,7 @@ class GaussianMixture(FittedMixture):
         self.covariances_init = covariances_init
         self.precisions_init = precisions_init
 
+    @with_callbacks
     def fit(
         self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None, noise: NoiseLike = None
     ) -> Self:
@@ -153,6 +161,8 @@ class GaussianMixture(FittedMixture):
         rows = validate_data(self, X, dtype=np.float64, ensure_all_finite="allow-nan", ensure_min_samples=2)
         weights = None if sample_weight is None else row_weights(sample_weight, len(rows))
         constraints = self._checked()
+        root = self._root_task()
+        tasks = None if root is None else PassTasks(root, self)
         wanted = Wanted(self.weights_init, self.means_init, self.covariances_init, self.precisions_init)
         initial = None
         if not wanted.is_empty:
@@ -175,8 +185,21 @@ class GaussianMixture(FittedMixture):
             max_passes=self.max_iter,
             seed=self._seed(),
             features=tuple(getattr(self, "feature_names_in_", ())),
+            observer=tasks,
         )
-        return self._keep(result, constraints)
+        self._keep(result, constraints)
+        if tasks is not None:
+            tasks.close()
+            root.call_on_fit_task_end(estimator=self)
+        return self
+
+    def _root_task(self) -> Any:
+        """Begin the task that stands for the whole fit; None if this scikit-learn knows no callbacks."""
+        if not hasattr(self, "_init_callback_context"):
+            return None
+        root = self._init_callback_context(max_subtasks=None)
+        root.call_on_fit_task_begin(estimator=self)
+        return root
 
     def fit_predict(
         self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None, noise: NoiseLike = None
@@ -184,7 +207,7 @@ class GaussianMixture(FittedMixture):
         """Fit the mixture and return each row's most probable component; parameters as of `fit`."""
         return self.fit(X, y, sample_weight, noise).predict(X, noise)
 
-    def _keep(self, result: FitResult, constraints: Constraints) -> Self:
+    def _keep(self, result: FitResult, constraints: Constraints) -> None:
         self.result_, self._constraints = result, constraints
         self.weights_ = result.population.amplitudes.copy()
         self.background_weights_ = result.population.background_amplitudes
@@ -196,7 +219,6 @@ class GaussianMixture(FittedMixture):
         if self.tol > 0 and not result.converged:
             reason = result.reason.replace("max_passes", "max_iter")
             warnings.warn(reason, ConvergenceWarning, stacklevel=3)
-        return self
 
     def _checked(self) -> Constraints:
         """Check the settings that scikit-learn gives names of its own."""

@@ -76,7 +76,7 @@ class OutputFiles:
         if path.is_dir():
             raise AlreadyExists(f"{path} is a folder. Name the file to write: {path / 'report.html'}.")
         if path.exists() and not self.overwrite:
-            raise AlreadyExists(f"{path} exists. Name another file, or allow to overwrite it.")
+            raise AlreadyExists(f"{path} exists. Name another file, or allow it with --overwrite.")
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -38,7 +38,10 @@ def read_description(place: Place) -> tuple[bytes, dict[str, Any]]:
         content = place.read(FIRST, MOST_JSON)
         description = as_json(content)
     except FileNotFoundError as error:
-        raise NotARun(f"{path} is no run: it has no run.json. `dgmmis fit --run DIR` makes one.") from error
+        raise NotARun(
+            f"{path} is no run: it has no run.json. `dgmmis fit --run DIR` makes one, and `dgmmis ls` lists those "
+            "below a folder."
+        ) from error
     except (OSError, ValueError) as error:
         raise NotARun(f"{path}/run.json cannot be read: {error}. {RESTORE}") from error
     if not isinstance(description, dict) or description.get("format") != FORMAT:

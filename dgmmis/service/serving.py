@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
@@ -145,7 +146,7 @@ def serve(
             tell("stopping", {"signal": error.signal})
         finally:
             server.close()
-            tell("ended", {})
+            tell("ended", dict(server.ends))
 
 
 class _Server:
@@ -156,6 +157,7 @@ class _Server:
         self._storage_failures: dict[Path, int] = {}
         self._not_before: dict[Path, float] = {}
         self._losses, self._cluster_not_before = 0, 0.0
+        self.ends: Counter[str] = Counter()
 
     def work(self, stop: Stop, drain: bool) -> None:
         """Start what can be started and settle what ended, until told to stop; or none is left."""
@@ -225,6 +227,7 @@ class _Server:
             self._storage_failures.pop(path, None)
             self._losses = 0
         if outcome.code == 0 or state in ENDED:
+            self.ends[state] += 1
             self._tell("done", {"run": str(path), "state": state, "reason": outcome.message})
         elif outcome.code == RunLocked.exit_code:
             self._not_before[path] = time.monotonic() + LOCKED_PAUSE
@@ -268,6 +271,7 @@ class _Server:
             reason = f"driven {tries} times without finishing a pass; last: {reason}"
         self._tries.pop(run.folder, None)
         run.give_up(reason)
+        self.ends[run.state()] += 1
         self._tell("given up", {"run": str(run.path), "state": run.state(), "reason": reason})
 
 

@@ -89,7 +89,7 @@ class PartialFolder:
             return
         if not self._overwrite:
             raise AlreadyExists(
-                f"{destination} exists. Choose another destination, or allow it to be overwritten."
+                f"{destination} exists. Choose another destination, or allow it to be overwritten: --overwrite."
             )
         if not _is_catalog(destination):
             raise AlreadyExists(

@@ -96,7 +96,8 @@ class UploadedFolder:
         if not self._overwrite:
             unfinished = "" if MANIFEST in there else ", from an ingest that goes on or did not finish"
             raise AlreadyExists(
-                f"{self.destination} exists{unfinished}. Choose another destination, or allow it to be overwritten."
+                f"{self.destination} exists{unfinished}. Choose another destination, or allow it to be "
+                "overwritten: --overwrite."
             )
         return there
 
