@@ -49,47 +49,39 @@ class Board:
     sample : PilotSample
     back : str
         Address of the list of runs; empty if there is none.
+    narrow : bool
+        Lay two figures side by side instead of three.
     """
 
-    def __init__(self, record: RunRecord, sample: PilotSample, back: str = "") -> None:
+    def __init__(
+        self, record: RunRecord, sample: PilotSample, back: str = "", *, narrow: bool = False
+    ) -> None:
         self._shown: object = None
-        head = Text(lambda now: head_html(now, back), record, name="head")
-        alarms, facts = Text(alarms_html, record, name="alarms"), Text(facts_html, record)
-        self._texts = [head, alarms, Text(workers_html, record), facts]
-        log_likelihood, gains = LogLikelihood(record, HIGH), Gains(record, HIGH)
-        amplitudes, counts = Amplitudes(record, HIGH), Counts(record, HIGH)
-        tables = [text.element for text in self._texts[2:]]
+        head, alarms = (
+            Text(lambda now: head_html(now, back), record, name="head"),
+            Text(alarms_html, record, name="alarms"),
+        )
+        tables = [Text(workers_html, record), Text(facts_html, record)]
+        self._texts = [head, alarms, *tables]
+        upper = [LogLikelihood(record, HIGH), Gains(record, HIGH)]
+        lower = [Amplitudes(record, HIGH), Counts(record, HIGH)]
         plane = Plane(record, sample, TALL)
-        last = [Throughput(record, HIGH)] + ([Errors(record, HIGH)] if record.selected else [])
-        self._panels: list[Panel] = [log_likelihood, gains, amplitudes, counts, plane, *last]
-        self._of_passes = [log_likelihood, gains, amplitudes, counts, *last]
+        last: list[Panel] = [Throughput(record, HIGH)] + ([Errors(record, HIGH)] if record.selected else [])
+        self._of_passes: list[Panel] = [*upper, *lower, *last]
+        self._panels: list[Panel] = [*self._of_passes, plane]
+        arranged = _narrow if narrow else _wide
+        lines = arranged(plane, upper, lower, last, [text.element for text in tables])
         self.show(record)
         self.layout: UIElement = column(
-            head.element,
-            alarms.element,
-            row(
-                column(plane.element, sizing_mode="stretch_width"),
-                column(log_likelihood.element, amplitudes.element, sizing_mode="stretch_width"),
-                column(gains.element, counts.element, sizing_mode="stretch_width"),
-                sizing_mode="stretch_width",
-                spacing=10,
-            ),
-            *[
-                row(*line, sizing_mode="stretch_width", spacing=16)
-                for line in _lines([p.element for p in last], tables)
-            ],
-            sizing_mode="stretch_width",
-            spacing=8,
+            head.element, alarms.element, *lines, sizing_mode="stretch_width", spacing=8
         )
 
     def show(self, record: RunRecord) -> None:
         """Show what is known now; figures are sent again only if there is something new for them."""
         for text in self._texts:
             text.show(record)
-        if record.state == "UNREADABLE":
-            return
         new = (len(record.passes), record.components, record.tolerance)
-        if new == self._shown:
+        if record.state == "UNREADABLE" or new == self._shown:
             return
         self._shown = new
         for panel in self._panels:
@@ -98,6 +90,28 @@ class Board:
             panel.element.visible = bool(record.passes)
 
 
-def _lines(figures: list[UIElement], tables: list[UIElement]) -> list[list[UIElement]]:
-    """Put the last figures beside the tables, or, if there are several, above them."""
-    return [[*figures, *tables]] if len(figures) == 1 else [figures, tables]
+def _beside(*elements: UIElement) -> UIElement:
+    return row(*elements, sizing_mode="stretch_width", spacing=12)
+
+
+def _below(*elements: UIElement) -> UIElement:
+    return column(*elements, sizing_mode="stretch_width")
+
+
+def _wide(
+    plane: Panel, upper: list[Panel], lower: list[Panel], last: list[Panel], tables: list[UIElement]
+) -> list[UIElement]:
+    """Three columns; the last figures beside the tables, or above them if there are several."""
+    pairs = [_below(above.element, below.element) for above, below in zip(upper, lower, strict=True)]
+    ends = [panel.element for panel in last]
+    rest = [_beside(*ends, *tables)] if len(ends) == 1 else [_beside(*ends), _beside(*tables)]
+    return [_beside(_below(plane.element), *pairs), *rest]
+
+
+def _narrow(
+    plane: Panel, upper: list[Panel], lower: list[Panel], last: list[Panel], tables: list[UIElement]
+) -> list[UIElement]:
+    """Two columns."""
+    first = _beside(_below(plane.element), _below(*[panel.element for panel in upper]))
+    rest = [_beside(*[panel.element for panel in line]) for line in (lower, last)]
+    return [first, *rest, *tables]

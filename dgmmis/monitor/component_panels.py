@@ -42,8 +42,9 @@ class Counts:
     def __init__(self, record: RunRecord, height: int) -> None:
         self._source = ColumnDataSource({"k": [], "count": [], "color": [], "low": []})
         self.element = empty_figure(
-            "Effective rows of each component", height,
+            "Effective rows", height,
             x_axis_label="component", y_axis_label="rows", y_axis_type="log",
+            y_range=Range1d(start=1, end=10),
         )  # fmt: skip
         self.element.vbar("k", 0.72, "count", "low", source=self._source, color="color")
         threshold = Span(
@@ -59,7 +60,7 @@ class Counts:
             [NAN],
             color=INK,
             line_dash="dashed",
-            legend_label="starving below: as many as it has numbers to fit",
+            legend_label="starving below: its numbers to fit",
         )
         style_legend(self.element)
         self.element.add_tools(HoverTool(tooltips=[("component", "@k"), ("effective rows", "@count{0,0.0}")]))
@@ -146,7 +147,7 @@ class Plane:
         }  # fmt: skip
 
     def _drawn(self, height: int) -> figure:
-        made = empty_figure("", height, x_range=Range1d(0, 1), y_range=Range1d(0, 1))
+        made = empty_figure("", height, x_range=Range1d(start=0, end=1), y_range=Range1d(start=0, end=1))
         made.ygrid.grid_line_color = None
         mapper = LinearColorMapper(palette=GREYS, nan_color="rgba(0,0,0,0)")
         made.image("image", "x", "y", "dw", "dh", source=self._rows, color_mapper=mapper)

@@ -113,7 +113,7 @@ def now_text(record: RunRecord) -> str:
     """Say what a run is doing, or how it ended."""
     if not record.is_driven:
         return record.reason or record.problem
-    return "driven; more is told in a few seconds" if record.pulse is None else _doing(record.pulse)
+    return "driven; more is told in a few seconds" if record.pulse is None else _doing(record, record.pulse)
 
 
 def _now(record: RunRecord) -> str:
@@ -123,10 +123,13 @@ def _now(record: RunRecord) -> str:
     share = pulse.done / pulse.of if pulse.of else 0.0
     done = f'<i style="width:{100 * share:.1f}%"></i>'
     bar = f'<div class="bar" role="progressbar" aria-valuenow="{100 * share:.0f}">{done}</div>'
-    return f'<div class="now"><span>{escape(text)}</span>{bar if pulse.of else ""}</div>'
+    shown = bar if pulse.of and not _is_outrun(record, pulse) else ""
+    return f'<div class="now"><span>{escape(text)}</span>{shown}</div>'
 
 
-def _doing(pulse: PulseRecord) -> str:
+def _doing(record: RunRecord, pulse: PulseRecord) -> str:
+    if _is_outrun(record, pulse):
+        return f"pass {record.passes[-1].number + 1}"
     if pulse.next_pass >= 0:
         what = f"pass {pulse.next_pass}"
     elif pulse.start_passes:
@@ -135,6 +138,11 @@ def _doing(pulse: PulseRecord) -> str:
         what = pulse.stage or "beginning"
     part = f": {pulse.done:,} of {pulse.of:,} parts" if pulse.of else ""
     return f"{what}{part}, for {duration_words(pulse.seconds + pulse.age)}"
+
+
+def _is_outrun(record: RunRecord, pulse: PulseRecord) -> bool:
+    """Tell whether the pass that the pulse tells of is done by now."""
+    return record.last is not None and pulse.next_pass <= record.last.number
 
 
 def alarms_html(record: RunRecord) -> str:

@@ -34,7 +34,7 @@ TEMPLATE = """
 {% endblock %}
 {% block contents %}
 <div id="lost" role="alert">The dashboard does not answer any more: what you see is how things were. The fit does not
-depend on it. Start it again and reload this page.</div>
+depend on it. Start it again, and this page goes on by itself.</div>
 <noscript>This page is drawn by scripts, which your browser has switched off. <code>dgmmis status</code> tells the same
 in a shell.</noscript>
 {{ super() }}
@@ -42,7 +42,12 @@ in a shell.</noscript>
   const follow = () => {
     const known = window.Bokeh && Bokeh.documents && Bokeh.documents[0];
     if (!known) { setTimeout(follow, 200); return; }
-    known.on_event("connection_lost", () => { document.getElementById("lost").style.display = "block"; });
+    known.on_event("connection_lost", () => {
+      const lost = document.getElementById("lost");
+      if (lost.style.display == "block") { return; }
+      lost.style.display = "block";
+      setInterval(() => fetch("health").then((answer) => { if (answer.ok) { location.reload(); } }, () => {}), 3000);
+    });
   };
   follow();
 </script>

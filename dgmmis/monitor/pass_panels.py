@@ -97,15 +97,16 @@ class Gains:
     def __init__(self, record: RunRecord, height: int) -> None:
         self._source = ColumnDataSource({"number": [], "size": [], "gain": [], "predicted": []})
         self.element = empty_figure(
-            "Gain of a pass, and what is still to gain", height,
+            "Gained, and still to gain", height,
             x_axis_label=PASSES, y_axis_label="total nats", y_axis_type="log",
+            y_range=Range1d(start=0.1, end=10),
         )  # fmt: skip
         self._tolerance = Span(
             location=NAN, dimension="width", line_color=INK, line_dash="dashed", line_width=1.5
         )
         self.element.add_layout(self._tolerance)
         _lines(self.element, self._source, "gain", BLUE, "gained")
-        _lines(self.element, self._source, "predicted", ORANGE, "still to gain (predicted)", marker="square")
+        _lines(self.element, self._source, "predicted", ORANGE, "still to gain, predicted", marker="square")
         self.element.line([NAN], [NAN], color=INK, line_dash="dashed", legend_label="tolerance")
         style_legend(self.element)
         self.element.add_tools(
@@ -137,6 +138,7 @@ class Amplitudes:
             "Amplitudes", height, x_axis_label=PASSES, y_axis_label="share of the population", y_axis_type="log",
         )  # fmt: skip
         self.element.multi_line("xs", "ys", source=self._source, color="color", line_width=2)
+        self.element.x_range.range_padding = 0.12  # room for the numbers
         self._labels = ColumnDataSource({"x": [], "y": [], "text": [], "color": []})
         self.element.text(
             "x", "y", "text", source=self._labels, color="color", x_offset=5, text_baseline="middle",
@@ -186,11 +188,11 @@ class Throughput:
     def __init__(self, record: RunRecord, height: int) -> None:
         self._source = ColumnDataSource({"number": [], "size": [], "rows": [], "seconds": [], "bytes": []})
         self.element = empty_figure(
-            "Speed of each pass", height, x_axis_label=PASSES, y_axis_label="million rows per second"
+            "Speed of each pass", height, x_axis_label=PASSES, y_axis_label="million rows / s"
         )
-        self.element.y_range = Range1d(0, 1)
-        self.element.extra_y_ranges = {"bytes": Range1d(0, 1)}
-        axis = LinearAxis(y_range_name="bytes", axis_label="MB of the catalogue per second")
+        self.element.y_range = Range1d(start=0, end=1)
+        self.element.extra_y_ranges = {"bytes": Range1d(start=0, end=1)}
+        axis = LinearAxis(y_range_name="bytes", axis_label="MB / s of the catalogue")
         style_axis(axis)
         self.element.add_layout(axis, "right")
         self.element.toolbar_location = "above"
@@ -220,7 +222,11 @@ class Errors:
             {"number": [], "size": [], "log_likelihood": [], "score": [], "completeness": []}
         )
         self.element = empty_figure(
-            "Monte-Carlo error under the selection", height, x_axis_label=PASSES, y_axis_type="log"
+            "Monte-Carlo errors under the selection",
+            height,
+            x_axis_label=PASSES,
+            y_axis_type="log",
+            y_range=Range1d(start=0.01, end=10),
         )
         _lines(self.element, self._source, "log_likelihood", BLUE, "ln L [nats], mostly an offset")
         _lines(self.element, self._source, "completeness", MUTED, "completeness", marker="triangle")

@@ -64,7 +64,7 @@ def serve_dashboard(
         If it cannot listen there.
     """
     load("prometheus_client", "the dashboard")
-    root = WatchedRoot(path)
+    root, named = WatchedRoot(path), [_checked(origin) for origin in origins]
     try:
         sockets, port = bind_sockets(address, port)
     except (OSError, UnicodeError) as error:
@@ -72,7 +72,7 @@ def serve_dashboard(
             f"the dashboard cannot listen on {address}:{port} ({error}). Name another with --port or --address."
         ) from error
     loop = IOLoop.current()
-    served = _served(root, [*_names(address, port), *map(_checked, origins)], _is_loopback(address))
+    served = _served(root, [*_names(address, port), *named], _is_loopback(address))
     http = HTTPServer(served)
     http.add_sockets(sockets)
     server = BaseServer(loop, served, http)
