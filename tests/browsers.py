@@ -22,6 +22,18 @@ PATIENCE = 60_000
 """Milliseconds."""
 
 
+def get(url: str, path: str, **headers: str) -> tuple[int, str]:
+    """Ask a server for a page: code and text; headers are named with underscores."""
+    connection = HTTPConnection(url.split("/")[2], timeout=60)
+    try:
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        connection.request("GET", f"/{path}", headers=named)
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode()
+    finally:
+        connection.close()
+
+
 class Dashboard:
     """`dgmmis dashboard`, answering at `url`."""
 
@@ -33,15 +45,7 @@ class Dashboard:
 
     def get(self, path: str, **headers: str) -> tuple[int, str]:
         """Ask for a page: code and text."""
-        connection = HTTPConnection(self.url.split("/")[2], timeout=60)
-        try:
-            connection.request(
-                "GET", f"/{path}", headers={k.replace("_", "-"): v for k, v in headers.items()}
-            )
-            answer = connection.getresponse()
-            return answer.status, answer.read().decode()
-        finally:
-            connection.close()
+        return get(self.url, path, **headers)
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         """Send it a signal and wait for its end."""

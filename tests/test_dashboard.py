@@ -7,6 +7,7 @@ import multiprocessing
 import shutil
 import signal
 import socket
+import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -17,7 +18,7 @@ import pytest
 
 import dgmmis
 import dgmmis.pulse
-from browsers import Dashboard, dashboard, page_at, passes_shown, take_picture
+from browsers import Dashboard, dashboard, get, page_at, passes_shown, take_picture
 from commands import run_here
 from dgmmis.errors import MissingLibrary
 from dgmmis.monitor import RunRecord, RunWatch
@@ -57,6 +58,7 @@ def root(catalog: dgmmis.Catalog, tmp_path_factory: pytest.TempPathFactory) -> P
 def served(root: Path) -> Iterator[Dashboard]:
     with dashboard(root) as running:
         yield running
+        assert running.stop(signal.SIGTERM) == 0
 
 
 @pytest.fixture(scope="module")
@@ -174,8 +176,8 @@ def test_a_widget_follows_a_run_in_a_thread_until_it_is_told_to_stop(
     assert not widget.following
 
 
-def test_another_pair_of_features_can_be_chosen_in_a_browser_and_sigterm_ends_the_server(root: Path) -> None:
-    with dashboard(root / "done") as served, page_at(served.url) as page:
+def test_another_pair_of_features_can_be_chosen_in_a_browser(served: Dashboard) -> None:
+    with page_at(f"{served.url}run?name=done") as page:
         assert passes_shown(page) == 7
         take_picture(page, "finished")
         page.locator("select").first.select_option(label="c")
@@ -183,8 +185,25 @@ def test_another_pair_of_features_can_be_chosen_in_a_browser_and_sigterm_ends_th
             "() => [...Bokeh.documents[0]._all_models.values()].some(m => m.axis_label == 'c')"
         )
         take_picture(page, "other-pair")
-        assert served.stop() == 0
-        page.get_by_text("The dashboard does not answer any more").wait_for()
+
+
+@pytest.mark.chaos
+def test_a_scheduler_of_dask_serves_the_pages_as_a_tab_of_its_own(root: Path, tmp_path: Path) -> None:
+    words = [
+        "-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0", "--dashboard-address",
+        "127.0.0.1:0", "--scheduler-file", tmp_path / "scheduler.json", "--preload", "dgmmis.monitor.dask_tab",
+        "--runs", root,
+    ]  # fmt: skip
+    scheduler = subprocess.Popen([sys.executable, *map(str, words)], stderr=subprocess.DEVNULL)
+    try:
+        wait_for((tmp_path / "scheduler.json").exists, "the scheduler")
+        port = json.loads((tmp_path / "scheduler.json").read_text())["services"]["dashboard"]
+        wait_for(lambda: 'href="fits"' in get(f"http://127.0.0.1:{port}/", "status")[1], "the tab")
+        code, text = get(f"http://127.0.0.1:{port}/", "fits")
+        assert (code, "runs in" in text) == (200, True)
+    finally:
+        scheduler.terminate()
+        scheduler.wait(60)
 
 
 @pytest.mark.chaos

@@ -63,8 +63,8 @@ class Board:
         )
         tables = [Text(workers_html, record), Text(facts_html, record)]
         self._texts = [head, alarms, *tables]
-        upper = [LogLikelihood(record, HIGH), Gains(record, HIGH)]
-        lower = [Amplitudes(record, HIGH), Counts(record, HIGH)]
+        upper: list[Panel] = [LogLikelihood(record, HIGH), Gains(record, HIGH)]
+        lower: list[Panel] = [Amplitudes(record, HIGH), Counts(record, HIGH)]
         plane = Plane(record, sample, TALL)
         last: list[Panel] = [Throughput(record, HIGH)] + ([Errors(record, HIGH)] if record.selected else [])
         self._of_passes: list[Panel] = [*upper, *lower, *last]

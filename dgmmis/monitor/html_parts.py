@@ -50,6 +50,7 @@ li em { font-style: normal; color: #414b59; }
 table { border-collapse: collapse; width: 100%; } caption { text-align: left; font-weight: 600; padding: 0 0 3px; }
 th { text-align: left; font-weight: 600; color: #414b59; white-space: nowrap; }
 td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
+.facts td:first-child { white-space: nowrap; }
 td, th { padding: 2px 10px 2px 0; border-bottom: 1px solid #e6e9ef; vertical-align: top; overflow-wrap: break-word; }
 a { color: #00609a; } code { font-family: ui-monospace, monospace; font-size: 12px; }
 """
@@ -91,7 +92,7 @@ def _numbers(record: RunRecord) -> list[tuple[str, str]]:
         *what,
         ("passes done", f"{len(record.passes):,}"),
         ("ln L per row [nats]", number_words(last.mean_log_likelihood, 7)),
-        (f"still to gain; done at {record.tolerance:g} nats", _gain(last.predicted_gain)),
+        (f"still to gain{_aim(record.tolerance)}", _gain(last.predicted_gain)),
         ("until it converges", _left(left) if record.is_driven else UNKNOWN),
         ("per pass", duration_words(record.pass_seconds)),
         (
@@ -99,6 +100,10 @@ def _numbers(record: RunRecord) -> list[tuple[str, str]]:
             f"{count_words(last.rows_per_second)} rows/s",
         ),
     ]
+
+
+def _aim(tolerance: float) -> str:
+    return f"; done at {tolerance:g} nats" if tolerance > 0 else ""
 
 
 def _gain(value: float) -> str:
@@ -198,8 +203,8 @@ def facts_html(record: RunRecord) -> str:
     deaths = record.pulse.deaths if record.pulse else (record.last.deaths if record.last else 0)
     rows = [
         ["attempts", f"{record.attempts}"],
-        ["segments sent out again, last attempt", f"{record.retries}"],
-        ["workers that died, last attempt", f"{deaths}"],
+        ["segments sent out again", f"{record.retries}"],
+        ["workers that died", f"{deaths}"],
         ["rows in quarantine", quarantined],
         ["one pass reads", f"{bytes_words(record.pass_bytes)} in {count_words(record.n_chunks)} chunks"],
         ["finding the start took", duration_words(record.started)],
@@ -209,7 +214,8 @@ def facts_html(record: RunRecord) -> str:
         ["run folder", record.path],
         ["read at", time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(record.moment))],
     ]
-    return table_html("Retries, quarantine, places", [], rows)
+    table = table_html("Retries (of the last attempt), quarantine, places", [], rows)
+    return f'<div class="facts">{table}</div>'
 
 
 def table_html(

@@ -141,7 +141,10 @@ def _line(record: RunRecord) -> list[str]:
 def _alarms(record: RunRecord) -> str:
     levels = [alarm.level for alarm in alarms_of(record)]
     counts = {level: levels.count(level) for level in ("error", "warning")}
-    return ", ".join(f"{n} {level}{'s' if n > 1 else ''}" for level, n in counts.items() if n) or UNKNOWN
+    return (
+        ", ".join(f"{n}\N{NO-BREAK SPACE}{level}{'s' if n > 1 else ''}" for level, n in counts.items() if n)
+        or UNKNOWN
+    )
 
 
 def _cut(text: str) -> str:

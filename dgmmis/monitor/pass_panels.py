@@ -136,6 +136,7 @@ class Amplitudes:
         self._source = ColumnDataSource({"xs": [], "ys": [], "color": [], "k": []})
         self.element = empty_figure(
             "Amplitudes", height, x_axis_label=PASSES, y_axis_label="share of the population", y_axis_type="log",
+            y_range=Range1d(start=0.01, end=1),
         )  # fmt: skip
         self.element.multi_line("xs", "ys", source=self._source, color="color", line_width=2)
         self.element.x_range.range_padding = 0.12  # room for the numbers
@@ -159,6 +160,9 @@ class Amplitudes:
             "color": [component_color(k, count) for k in range(count)],
             "k": list(range(count)),
         }
+        shown = [share for line in self._source.data["ys"] for share in line if share == share]
+        if shown:
+            self.element.y_range.start, self.element.y_range.end = 0.85 * min(shown), 1.15 * max(shown)
         self._labels.data = _labels(known[-1], count) if known and count <= LABELLED else NO_LABELS
 
 

@@ -7,6 +7,7 @@ import ipaddress
 import re
 import signal
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from dgmmis.errors import DgmmisError, InvalidSetting, NotARun
 from dgmmis.location import Location
@@ -26,7 +27,7 @@ from dgmmis.monitor.metrics import CONTENT_TYPE, metrics_text
 from dgmmis.monitor.pages import TEMPLATE, list_page, run_page
 from dgmmis.monitor.watched import WatchedRoot
 
-__all__ = ["serve_dashboard"]
+__all__ = ["serve_dashboard", "served_pages"]
 
 MOST_NAME = 256
 ORIGIN = re.compile(r"[A-Za-z0-9.-]{1,253}(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](:[0-9]{1,5})?")
@@ -88,18 +89,36 @@ def serve_dashboard(
 
 
 def _served(root: WatchedRoot, allowed: list[str], only_allowed: bool) -> BokehTornado:
-    applications = {"/run": _application(lambda document: _run_of_request(document, root))}
-    applications["/"] = (
-        _application(lambda document: run_page(document, root.named(root.path.name), ""))
-        if root.is_one_run
-        else _application(lambda document: list_page(document, root))
-    )
     named = {"root": root, "allowed": allowed if only_allowed else None}
+    return served_pages(root, allowed, [("/metrics", Metrics, named), ("/health", Health, named)])
+
+
+def served_pages(
+    root: WatchedRoot, allowed: list[str], beside: Sequence[tuple[Any, ...]] = (), list_at: str = "/"
+) -> BokehTornado:
+    """Make the pages of a root, or of one run, for a server.
+
+    Parameters
+    ----------
+    root : WatchedRoot
+    allowed : list of str
+        HOST:PORT that a browser's origin may be.
+    beside : sequence of tuple
+        Routes of Tornado's to answer too.
+    list_at : str
+        Where the list of runs is, or the only run.
+    """
+    first = (
+        (lambda document: run_page(document, root.named(root.path.name), ""))
+        if root.is_one_run
+        else (lambda document: list_page(document, root))
+    )
+    applications = {
+        list_at: _application(first),
+        "/run": _application(lambda document: _run_of_request(document, root, list_at.strip("/") or "./")),
+    }
     return BokehTornado(
-        applications,
-        extra_websocket_origins=allowed,
-        extra_patterns=[("/metrics", Metrics, named), ("/health", Health, named)],
-        use_index=False,
+        applications, extra_websocket_origins=allowed, extra_patterns=list(beside), use_index=False
     )
 
 
@@ -127,12 +146,12 @@ def _application(fill: Callable[[Document], None]) -> Application:
     return Application(FunctionHandler(begin))
 
 
-def _run_of_request(document: Document, root: WatchedRoot) -> None:
+def _run_of_request(document: Document, root: WatchedRoot, back: str) -> None:
     context = document.session_context
     arguments = context.request.arguments if context is not None and context.request is not None else {}
     name = b"".join(arguments.get("name", [b""])[:1])[:MOST_NAME].decode("utf-8", "replace")
     try:
-        run_page(document, root.named(name), "./")
+        run_page(document, root.named(name), back)
     except NotARun:
         document.title = "no such run"
         if root.is_one_run:

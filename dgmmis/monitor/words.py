@@ -16,6 +16,7 @@ __all__ = [
 
 UNKNOWN = "\N{EN DASH}"
 MINUS = "\N{MINUS SIGN}"
+LARGEST = 1e9
 
 
 def count_words(number: float | None) -> str:
@@ -29,10 +30,11 @@ def count_words(number: float | None) -> str:
 
 
 def number_words(number: float | None, digits: int = 4) -> str:
-    """Write a number with so many significant digits."""
+    """Write a number with so many significant digits, large ones as whole numbers."""
     if number is None or not math.isfinite(number):
         return UNKNOWN
-    return f"{number:,.{digits}g}".replace("-", MINUS)
+    whole = 10**digits <= abs(number) < LARGEST
+    return (f"{number:,.0f}" if whole else f"{number:,.{digits}g}").replace("-", MINUS)
 
 
 def bytes_words(number: float | None) -> str:
