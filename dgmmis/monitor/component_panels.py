@@ -22,17 +22,13 @@ from dgmmis.monitor.bokeh_parts import (
 )
 from dgmmis.monitor.html_parts import STYLE
 from dgmmis.monitor.look import INK, component_color, empty_figure, feature_name, ink_on, style_legend
-from dgmmis.monitor.pilot_sample import PilotSample, ellipse, span_of
-from dgmmis.monitor.record import NAN, Components, RunRecord
+from dgmmis.monitor.pilot_sample import PilotSample, span_of
+from dgmmis.monitor.plane_content import NO_BARS, NO_IMAGE, bars, cross, curves, ellipses, image
+from dgmmis.monitor.record import NAN, RunRecord
 
 __all__ = ["Counts", "Plane"]
 
-MANY = 30
-"""More components than this are drawn as one ellipse each, the fainter the smaller their amplitude."""
 NUMBERED = 12
-BINS = (24, 80)
-"""Fewest and most bins along a side."""
-ROWS_OF_BIN = 10
 GREYS = ["#e9ecf1", "#d5dae2", "#bec5d1", "#a5aebd", "#8b96a8", "#717d92"]
 
 
@@ -84,7 +80,7 @@ class Counts:
 
 
 class Plane:
-    """Components as ellipses over the rows of the random sample, in the plane of two features.
+    """Components as ellipses over the rows of the random sample, in the plane of two features; of one, as curves.
 
     Parameters
     ----------
@@ -100,7 +96,8 @@ class Plane:
         self._x = Select(title="across", value="0", options=options, width=150, name="across")
         self._y = Select(title="up", value=str(min(1, len(names) - 1)), options=options, width=150, name="up")
         self._names = names
-        self._rows = ColumnDataSource({"image": [], "x": [], "y": [], "dw": [], "dh": []})
+        self._rows, self._bars = ColumnDataSource(NO_IMAGE), ColumnDataSource(NO_BARS)
+        self._spans = (0.0, 1.0), (0.0, 1.0)
         self._lines = ColumnDataSource({"xs": [], "ys": [], "color": [], "alpha": [], "width": []})
         self._means = ColumnDataSource(
             dict.fromkeys(("x", "y", "color", "ink", "size", "text", "share", "rows"), ())
@@ -109,13 +106,11 @@ class Plane:
         self.figure = self._drawn(height)
         self._x.on_change("value", self._choose)
         self._y.on_change("value", self._choose)
-        caption = Div(
-            text=self._caption(), stylesheets=[InlineStyleSheet(css=STYLE)], sizing_mode="stretch_width"
-        )
+        self._said = Div(stylesheets=[InlineStyleSheet(css=STYLE)], sizing_mode="stretch_width")
         self.element = column(
             row(self._x, self._y, sizing_mode="stretch_width"),
             self.figure,
-            caption,
+            self._said,
             sizing_mode="stretch_width",
         )
         self._frame()
@@ -133,12 +128,14 @@ class Plane:
         self.figure.title.text = f"Components over the data: {when}"
         if components is None:
             return
-        pair = [int(self._x.value), int(self._y.value)]
-        means, blocks = components.means[:, pair], components.covariances[:, pair][:, :, pair]
-        self._lines.data = _ellipses(components, means, blocks)
-        count = len(means)
+        x, y = self._chosen
+        if x == y:
+            self._lines.data, places = curves(components, x, self._spans[0])
+        else:
+            self._lines.data, places = ellipses(components, [x, y])
+        count = len(places)
         self._means.data = {
-            "x": means[:, 0].tolist(), "y": means[:, 1].tolist(),
+            "x": places[:, 0].tolist(), "y": places[:, 1].tolist(),
             "color": [component_color(k, count) for k in range(count)],
             "text": [str(k) if count <= NUMBERED else "" for k in range(count)],
             "ink": [ink_on(component_color(k, count)) for k in range(count)],
@@ -151,6 +148,7 @@ class Plane:
         made.ygrid.grid_line_color = None
         mapper = LinearColorMapper(palette=GREYS, nan_color="rgba(0,0,0,0)")
         made.image("image", "x", "y", "dw", "dh", source=self._rows, color_mapper=mapper)
+        made.quad("left", "right", "top", 0, source=self._bars, color=GREYS[1])
         made.multi_line("xs", "ys", source=self._lines, color="white", alpha=0.6, line_width=4)
         made.multi_line("xs", "ys", source=self._lines, color="color", alpha="alpha", line_width="width")
         dots = made.scatter("x", "y", source=self._means, color="color", size="size", line_color="white")
@@ -172,55 +170,49 @@ class Plane:
         return made
 
     def _caption(self) -> str:
-        ellipses = "Ellipses: 1 and 2 sigma of the mixture that lies behind the noise."
+        x, y = self._chosen
+        what = "Lines: densities" if x == y else "Ellipses: 1 and 2 sigma"
+        lines = f"{what} of the mixture that lies behind the noise."
         if self._sample.problem:
-            return f"{ellipses} No rows are shown: {escape(self._sample.problem)}"
+            return f"{lines} No rows are shown: {escape(self._sample.problem)}"
         if not self._sample.errors.any():
-            return f"{ellipses} Grey: rows of a random sample; they have no noise."
+            return f"{lines} Grey: rows of a random sample; they have no noise."
+        mark = "bar" if x == y else "cross"
         return (
-            f"{ellipses} Grey: rows of a random sample as they were observed, with their noise, so they spread wider; "
-            "the cross is a typical error of a row (± 1 sigma)."
+            f"{lines} Grey: rows of a random sample as they were observed, with their noise, so they spread wider; "
+            f"the {mark} is a typical error of a row (± 1 sigma)."
         )
 
     def _choose(self, _attribute: str, _old: Any, _new: Any) -> None:
         self._frame()
         self.show(self._record)
 
+    @property
+    def _chosen(self) -> tuple[int, int]:
+        return int(self._x.value), int(self._y.value)
+
     def _frame(self) -> None:
-        """Bin the rows of the chosen pair, and set the axes to it."""
-        x, y = int(self._x.value), int(self._y.value)
-        spans = [span_of(feature, self._sample, self._record.components) for feature in (x, y)]
-        (x0, x1), (y0, y1) = spans
-        self.figure.x_range.update(start=x0, end=x1, reset_start=x0, reset_end=x1)
-        self.figure.y_range.update(start=y0, end=y1, reset_start=y0, reset_end=y1)
-        self.figure.xaxis.axis_label, self.figure.yaxis.axis_label = self._names[x], self._names[y]
-        bins = int(np.clip(np.sqrt(len(self._sample.values) / ROWS_OF_BIN), *BINS))
-        counts = self._sample.counts(x, y, spans[0], spans[1], bins)
-        with np.errstate(divide="ignore"):
-            image = np.where(counts > 0, np.log(counts), np.nan)
-        self._rows.data = {"image": [image], "x": [x0], "y": [y0], "dw": [x1 - x0], "dh": [y1 - y0]}
-        half = self._sample.errors[[x, y]]
-        corner = np.array([x0 + 0.1 * (x1 - x0), y0 + 0.12 * (y1 - y0)])
-        corner = np.maximum(corner, [x0 + 1.2 * half[0], y0 + 1.2 * half[1]])
-        self._cross.data = {
-            "xs": [[corner[0] - half[0], corner[0] + half[0]], [corner[0]] * 2] if half.any() else [],
-            "ys": [[corner[1]] * 2, [corner[1] - half[1], corner[1] + half[1]]] if half.any() else [],
-        }
+        """Bin the rows of the chosen pair, and set the axes to it; the same feature twice is seen along a line."""
+        x, y = self._chosen
+        span = span_of(x, self._sample, self._record.components)
+        if x == y:
+            self._bars.data, self._rows.data = bars(self._sample, x, span), NO_IMAGE
+            self._spans = (
+                span,
+                (0.0, 1.25 * max([*self._bars.data["top"], *self._peaks(x, span)], default=1.0)),
+            )
+            errors = np.array([self._sample.errors[x], 0.0])
+        else:
+            self._spans = span, span_of(y, self._sample, self._record.components)
+            self._bars.data, self._rows.data = NO_BARS, image(self._sample, x, y, self._spans)
+            errors = self._sample.errors[[x, y]]
+        self._cross.data = cross(errors, self._spans)
+        for axis, (low, high) in zip((self.figure.x_range, self.figure.y_range), self._spans, strict=True):
+            axis.update(start=low, end=high, reset_start=low, reset_end=high)
+        self.figure.xaxis.axis_label = self._names[x]
+        self.figure.yaxis.axis_label = "density" if x == y else self._names[y]
+        self._said.text = self._caption()
 
-
-def _ellipses(components: Components, means: Any, blocks: Any) -> dict[str, list[Any]]:
-    """Draw few components twice, many once and fainter where they are small."""
-    count = len(means)
-    radii = (1, 2) if count <= MANY else (1,)
-    strength = (
-        np.sqrt(components.amplitudes / components.amplitudes.max()) if count > MANY else np.ones(count)
-    )
-    which = [(k, radius) for radius in radii for k in range(count)]
-    lines = [ellipse(means[k], blocks[k], radius) for k, radius in which]
-    return {
-        "xs": [line[:, 0] for line in lines],
-        "ys": [line[:, 1] for line in lines],
-        "color": [component_color(k, count) for k, _ in which],
-        "alpha": [0.15 + 0.85 * float(strength[k]) for k, _ in which],
-        "width": [2.2 if radius == 1 else 1.4 for _, radius in which],
-    }
+    def _peaks(self, feature: int, span: tuple[float, float]) -> list[float]:
+        components = self._record.components
+        return [] if components is None else curves(components, feature, span)[1][:, 1].tolist()
