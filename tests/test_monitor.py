@@ -195,7 +195,7 @@ def test_a_line_that_is_still_being_written_is_read_once_it_is_whole(broken: Pat
             replace(PULSE, workers=(WorkerVitals("a", 1, heard=False),)),
             "1 of 1 workers give no sign of life: a",
         ),
-        (replace(PULSE, deaths=2, resubmitted=5), "Workers died 2 times"),
+        (replace(PULSE, deaths=2, resubmitted=5), "2 workers died in this attempt"),
         (replace(PULSE, resubmitted=5), "note: 5 segments were sent out again"),
     ],
 )

@@ -89,7 +89,7 @@ def _of_pulse(record: RunRecord) -> Iterator[Alarm]:
     if pulse.deaths:
         yield Alarm(
             "warning",
-            f"Workers died {pulse.deaths} times in this attempt.",
+            f"{pulse.deaths} worker{'s' if pulse.deaths > 1 else ''} died in this attempt.",
             "What they owed is computed by others. If it goes on: look at their logs, and give them more memory.",
         )
     elif pulse.resubmitted:
