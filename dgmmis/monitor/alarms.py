@@ -46,7 +46,8 @@ def alarms_of(record: RunRecord) -> tuple[Alarm, ...]:
 
 
 def _of_state(record: RunRecord) -> Iterator[Alarm]:
-    command = f"Go on with it: {record.go_on}" if record.go_on else ""
+    told = not record.go_on or record.go_on in record.reason
+    command = "" if told else f"Go on with it: {record.go_on}"
     if record.state == "UNREADABLE":
         yield Alarm(
             "error", record.problem, "What the driver holds in memory is not lost: do not stop it to look."
@@ -56,12 +57,12 @@ def _of_state(record: RunRecord) -> Iterator[Alarm]:
     if record.state == "FAILED":
         yield Alarm(
             "error",
-            f"Failed: {_sentence(record.reason)}",
+            _sentence(record.reason),
             "Change the settings, in a new run; or resume it once the reason is gone.",
         )
     if record.state == "INTERRUPTED":
         why = record.reason or "the process that drove it has died"
-        yield Alarm("warning", f"Interrupted: {_sentence(why)}", command)
+        yield Alarm("warning", _sentence(why), command)
     if record.state == "STOPPED":
         yield Alarm("warning", _sentence(record.reason), command)
 
@@ -182,6 +183,7 @@ def _of_last_pass(record: RunRecord) -> Iterator[Alarm]:
 
 
 def _sentence(text: str) -> str:
+    text = text[:1].upper() + text[1:]
     return text if text.endswith((".", "!", "?")) else f"{text}."
 
 
