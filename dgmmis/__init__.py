@@ -22,6 +22,7 @@ from dgmmis.fit_result import FitResult, Scan
 from dgmmis.ingestion import append, ingest
 from dgmmis.mixture import Mixture
 from dgmmis.model import Model
+from dgmmis.monitor.widget import watch
 from dgmmis.noise import Noise
 from dgmmis.planning import plan
 from dgmmis.population import Population
@@ -83,4 +84,5 @@ __all__ = [
     "serve",
     "submit",
     "uncertainty",
+    "watch",
 ]

@@ -21,7 +21,7 @@ from dgmmis.errors import (
 from dgmmis.fit_result import FitResult, Scan
 from dgmmis.imputed_passes import Completion
 from dgmmis.iterate import Pass
-from dgmmis.observer import Observer
+from dgmmis.pulse import Pulse
 from dgmmis.runs import RunFolder, numerics_fingerprint
 from dgmmis.runs.trace import Trace
 from dgmmis.store import Catalog
@@ -51,7 +51,7 @@ class Attempt:
     task : Task
     number : int
     trace : Trace
-    observer : Observer
+    observer : Pulse
     """
 
     run: RunFolder
@@ -59,7 +59,7 @@ class Attempt:
     task: Task
     number: int
     trace: Trace
-    observer: Observer
+    observer: Pulse
 
 
 @contextmanager
@@ -78,7 +78,15 @@ def recorded(attempt: Attempt) -> Iterator[None]:
 
 def log_beginning(attempt: Attempt) -> None:
     """Write that it began, and say if this machine computes otherwise than the run began."""
-    attempt.trace.write("began", numerics=numerics_fingerprint())
+    catalog = attempt.catalog
+    attempt.trace.write(
+        "began",
+        numerics=numerics_fingerprint(),
+        rows=catalog.n_rows,
+        quarantined=catalog.n_quarantined,
+        chunks=catalog.n_chunks,
+        pass_bytes=catalog.pass_nbytes,
+    )
     differing = {
         name: (there, here)
         for name, here in numerics_fingerprint().items()
@@ -94,7 +102,7 @@ def log_beginning(attempt: Attempt) -> None:
 
 def log_pass(attempt: Attempt, last: Pass, seconds: float) -> None:
     """Write of a finished pass, and tell the observer."""
-    scan, rows = Scan.of(last), last.statistics.rows
+    scan, rows, vitals = Scan.of(last), last.statistics.rows, attempt.observer.vitals
     attempt.trace.write(
         "pass",
         number=scan.number,
@@ -104,6 +112,10 @@ def log_pass(attempt: Attempt, last: Pass, seconds: float) -> None:
         predicted_gain=scan.predicted_gain,
         seconds=seconds,
         rows_per_second=rows / seconds,
+        bytes_per_second=attempt.catalog.pass_nbytes / seconds,
+        workers=len(vitals.workers),
+        resubmitted=vitals.resubmitted,
+        deaths=vitals.deaths,
         pairs=last.statistics.pairs,
         left_out=last.statistics.left_out,
         amplitudes=last.mixture.amplitudes.tolist(),

@@ -17,6 +17,7 @@ from dgmmis.improvement import Search, improve
 from dgmmis.iterate import Limits, Problem, stopping_reason
 from dgmmis.observer import Observer, watching
 from dgmmis.population import Population
+from dgmmis.pulse import pulsing
 from dgmmis.run_history import history_of
 from dgmmis.run_preparation import population_digest
 from dgmmis.runs import RunFolder
@@ -80,22 +81,29 @@ def drive(
         number = run.begin_attempt(
             {"tolerance": limits.tolerance, "max_passes": limits.max_passes, **(budget or {})}
         )
-        attempt = Attempt(run, catalog, task, number, run.open_trace(number), watcher)
-        with recorded(attempt):
-            log_beginning(attempt)
-            _set_aside_damaged(attempt)
-            if not _is_over(run, limits):
-                run.reopen(number)
-            ready, sample = passes(watcher), information_sample(catalog, task)
-            seen = look(ready, sample, task)
-            start = _start(attempt, lambda some: objective_on(set_up(ready, sample, task, some, seen), some))
-            problem = set_up(ready, sample, task, start.population, seen)
-            problem = climbing(problem, task, catalog, start.population)
-            search = Search(ready, catalog.read_pilot, task, watcher.on_stage)
-            result = _drive_passes(attempt, start, problem, limits, search)
-            if ready.skew:
-                attempt.trace.write("workers differ", workers=list(ready.skew))
-            return replace(result, skew=ready.skew)
+        with pulsing(run, number, watcher) as pulse:
+            attempt = Attempt(run, catalog, task, number, run.open_trace(number), pulse)
+            return _drive(attempt, passes, limits)
+
+
+def _drive(attempt: Attempt, passes: Callable[[Observer], Passes], limits: Limits) -> FitResult:
+    run, catalog, task, pulse = attempt.run, attempt.catalog, attempt.task, attempt.observer
+    with recorded(attempt):
+        log_beginning(attempt)
+        _set_aside_damaged(attempt)
+        if not _is_over(run, limits):
+            run.reopen(attempt.number)
+        ready, sample = passes(pulse), information_sample(catalog, task)
+        pulse.listen_to(lambda: ready.vitals)
+        seen = look(ready, sample, task)
+        start = _start(attempt, lambda some: objective_on(set_up(ready, sample, task, some, seen), some))
+        problem = set_up(ready, sample, task, start.population, seen)
+        problem = climbing(problem, task, catalog, start.population)
+        search = Search(ready, catalog.read_pilot, task, pulse.on_stage)
+        result = _drive_passes(attempt, start, problem, limits, search)
+        if ready.skew:
+            attempt.trace.write("workers differ", workers=list(ready.skew))
+        return replace(result, skew=ready.skew)
 
 
 @contextmanager

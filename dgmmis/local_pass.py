@@ -30,6 +30,7 @@ from dgmmis.selected_rows import Cut
 from dgmmis.survey import Survey, Surveyor
 from dgmmis.tilted_background import kept_background_densities
 from dgmmis.tree import Addable, Tree, sum_leaves
+from dgmmis.vitals import Vitals, WorkerVitals
 
 __all__ = ["Chunks", "LocalPasses", "local_summarize", "processors"]
 
@@ -115,6 +116,11 @@ class LocalPasses:
     def skew(self) -> tuple[str, ...]:
         """Nothing: they are made by this process."""
         return ()
+
+    @property
+    def vitals(self) -> Vitals:
+        """Name this process and its threads."""
+        return Vitals((WorkerVitals("this process", self._threads, tasks=self._threads),))
 
     def summarize(self, population: Population) -> Statistics:
         """Statistics of all rows under a population."""

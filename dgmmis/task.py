@@ -25,6 +25,7 @@ from dgmmis.selecting import INFORMATION_ROWS, Selecting
 from dgmmis.selection import ChangingAnswers
 from dgmmis.survey import Survey, Surveyor
 from dgmmis.tree import Addable
+from dgmmis.vitals import Vitals
 
 __all__ = ["N_STARTS", "Passes", "Seen", "Task", "information_sample", "look", "set_up"]
 
@@ -78,6 +79,10 @@ class Passes(Protocol):
     @property
     def skew(self) -> tuple[str, ...]:
         """In what those who make them differ from this process, if that was allowed."""
+
+    @property
+    def vitals(self) -> Vitals:
+        """How those who make them are; any thread may ask."""
 
     def summarize(self, population: Population) -> Statistics:
         """Statistics of all rows under a population."""

@@ -34,6 +34,7 @@ from dgmmis.errors import (
     UnsafePlace,
 )
 from dgmmis.location import S3Url, location_of
+from dgmmis.monitor.watched import WatchedRoot
 from dgmmis.object_store import bucket_at, connecting
 from dgmmis.runs.place import place_at
 from simulated import bits_of, noisy_rows, write_catalog
@@ -138,6 +139,9 @@ def test_catalogue_and_run_in_a_bucket_are_those_of_this_machine(url, local):
     assert run.data["path"] == f"{url}/stars.zarr"
     longer, longer_here = dgmmis.resume(f"{url}/run", max_passes=PASSES + 2), fit(here, None, PASSES + 2)
     assert bits_of(longer) == bits_of(longer_here)
+    (watched,) = WatchedRoot(url).records()
+    assert [one.log_likelihood for one in watched.passes] == [scan.log_likelihood for scan in longer.history]
+    assert (watched.name, watched.state, watched.pulse) == ("run", "STOPPED", None)
 
 
 def test_the_command_line_takes_addresses_wherever_it_takes_paths(url, local, tmp_path):

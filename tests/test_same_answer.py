@@ -22,16 +22,18 @@ from simulated import TRUTH, bits_of, whole_model, write_catalog, write_selected
 
 pytestmark = pytest.mark.cluster
 
-OF_TIME = ("time", "seconds", "rows_per_second")
+OF_TIME = ("time", "seconds", "rows_per_second", "bytes_per_second")
+OF_WORKERS = ("workers", "resubmitted", "deaths")
+"""Who computed a pass, and how often something was sent out again: what the spread of the work itself is."""
 
 
 def answer(run: Path, result: dgmmis.FitResult) -> str:
-    """Hash a fit's model, all objects of its run, and its trace but for the times."""
+    """Hash a fit's model, all objects of its run, and its trace but for the times and the workers."""
     digest = hashlib.sha256(bits_of(result).encode())
     for path in [run / "run.json", run / "start.ckpt", *sorted((run / "ckpt").iterdir())]:
         digest.update(path.read_bytes())
     for event in dgmmis.open_run(run).trace():
-        kept = {key: value for key, value in event.items() if key not in OF_TIME}
+        kept = {key: value for key, value in event.items() if key not in (*OF_TIME, *OF_WORKERS)}
         digest.update(json.dumps(kept, sort_keys=True).encode())
     return digest.hexdigest()
 

@@ -10,6 +10,7 @@ import typer
 
 from dgmmis.cli.catalog_verbs import append_verb, describe_verb, ingest_verb, verify_verb
 from dgmmis.cli.compare_verb import compare_verb
+from dgmmis.cli.dashboard_verb import dashboard_verb
 from dgmmis.cli.doctor_verb import doctor_verb
 from dgmmis.cli.fit_verbs import fit_verb, resume_verb
 from dgmmis.cli.model_verbs import export_verb, import_verb
@@ -45,6 +46,7 @@ VERBS: dict[str, Callable[..., None]] = {
     "status": status_verb,
     "logs": logs_verb,
     "ls": list_verb,
+    "dashboard": dashboard_verb,
     "gc": gc_verb,
     "apply": apply_verb,
     "report": report_verb,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from distributed import Client, Future
@@ -45,6 +45,7 @@ from dgmmis.selected_rows import Cut
 from dgmmis.store import Catalog
 from dgmmis.survey import Survey, Surveyor
 from dgmmis.tree import Addable, Tree
+from dgmmis.vitals import Vitals
 
 __all__ = ["ClusterPasses", "cluster_summarize"]
 
@@ -128,6 +129,14 @@ class ClusterPasses:
     def skew(self) -> tuple[str, ...]:
         """In what workers differ from this process, if that was allowed."""
         return self._preflight.skew
+
+    @property
+    def vitals(self) -> Vitals:
+        """How the workers are, whether they go through rows or impute; any thread may ask."""
+        rows, points = self._supervisor.vitals, self._imputing.vitals
+        now = points if points.oldest is not None and rows.oldest is None else rows
+        resubmitted, deaths = rows.resubmitted + points.resubmitted, rows.deaths + points.deaths
+        return replace(now, resubmitted=resubmitted, deaths=deaths)
 
     def summarize(self, population: Population) -> Statistics:
         """Statistics of all rows under a population."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 from dgmmis.cluster.duties import Copy, Duty
 from dgmmis.cluster.pace import Pace
+from dgmmis.vitals import OldestSegment
 
-__all__ = ["is_late", "without_end"]
+__all__ = ["is_late", "oldest", "without_end"]
 
 
 def is_late(copy: Copy, pace: Pace, silent: Collection[str], moment: float) -> bool:
@@ -26,3 +27,12 @@ def without_end(duty: Duty, pace: Pace, heard: Collection[str], moment: float) -
         f"{' and '.join(str(copy.worker) for copy in duty.copies)}: others took at most {pace.slowest:.1f} s. If a "
         "function of yours is part of the fit, see whether it ends"
     )
+
+
+def oldest(duties: Iterable[Duty], moment: float) -> OldestSegment | None:
+    """Find the segment that a worker has had for longest; None if no worker has any."""
+    held = [(copy.since, duty.bounds, copy.worker) for duty in duties for copy in duty.copies if copy.worker]
+    if not held:
+        return None
+    since, (start, stop), worker = min(held)
+    return OldestSegment(start, stop - 1, moment - since, worker)

@@ -12,6 +12,7 @@ from distributed import Client
 from dgmmis.cluster.bounded import UNANSWERED, within
 from dgmmis.errors import ClusterLost
 from dgmmis.local_pass import processors
+from dgmmis.vitals import WorkerVitals
 
 __all__ = ["Roster", "known_workers", "means_of", "workers_of"]
 
@@ -75,6 +76,8 @@ class Roster:
         Workers that could take work, and had none at the last two looks.
     working : float
         When a worker that is heard from last had a task in hand.
+    vitals : tuple of WorkerVitals
+        Of all workers at the last look.
     """
 
     def __init__(self, client: Client, clock: Callable[[], float] = time.monotonic) -> None:
@@ -86,6 +89,7 @@ class Roster:
         self.holders: dict[str, str] = {}
         self.idle: frozenset[str] = frozenset()
         self.working = -float("inf")
+        self.vitals: tuple[WorkerVitals, ...] = ()
 
     def look(self, *, now: bool = False) -> bool:
         """Ask the scheduler, unless it was just asked; tell whether anything new was learned."""
@@ -115,6 +119,10 @@ class Roster:
         self.idle, self._idle = idle & self._idle, idle
         if any(keys for worker, keys in processing.items() if worker in heard):
             self.working = moment
+        self.vitals = tuple(
+            _vitals_of(address, workers[address], len(processing.get(address, ())), address in heard)
+            for address in sorted(workers)
+        )
 
     def addresses(self) -> list[str]:
         """All workers that the scheduler knows."""
@@ -136,3 +144,16 @@ class Roster:
     def distrust(self, address: str, seconds: float) -> None:
         """Send a worker nothing for a while."""
         self._distrusted[address] = self._clock() + seconds
+
+
+def _vitals_of(address: str, facts: Mapping[str, Any], tasks: int, heard: bool) -> WorkerVitals:
+    memory = facts.get("metrics", {}).get("memory")
+    name = str(facts.get("name", address))
+    return WorkerVitals(
+        name if name == address else f"{name} at {address}",
+        int(facts["nthreads"]),
+        tasks,
+        None if memory is None else int(memory),
+        int(facts["memory_limit"]) if facts.get("memory_limit") else None,
+        heard,
+    )

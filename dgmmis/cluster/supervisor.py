@@ -15,12 +15,13 @@ from dgmmis.cluster.bounded import UNANSWERED, within
 from dgmmis.cluster.configuration import progress_deadline as configured_deadline
 from dgmmis.cluster.deaths import Beginning, Deaths
 from dgmmis.cluster.duties import Bounds, Copy, Duties, Duty
-from dgmmis.cluster.lateness import is_late, without_end
+from dgmmis.cluster.lateness import is_late, oldest, without_end
 from dgmmis.cluster.pace import Pace
 from dgmmis.cluster.placement import Placement
 from dgmmis.cluster.revival import revive
 from dgmmis.cluster.roster import Roster, workers_of
 from dgmmis.errors import ClusterLost, DgmmisError, InvalidSetting, PoisonChunk
+from dgmmis.vitals import OldestSegment, Vitals
 
 __all__ = ["Submit", "Supervisor", "require_client"]
 
@@ -91,6 +92,13 @@ class Supervisor:
         self._was_running = True
         self._trouble: BaseException | None = None
         self.resubmitted = 0
+        self._died = 0
+        self._oldest: OldestSegment | None = None
+
+    @property
+    def vitals(self) -> Vitals:
+        """How the workers are; any thread may ask."""
+        return Vitals(self._roster.vitals, self.resubmitted, self._died, self._oldest)
 
     def n_threads(self) -> int:
         """Worker threads of the cluster; waits for the first worker.
@@ -163,6 +171,7 @@ class Supervisor:
                         self._hurry(duties, pace, submit, parameters)
                     self._require_progress(last_progress)
         finally:
+            self._oldest = None
             duties.withdraw()  # an error's traceback would keep them, and the cluster would go on computing them
 
     def _report(self, duties: Duties) -> None:
@@ -271,6 +280,7 @@ class Supervisor:
             if isinstance(event, Beginning):
                 duties.begin(event.key)
                 continue
+            self._died += 1
             guilty = duties.blame(event.worker, event.keys)
             if guilty is not None:
                 chunk = guilty.bounds[0]
@@ -280,6 +290,7 @@ class Supervisor:
     def _hurry(self, duties: Duties, pace: Pace, submit: Submit, parameters: Any) -> None:
         """Give what is late, or lies with a silent worker, to another as well; what is stuck is an error."""
         moment, silent = time.monotonic(), self._roster.silent()
+        self._oldest = oldest(duties.current(), moment)
         for duty in duties.current():
             for copy in duty.copies:
                 if copy.future.key in self._roster.holders:

@@ -7,6 +7,7 @@ ckpt/000012.ckpt  one object per pass, each naming the digest of the one before
 requests/0001.json  what somebody who left wishes a server to drive it with
 attempts/0001.json  cluster, tolerance, max_passes: budgets belong to an attempt
 log/0001.jsonl    one line per event of that attempt
+pulse.json        what its driver is doing at this moment, written over every few seconds
 cancel            somebody wants it to stop
 final.json        how the run ended
 collected/0001.json  which checkpoints were collected as garbage, and their digests

@@ -9,7 +9,7 @@ from typing import Any
 from dgmmis.plain_files import as_json
 from dgmmis.runs.place import Place
 
-__all__ = ["Trace"]
+__all__ = ["Trace", "event_of"]
 
 MOST_TRACE = 1 << 30
 """Bytes of a trace: ten million passes of a small mixture."""
@@ -32,14 +32,20 @@ class Trace:
         """All whole lines, up to one that a crash cut off or that was altered."""
         events = []
         for line in self._place.lines(self._name, MOST_TRACE):
-            try:
-                event = as_json(line)
-            except ValueError:
-                break
-            if not _makes_sense(event):
+            event = event_of(line)
+            if event is None:
                 break
             events.append(event)
         return events
+
+
+def event_of(line: str) -> dict[str, Any] | None:
+    """Read a line of a trace; None if a crash cut it off, or it was altered."""
+    try:
+        event = as_json(line)
+    except ValueError:
+        return None
+    return event if _makes_sense(event) else None
 
 
 def _finite(record: Any) -> Any:

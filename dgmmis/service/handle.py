@@ -5,12 +5,15 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dgmmis.model import Model
 from dgmmis.runs import RunFolder, open_run
 from dgmmis.service.summary import ENDED, run_summary
 from dgmmis.trust import NOBODY
+
+if TYPE_CHECKING:
+    from dgmmis.monitor.widget import RunWidget
 
 __all__ = ["Run", "cancel"]
 
@@ -73,6 +76,12 @@ class Run:
         while (state := self.state) not in ENDED and time.monotonic() < give_up:
             time.sleep(POLL)
         return state
+
+    def watch(self, *, every: float = 1.0) -> RunWidget:
+        """Show it in a notebook, as `dgmmis.watch` does."""
+        from dgmmis.monitor.widget import watch
+
+        return watch(self.path, every=every)
 
     def cancel(self) -> str:
         """Cancel it, as `cancel` does."""
