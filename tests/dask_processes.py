@@ -108,9 +108,11 @@ class Processes:
         return found
 
     def fit(self, catalog: Path, run: Path, *more: str, prefix: tuple[str, ...] = ()) -> subprocess.Popen:
-        """Start a driver."""
+        """Start a driver; a cluster beyond the loopback address is one in a network of our own."""
+        elsewhere = [] if "//127.0.0.1:" in self.address else ["--insecure-cluster"]
+        cluster = ["--cluster", self.address, *elsewhere]
         return self.start(
-            ["-m", "dgmmis", "fit", str(catalog), "--run", str(run), "--cluster", self.address, *more],
+            ["-m", "dgmmis", "fit", str(catalog), "--run", str(run), *cluster, *more],
             f"driver-{run.name}",
             prefix,
         )
