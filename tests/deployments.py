@@ -30,6 +30,8 @@ SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 LASTING = {name: each for name, each in SERVICES.items() if "profiles" not in each}
 """Services that stay; the others do one thing and end."""
 DASHBOARD = "dashboard" in VERBS
+USER = 10001
+"""Whoever containers run as."""
 PATIENCE = 120.0
 
 

@@ -18,7 +18,19 @@ from dgmmis.cli.application import application
 from dgmmis.progress import Lines, counting
 
 VERBS = typer.main.get_command(application).commands
-LONG = ("ingest", "append", "verify", "fit", "resume", "compare", "apply", "report", "uncertainty", "serve")
+LONG = (
+    "ingest",
+    "append",
+    "verify",
+    "fit",
+    "resume",
+    "compare",
+    "apply",
+    "report",
+    "uncertainty",
+    "serve",
+    "gc",
+)
 ROWS = 600
 
 
@@ -63,6 +75,7 @@ def test_quiet_leaves_standard_error_to_errors_and_keeps_the_summary(place: Path
         fit(place, "quiet"),
         ["resume", place / "quiet", "--workers", 0, "--max-passes", 5],
         ["apply", place / "run", place / "stars.zarr", "-o", place / "posterior.zarr", "--workers", 0],
+        ["gc", place / "run", "--dry-run"],
         ["uncertainty", place / "run", "--workers", 0],
         ["compare", place / "stars.zarr", "-K", "1,2", "--folds", 0, "--restarts", 1, "--workers", 0],
     ]

@@ -123,12 +123,15 @@ def logs_verb(
 def gc_verb(
     root: Annotated[Path, typer.Argument(metavar="ROOT", help="Folder with run folders, or one of them.")],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what would be removed.")] = False,
+    quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
     """Remove checkpoints that nobody needs of runs that ended, and what deaths left behind."""
+    from dgmmis.progress import waiting
     from dgmmis.service import collect_garbage
 
-    collected = collect_garbage(root, dry_run=dry_run)
+    with waiting(f"looking through {root}", quiet=quiet or as_json):
+        collected = collect_garbage(root, dry_run=dry_run)
     if as_json:
         runs = [
             {"run": str(one.run), "files": one.files, "bytes": one.nbytes, "left": one.left}
