@@ -441,8 +441,7 @@ def test_of_eight_processes_that_put_an_object_at_once_one_succeeds(proxy, url):
             assert sorted(racer.stdout.readline() for racer in racers) == ["lost\n"] * 7 + ["won\n"]
     finally:
         for racer in racers:
-            racer.stdin.close()
-            racer.wait()
+            racer.communicate()
     print(f"\n50/50 races of 8 processes had one winner, with {proxy.counts['lost']} answers lost")
 
 
