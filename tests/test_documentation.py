@@ -80,11 +80,10 @@ def options_of(verb: str) -> set[str]:
     }
 
 
-def test_the_example_of_the_readme_prints_what_it_says() -> None:
-    blocks = list(fenced_blocks((ROOT / "README.md").read_text(), "pycon"))
-    assert blocks
-    for block in blocks:
-        test = doctest.DocTestParser().get_doctest(block, {}, "README.md", "README.md", 0)
+@pytest.mark.parametrize("page", [page for page in PAGES if "```pycon" in text_of(page)], ids=name_of)
+def test_the_examples_of_a_page_print_what_they_say(page: Path) -> None:
+    for block in fenced_blocks(text_of(page), "pycon"):
+        test = doctest.DocTestParser().get_doctest(block, {}, page.name, str(page), 0)
         runner = doctest.DocTestRunner(verbose=False)
         runner.run(test)
         assert test.examples
@@ -184,3 +183,10 @@ def test_every_dependency_has_its_reason() -> None:
     for requirement in chain(project["dependencies"], *project["optional-dependencies"].values()):
         name = re.split(r"[<>=\[ ]", requirement)[0]
         assert re.search(rf"^\|[^|]*\b{re.escape(name)}\b[^|]*\|", text, re.M) or name == "dgmmis", name
+
+
+def test_every_page_is_in_the_contents_of_the_site() -> None:
+    contents = (ROOT / "docs/contents.md").read_text()
+    listed = set(re.findall(r"^(\w+)$|<(\w+)>$", contents, re.M))
+    named = {name for pair in listed for name in pair if name}
+    assert {page.stem for page in ROOT.glob("docs/*.md")} - {"contents"} <= named
