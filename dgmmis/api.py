@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from dgmmis.assessment import GivenRows
 from dgmmis.cluster.roster import means_of
 from dgmmis.driver import drive
-from dgmmis.errors import InvalidSetting
+from dgmmis.errors import InvalidSetting, UnsafePlace
 from dgmmis.expectation import NEGLIGIBLE
 from dgmmis.fit_result import FitResult
 from dgmmis.fit_settings import MAX_PASSES, TOLERANCE
@@ -214,6 +214,9 @@ def _place(run: str | Location | None, runs: str | Path | None) -> Location | No
     """Find where a run is to be kept, if anywhere: a folder, or the root of folders."""
     if run is not None and runs is not None:
         raise InvalidSetting("run names one folder and runs the root of many: give one of the two.")
-    if runs is not None:
-        return local_path(runs)
-    return None if run is None else location_of(run)
+    try:
+        if runs is not None:
+            return local_path(runs)
+        return None if run is None else location_of(run)
+    except UnsafePlace as error:
+        raise UnsafePlace(f"{'run' if runs is None else 'runs'}: {error}") from error

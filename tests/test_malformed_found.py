@@ -114,6 +114,8 @@ FOUND: dict[str, tuple[Callable[[], Any], tuple[str, ...]]] = {
     "pyGMMis: miniter": (lambda: gmm_fit(miniter=None), ("miniter is",)),
     "pyGMMis: split_n_merge": (lambda: gmm_fit(split_n_merge="x"), ("split_n_merge is",)),
     "pyGMMis: background": (lambda: gmm_fit(background=0.1), ("background is",)),
+    "a run at an unknown scheme": (lambda: fit(run="nowhere:nothing"), ("run: 'nowhere:nothing'",)),
+    "pyGMMis: masked": (lambda: gmm_fit(frozen=np.ma.masked), ("frozen is",)),
     "pyGMMis: frozen": (lambda: gmm_fit(frozen=0.1), ("frozen is",)),
     "pyGMMis: amplitudes": (lambda: gmm_fit(amp=np.inf), ("amplitudes of component 0",)),
 }

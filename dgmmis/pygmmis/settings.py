@@ -38,7 +38,8 @@ def require_settings(
 
 def require_list(frozen: object) -> None:
     """Refuse a `frozen` that is neither a dict nor a list of components, by `InvalidSetting`."""
-    if isinstance(frozen, str | bytes) or not isinstance(frozen, Mapping | Iterable):
+    scalar = isinstance(frozen, str | bytes) or (isinstance(frozen, np.ndarray) and frozen.ndim == 0)
+    if scalar or not isinstance(frozen, Mapping | Iterable):
         raise InvalidSetting(
             f"frozen is {frozen!r}; expected a list of components, or a dict of them by parameter."
         )
