@@ -36,7 +36,7 @@ demo: $(VENV)/.user  ## Simulate 2 million noisy rows, ingest, fit, apply, repor
 	@echo "Open demo/report.html in a browser."
 
 test: $(VENV)/.dev  ## Run the default tests.
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 test-notebooks: $(VENV)/.dev  ## Run every notebook at its small size.
 	$(BIN)/python -m pytest -m notebook -n 2 tests/test_notebooks.py

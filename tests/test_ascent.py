@@ -43,7 +43,7 @@ def objectives(result) -> np.ndarray:
     return np.array([scan.log_likelihood for scan in result.history]) + prior
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(st.integers(0, 10**6), st.sampled_from(KINDS), st.sampled_from(TYPES))
 @example(20_000, "shared", "full")  # a component on the floor that is asked to grow by exp(587)
 def test_the_log_likelihood_never_falls(seed, kind, covariance_type):

@@ -217,6 +217,7 @@ def selected_fit(start: Mixture, split_merge: int) -> dgmmis.FitResult:
     )
 
 
+@pytest.mark.thorough
 def test_a_selected_fit_leaves_a_bad_optimum_and_knows_the_error_of_what_it_gained():
     helped, best = selected_fit(STUCK, 1), selected_fit(TRUTH, 0)
     assert helped.history[0].log_likelihood < best.log_likelihood - 50

@@ -144,6 +144,7 @@ def test_catalogue_and_run_in_a_bucket_are_those_of_this_machine(url, local):
     assert (watched.name, watched.state, watched.pulse) == ("run", "STOPPED", None)
 
 
+@pytest.mark.thorough
 def test_the_command_line_takes_addresses_wherever_it_takes_paths(url, local, tmp_path):
     ingest(f"{url}/stars.zarr")
     run, stars = f"{url}/runs/a", f"{url}/stars.zarr"
@@ -347,6 +348,7 @@ def test_every_line_of_a_log_comes_back_with_few_requests(proxy, url):
 
 
 @pytest.mark.timeout(300)
+@pytest.mark.thorough
 def test_a_driver_that_was_stopped_wakes_up_to_find_the_run_taken_over(url, local):
     here, expected, _ = local
     _stop_and_take_over(f"{url}/run", here, expected)

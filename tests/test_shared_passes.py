@@ -140,6 +140,7 @@ def test_fits_that_impute_on_one_cluster_have_points_of_their_own(tmp_path: Path
 
 
 @pytest.mark.cluster
+@pytest.mark.thorough
 def test_a_cluster_and_a_death_change_no_bit_under_the_whole_observation_model(
     tmp_path: Path, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -18,7 +18,7 @@ from dgmmis import starts
 from dgmmis.cli.application import application
 from dgmmis.constraints import Constraints
 from dgmmis.errors import CollapsedComponent, InvalidSetting
-from dgmmis.html_report.page import _carried
+from dgmmis.html_report.start_text import _carried
 from dgmmis.mixture import Mixture
 from dgmmis.optima import same_optimum
 from dgmmis.plots import as_svg, draw_start_paths

@@ -198,6 +198,7 @@ def test_every_piece_of_every_array_is_what_plain_zarr_reads(ids, tmp_path):
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="page faults are counted by Linux")
+@pytest.mark.thorough
 def test_the_memory_of_one_chunk_serves_for_the_next(tmp_path):
     schema, rows = make_source(9, 400_000, 3, "errors", dtype="<f4", weights=False, missing=0)
     write(tmp_path / "c", schema, rows, chunk_rows=100_000)
