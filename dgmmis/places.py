@@ -123,7 +123,7 @@ def require_endpoint(url: str) -> str:
 
 def _local(path: str) -> Address:
     if "\x00" in path or not path:
-        raise UnsafePlace(f"{path!r:.100} is no path.")
+        raise UnsafePlace(f"{path!r:.100} is no path. Give the path of a file or folder, or s3://bucket/key.")
     return Address("file", "", path)
 
 
