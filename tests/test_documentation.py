@@ -184,3 +184,11 @@ def test_every_dependency_has_its_reason() -> None:
     for requirement in chain(project["dependencies"], *project["optional-dependencies"].values()):
         name = re.split(r"[<>=\[ ]", requirement)[0]
         assert re.search(rf"^\|[^|]*\b{re.escape(name)}\b[^|]*\|", text, re.M) or name == "dgmmis", name
+
+
+def test_the_contents_of_the_site_name_every_page() -> None:
+    lines = (ROOT / "docs" / "contents.md").read_text().splitlines()
+    entries = {re.sub(r".*<(.*)>", r"\1", line) for line in lines}
+    pages = {page.stem for page in ROOT.glob("docs/*.md")} - {"contents"}
+    assert pages <= entries
+    assert "../notebooks/*" in entries
