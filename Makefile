@@ -73,4 +73,4 @@ bench: $(VENV)/.dev  ## Compare with the peers, which get an environment of thei
 	PYTHON=$(PYTHON) sh benchmarks/run.sh
 
 clean:  ## Remove what the targets made.
-	rm -rf demo site $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis benchmarks/.venv
+	rm -rf demo site jupyter_execute $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis benchmarks/.venv

@@ -113,7 +113,7 @@ WAYS: dict[str, Way] = {
     "pyGMMis, k-means": _pygmmis_kmeans,
     "k-means++, 1 round": _clusters(None, 1),
     "k-means++, 10 rounds, 4,000 rows": _clusters(MORE_ROWS, 10),
-    "k-means||, 5 draws": _parallel_clusters,
+    "parallel k-means, 5 draws": _parallel_clusters,
     "best of 5 short fits, 1,000 rows": _short_fits,
     "dgmmis": _ours,
 }

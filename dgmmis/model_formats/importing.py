@@ -73,7 +73,8 @@ def _reader_of(path: Path) -> Reader | None:
         ) from error
 
     raise InvalidData(
-        f"{path} is not a saved model: it begins like none of {KNOWN}. Save the model again.", array=str(path)
+        f"{path} is not a saved model: it begins like none of {KNOWN}. Save the model as one of these.",
+        array=str(path),
     )
 
 

@@ -172,7 +172,7 @@ def _of_rows(record: RunRecord) -> Iterator[Alarm]:
     yield Alarm(
         "warning" if share > MUCH_QUARANTINE else "note",
         f"{count_words(record.quarantined)} rows ({share_words(share)}) could not be used and are in quarantine.",
-        f"See which, and why: dgmmis describe {record.catalog}",
+        f"See why: dgmmis describe {record.catalog}; which: catalog.quarantined() in Python",
     )
 
 

@@ -186,7 +186,7 @@ class Manifest:
         except OSError as error:
             raise NotACatalog(
                 f"{folder} is not a catalogue: {MANIFEST} cannot be read ({error.strerror or error}). Give the folder "
-                "that an ingest has finished, or ingest the source again."
+                "that an ingest has finished; a table becomes one by: dgmmis ingest TABLE DEST.zarr."
             ) from error
 
     @classmethod
