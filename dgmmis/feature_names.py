@@ -26,8 +26,8 @@ def named_features(
     their_units = _texts(units, "units") or ("",) * n_features
     if len(names) != n_features or len(their_units) != n_features or len(set(names)) != n_features:
         raise FeatureMismatch(
-            f"{n_features} features have names {names} and units {their_units}; expected {n_features} distinct "
-            f"names and {n_features} units."
+            f"there are {n_features} features, and names {names} with units {their_units} were given; give "
+            f"{n_features} distinct names and {n_features} units, or leave them out."
         )
     return names, their_units
 

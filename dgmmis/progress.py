@@ -113,12 +113,12 @@ def _kept(completeness: float | None) -> str:
 
 
 def _nats(value: float) -> str:
-    return f"{value:.3g} nats" if math.isfinite(value) else "?"
+    return f"{value:.3g} nats" if math.isfinite(value) else "not known yet"
 
 
 def _duration(seconds: float) -> str:
     if not math.isfinite(seconds):
-        return "time left ?"
+        return "time left not known yet"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest:02d} s left" if minutes else f"{rest} s left"
 

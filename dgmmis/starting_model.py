@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from dgmmis.errors import FeatureMismatch, InvalidData, UnitMismatch
+from dgmmis.errors import FeatureMismatch, InvalidData, UnitMismatch, UnsafePlace
 from dgmmis.fit_result import FitResult
 from dgmmis.location import Location, S3Url, location_of
 from dgmmis.mixture import Mixture
@@ -47,7 +47,7 @@ def starting_population(
         If a path holds neither a model nor a run with a finished pass.
     """
     if isinstance(initial, str | Path | S3Url):
-        initial = _read(location_of(initial), trust)
+        initial = _read(_located(initial), trust)
     if isinstance(initial, RunFolder):
         initial = initial.model()
     if isinstance(initial, FitResult):
@@ -56,6 +56,13 @@ def starting_population(
         return initial
     _require_same(initial, features, units)
     return initial.population if initial.backgrounds else initial.mixture
+
+
+def _located(initial: str | Location) -> Location:
+    try:
+        return location_of(initial)
+    except UnsafePlace as error:
+        raise UnsafePlace(f"initial: {error}") from error
 
 
 def _read(path: Location, trust: Iterable[str]) -> Model | RunFolder:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from importlib.metadata import version as version_of
+from typing import Annotated
 
 import typer
 
@@ -25,9 +27,10 @@ __all__ = ["application", "main"]
 
 application = typer.Typer(
     name="dgmmis",
-    help="Fit Gaussian mixtures to catalogues that do not fit in memory, with noisy rows and missing features.",
+    invoke_without_command=True,
     no_args_is_help=True,
     add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
 WHERE = ("array", "chunk", "rows", "row", "column", "value")
@@ -57,6 +60,16 @@ VERBS: dict[str, Callable[..., None]] = {
 }
 for name, verb in VERBS.items():
     application.command(name)(verb)
+
+
+@application.callback()
+def options_of_all(
+    version: Annotated[bool, typer.Option("--version", help="Show the version and exit.")] = False,
+) -> None:
+    """Fit Gaussian mixtures to catalogues that do not fit in memory, with noisy rows and missing features."""
+    if version:
+        typer.echo(f"dgmmis {version_of('dgmmis')}")
+        raise typer.Exit
 
 
 def main() -> None:

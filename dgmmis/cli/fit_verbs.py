@@ -85,6 +85,8 @@ def fit_verb(
     opened = open_catalog(catalog)
     settings = stated_settings(opened, options, observation)
     place = _place(opened, run, runs, settings)
+    if not (quiet or as_json):
+        _tell_of_cut(opened, settings)
     with (
         stoppable(place) as stop,
         using_cluster(machines, tls) as client,
@@ -100,6 +102,17 @@ def fit_verb(
             observer=Heeding(display, stop),
         )
     _finish(place, result, as_json)
+
+
+def _tell_of_cut(opened: OpenedCatalog, settings: dict[str, Any]) -> None:
+    """Say of a catalogue that was cut when it was ingested that the fit is not told of it."""
+    where = dict(opened.schema.provenance.get("options") or {}).get("where")  # type: ignore[call-overload]
+    if where and settings.get("selection") is None:
+        typer.echo(
+            f"note: ingest kept rows by --where '{where}', and this fit describes what that left. If it cut through "
+            "what you model, say so with --keep or --selection: docs/selection.md",
+            err=True,
+        )
 
 
 def _place(opened: OpenedCatalog, run: str | None, runs: Path | None, settings: dict[str, Any]) -> str:

@@ -33,7 +33,11 @@ def print_pairs(pairs: Mapping[str, Any]) -> None:
     """Print names and values, aligned."""
     width = max(len(name) for name in pairs)
     for name, value in pairs.items():
-        typer.echo(f"{name:<{width}}  {value}")
+        typer.echo(f"{name:<{width}}  {_shown(value)}")
+
+
+def _shown(value: object) -> str:
+    return "-" if value is None else str(value)
 
 
 def print_table(columns: list[str], rows: list[list[Any]]) -> None:
@@ -42,6 +46,6 @@ def print_table(columns: list[str], rows: list[list[Any]]) -> None:
     for number, column in enumerate(columns):
         table.add_column(column, justify="right" if number else "left", no_wrap=True, overflow="ignore")
     for row in rows:
-        table.add_row(*[str(cell) for cell in row])
+        table.add_row(*[_shown(cell) for cell in row])
     needed = Console(width=10_000).measure(table).maximum
     Console(highlight=False, width=max(needed, 40)).print(table)

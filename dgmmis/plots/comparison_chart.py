@@ -129,7 +129,7 @@ def _add_key(figure: Figure, comparison: Comparison) -> None:
                 marker="o",
                 markerfacecolor="white",
                 linestyle="none",
-                label="not converged",
+                label="not converged, or left early",
             )
         )
     if handles:
