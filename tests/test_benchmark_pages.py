@@ -6,6 +6,8 @@ import sys
 import numpy as np
 import pytest
 
+pytestmark = pytest.mark.thorough
+
 
 def test_a_batch_of_the_large_scene_depends_on_seed_and_number_alone_and_follows_the_truth(load):
     scene = load("simulate_large")
@@ -27,7 +29,6 @@ def test_a_batch_of_the_large_scene_depends_on_seed_and_number_alone_and_follows
     assert abs(halves[0].mean() - halves[1].mean()) < 5 * np.std(halves) * np.sqrt(2 / 20_000)
 
 
-@pytest.mark.thorough
 def test_files_of_the_large_scene_are_the_same_whatever_the_number_of_processes(load, tmp_path, monkeypatch):
     scene = load("simulate_large")
     monkeypatch.setattr(scene, "BATCH_ROWS", 700)

@@ -6,6 +6,8 @@ import sys
 import numpy as np
 import pytest
 
+pytestmark = pytest.mark.thorough
+
 ROWS = 600
 SHAPES = {
     "W1": (3, 16),
@@ -171,7 +173,6 @@ def test_the_page_states_ratio_spread_and_rate(load, tmp_path):
 
 
 @pytest.mark.cluster
-@pytest.mark.thorough
 def test_dasks_overhead_and_the_speedup_of_workers_are_measured_on_passes_that_agree(load, tmp_path):
     overhead, workers = load("dask_overhead"), load("workers")
     catalog = overhead.write_small_chunks(tmp_path, 6, rows=50)

@@ -88,6 +88,7 @@ def test_the_same_fit_again_continues_the_same_run_and_another_is_refused(folder
     assert "n_components: there 3, asked 4" in other.stderr
 
 
+@pytest.mark.thorough
 def test_resume_takes_a_run_further_on_a_cluster_of_its_own(folder: Path, tmp_path: Path) -> None:
     stars, run = folder / "stars.zarr", tmp_path / "run"
     run_here("fit", stars, "-K", 3, "--run", run, "--workers", 0, "--max-passes", 1, "--tolerance", 0)

@@ -54,6 +54,7 @@ def alone(catalog: dgmmis.Catalog, folder: Path, **settings: object) -> str:
 
 
 @pytest.mark.cluster
+@pytest.mark.thorough
 def test_the_stack_of_the_compose_file_ends_a_submitted_fit_with_the_bits_of_one_process(
     tmp_path: Path,
 ) -> None:

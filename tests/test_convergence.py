@@ -111,6 +111,7 @@ def test_of_components_apart_the_predicted_gain_is_the_true_one_within_a_factor_
     assert predicted / 2 < true < 2 * predicted
 
 
+@pytest.mark.thorough
 def test_of_overlapping_components_the_predicted_gain_is_most_often_within_a_factor_of_three():
     """It never promises much more than there is.  On a plateau, whose slow directions do not show in the
     gains, it can promise far less: then more components than the rows can tell apart were asked for.

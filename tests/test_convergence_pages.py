@@ -6,6 +6,8 @@ import pytest
 import dgmmis
 from dgmmis.maximization import maximize
 
+pytestmark = pytest.mark.thorough
+
 PROBLEMS = ("P0", "P1", "P2", "P3", "P4", "P5", "P6")
 
 
@@ -120,7 +122,6 @@ def test_the_page_of_convergence_tells_passes_stops_and_ends(load, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["noisy", "cut"])
-@pytest.mark.thorough
 def test_passes_over_all_rows_are_counted_and_what_they_leave_is_told(load, tmp_path, name):
     record = load("full_runs").run_full(name, 1, rows=3000, em_passes=5)
     ours, em = load("full_table").gaps(record)

@@ -49,6 +49,7 @@ def expected_failures(estimator):
 )
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
+@pytest.mark.thorough
 def test_the_estimator_keeps_the_conventions_of_scikit_learn(estimator, check, monkeypatch):
     monkeypatch.setattr("dgmmis.short_fits.SHORT_PASSES", 3)  # a hundred checks, several fits each
     monkeypatch.setattr("dgmmis.short_fits.HALVED_AFTER", (1, 2))

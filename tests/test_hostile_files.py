@@ -127,6 +127,7 @@ def settings_of(module: object) -> dict[str, dict[str, object]]:
     }
 
 
+@pytest.mark.thorough
 def test_a_strangers_run_with_functions_is_looked_at_without_them_and_resumed_only_if_they_are_named(
     catalog: Path, evil: Path, tmp_path: Path, functions: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -200,6 +200,7 @@ def invoke(*arguments):
 FAULTS = {"503": 0.3, "cut": 0.06, "short": 0.06, "lost": 0.04, "stall": 0.02}
 
 
+@pytest.mark.thorough
 def test_a_fit_through_a_store_that_fails_a_third_of_all_requests_has_the_same_bits(proxy, url, local):
     _, expected, run_here = local
     proxy.choose = random_faults(1, FAULTS, most={"stall": 3})
@@ -213,6 +214,7 @@ def test_a_fit_through_a_store_that_fails_a_third_of_all_requests_has_the_same_b
 # --- what goes wrong has a name
 
 
+@pytest.mark.thorough
 def test_a_missing_object_and_a_failing_store_are_told_apart(proxy, url, monkeypatch):
     catalog = ingest(f"{url}/stars.zarr")
     monkeypatch.setattr(connecting, "RETRIES", 1)

@@ -87,7 +87,7 @@ def test_scores_of_rows_are_slopes_of_the_oracles_log_density(kind: str) -> None
     assert found.rows == seen.sum()
 
 
-@given(scenes(max_features=4))
+@given(scenes(max_features=3))
 def test_scores_of_rows_add_up_to_the_statistics(scene: Scene) -> None:
     population = Population(scene.mixture)
     expected = summarize_samples(population, scene.samples)

@@ -94,6 +94,7 @@ def queued(catalog: dgmmis.Catalog, folder: Path) -> RunFolder:
     return prepare_run(folder / "queued", catalog, Task(2, Constraints.of(2, 2)), initial=None)
 
 
+@pytest.mark.thorough
 def test_a_cut_that_was_not_said_is_found_and_named_and_one_that_was_said_is_not(
     plain: RunFolder, selected: RunFolder, written: Path
 ) -> None:

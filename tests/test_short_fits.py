@@ -186,6 +186,7 @@ def test_a_start_read_back_is_the_start_written_and_one_without_paths_is_still_r
     assert old.mean_log_likelihoods == start.mean_log_likelihoods
 
 
+@pytest.mark.thorough
 def test_a_run_that_carries_several_optima_has_the_bits_of_a_fit_without_one_and_keeps_the_choice(
     tmp_path,
 ) -> None:

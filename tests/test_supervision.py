@@ -59,6 +59,7 @@ def sending(client: Client, function, *before):
     return submit
 
 
+@pytest.mark.thorough
 def test_a_chunk_that_kills_every_worker_is_named_and_no_other(client: Client) -> None:
     def deadly(bounds):  # travels whole: a new worker need not import this package
         import os
