@@ -21,7 +21,7 @@ import yaml
 from distributed.cli.dask_scheduler import main as scheduler_command
 from distributed.cli.dask_worker import main as worker_command
 
-from dgmmis.cli.application import VERBS, application
+from dgmmis.cli.application import application
 
 ROOT = Path(__file__).parents[1]
 DEPLOY = ROOT / "deploy"
@@ -29,7 +29,6 @@ COMPOSE: dict[str, Any] = yaml.safe_load((DEPLOY / "docker-compose.yml").read_te
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 LASTING = {name: each for name, each in SERVICES.items() if "profiles" not in each}
 """Services that stay; the others do one thing and end."""
-DASHBOARD = "dashboard" in VERBS
 USER = 10001
 """Whoever containers run as."""
 PATIENCE = 120.0

@@ -8,14 +8,18 @@ import signal
 import sys
 import time
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import psutil
 import pytest
+from jupyter_client import BlockingKernelClient, KernelManager
 
 import dgmmis
-from deployments import DASHBOARD, LASTING, Stack, stack
+from browsers import page_at, passes_shown, take_picture
+from deployments import LASTING, ROOT, Stack, stack
 from simulated import TRUTH, write_catalog
 
 VAGUE = dgmmis.Mixture(np.full(3, 1 / 3), TRUTH.means / 3, np.tile(20 * np.eye(3), (3, 1, 1)))
@@ -129,18 +133,56 @@ def test_workers_and_server_of_the_stack_are_killed_and_the_fit_ends_with_the_sa
         )
 
 
+@contextmanager
+def kernel() -> Iterator[tuple[BlockingKernelClient, KernelManager]]:
+    """A notebook's kernel, without the notebook; killed at the end if it is still there."""
+    manager = KernelManager(
+        kernel_cmd=[sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+    )
+    manager.start_kernel(env={**os.environ, "PYTHONPATH": str(ROOT)})
+    client = manager.client()
+    client.start_channels()
+    try:
+        client.wait_for_ready(timeout=120)
+        yield client, manager
+    finally:
+        client.stop_channels()
+        if manager.is_alive():
+            manager.shutdown_kernel(now=True)
+
+
 @pytest.mark.chaos
-@pytest.mark.skipif(
-    not DASHBOARD, reason="`dgmmis dashboard` is not a verb yet; it is started here as soon as it is"
-)
-def test_the_dashboard_of_the_stack_shows_its_runs_and_says_that_it_is_well(tmp_path: Path) -> None:
+@pytest.mark.timeout(1200)
+def test_a_fit_submitted_from_a_notebook_whose_kernel_is_killed_is_watched_in_a_browser_to_its_end(
+    tmp_path: Path,
+) -> None:
+    runs = tmp_path / "data" / "runs"
     with stack(tmp_path) as one:
-        catalog = prepare(one, n_rows=1_500, chunk_rows=500)
-        dgmmis.fit(catalog, n_components=3, initial=VAGUE, runs=tmp_path / "data" / "runs")
-        one.start("dashboard")
-        one.wait_for("dashboard")
-        port = one.here.ports["8788"]
-        for path in ("/", "/metrics"):
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=60) as answer:
-                assert answer.status == 200
-    assert "dashboard" in LASTING
+        catalog = prepare(one, n_rows=60_000, chunk_rows=2_000)
+        for service in ("scheduler", "serve", "dashboard"):
+            one.start(service)
+            one.wait_for(service)
+        for _ in range(2):
+            one.start_worker()
+        url = f"http://127.0.0.1:{one.here.ports['8788']}"
+        with kernel() as (client, manager):
+            cell = (
+                "import dgmmis\n"
+                f"run = dgmmis.submit({str(catalog.path)!r}, runs={str(runs)!r}, n_components=3, "
+                f"initial={str(tmp_path / 'data' / 'vague.npz')!r}, tolerance=0, max_passes=60)\n"
+            )
+            assert client.execute_interactive(cell, timeout=120)["content"]["status"] == "ok"
+            manager.provisioner.process.kill()
+        (path,) = (path for path in runs.iterdir() if path.is_dir())
+        run = dgmmis.Run(path)
+        until("a pass", lambda: run.folder.checkpoint_numbers())
+        with page_at(f"{url}/run?name={path.name}") as page:
+            seen = passes_shown(page)
+            until("more passes on the page", lambda: passes_shown(page) > seen)
+            until("the end", lambda: run.state not in ("QUEUED", "RUNNING", "INTERRUPTED"), 600)
+            until("the end on the page", lambda: passes_shown(page) == 61)
+            take_picture(page, "stack_to_the_end")
+        with urllib.request.urlopen(f"{url}/metrics", timeout=60) as answer:
+            assert path.name in answer.read().decode()
+        assert run.folder.latest().digest == alone(catalog, tmp_path / "alone", **LONG)
+        assert set(LASTING) >= {"scheduler", "serve", "dashboard"}

@@ -24,7 +24,6 @@ from packaging.requirements import Requirement
 import dgmmis
 from deployments import (
     COMPOSE,
-    DASHBOARD,
     DEPLOY,
     LASTING,
     ROOT,
@@ -94,8 +93,6 @@ def test_the_compose_file_obeys_the_schema_of_its_specification() -> None:
 def test_every_command_is_understood_by_the_program_it_starts(
     name: str, words: list[str], here: Here
 ) -> None:
-    if words[1] == "dashboard" and not DASHBOARD:
-        pytest.skip("`dgmmis dashboard` is not a verb yet")
     assert parse([words[0], words[1], *map(here.word, words[2:])])
     with pytest.raises(Exception, match=r"No such option|unexpected extra"):
         parse([words[0], words[1], *map(here.word, words[2:]), "--no-such-option", "1"])
@@ -195,8 +192,7 @@ def test_the_image_runs_as_nobody_in_particular_and_writes_only_where_it_may() -
     assert copied == {line[1:] for line in ignored if line.startswith("!")}
     assert all((ROOT / name).exists() for name in copied)
     extras = re.search(r"^ARG EXTRAS=(.*)$", DOCKERFILE, re.M)[1].split(",")
-    missing = set(extras) - set(PROJECT["optional-dependencies"])
-    assert missing <= (set() if DASHBOARD else {"dashboard"})
+    assert set(extras) <= set(PROJECT["optional-dependencies"])
 
 
 def test_the_constraints_give_a_version_of_everything_that_is_asked_for_and_no_address() -> None:
