@@ -101,6 +101,7 @@ def test_resume_takes_a_run_further_on_a_cluster_of_its_own(folder: Path, tmp_pa
     assert [entry["state"] for entry in listed] == ["STOPPED"]
 
 
+@pytest.mark.thorough
 def test_apply_and_report_write_once_and_only_overwrite_when_told(folder: Path, tmp_path: Path) -> None:
     out, page = tmp_path / "out.parquet", tmp_path / "report.html"
     dgmmis.apply(dgmmis.open_run(folder / "run").model(), dgmmis.open_catalog(folder / "stars.zarr"), out)

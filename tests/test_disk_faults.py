@@ -220,6 +220,7 @@ def check_failing_fits(found: list[dict[str, object]]) -> None:
         assert said["again"], said
 
 
+@pytest.mark.thorough
 def test_a_fit_whose_disk_fails_goes_on_to_the_same_bits(
     library: Path, catalog: dgmmis.Catalog, tmp_path: Path
 ) -> None:

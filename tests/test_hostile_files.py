@@ -72,9 +72,9 @@ def visit(folder: Path, evil: Path, state: Path) -> dict[str, dict[str, object]]
     return told["cases"]
 
 
-@pytest.mark.parametrize("every", [6, pytest.param(1, marks=pytest.mark.thorough)])
+@pytest.mark.thorough
 def test_hostile_catalogues_runs_and_models_are_told_in_words_and_nothing_of_them_happens(
-    catalog: Path, evil: Path, tmp_path: Path, every: int
+    catalog: Path, evil: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / "sent"
     folder.mkdir()
@@ -87,7 +87,6 @@ def test_hostile_catalogues_runs_and_models_are_told_in_words_and_nothing_of_the
     ):
         forged(catalog, folder / f"where_{i}", expression(program))
         cases.append((f"a condition that is a program, {i}", "append", f"where_{i}"))
-    cases = cases[::every]
     (folder / "cases.json").write_text(json.dumps(cases))
     found = visit(folder, evil, tmp_path / "state")
     assert len(found) == len(cases)

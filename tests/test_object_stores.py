@@ -250,6 +250,7 @@ def reopened(catalog):
     return dgmmis.open_catalog(catalog.path)
 
 
+@pytest.mark.thorough
 def test_a_run_whose_store_fails_is_interrupted_and_goes_on(proxy, url, local, monkeypatch):
     here, expected, _ = local
     monkeypatch.setattr(connecting, "RETRIES", 1)

@@ -97,6 +97,7 @@ def test_an_error_of_the_caller_ends_the_reading() -> None:
     assert set(begun) <= {0, 1, 2}
 
 
+@pytest.mark.thorough
 def test_reading_and_work_take_hardly_longer_than_the_longer_of_them() -> None:
     """In turn they take 2 units per chunk, together 1; anything that shows neither is refused."""
     unit, n_chunks = 0.03, 12

@@ -103,6 +103,7 @@ def served(root: Path, servers: int) -> list[tuple[str, dict[str, object]]]:
     return told
 
 
+@pytest.mark.thorough
 def test_a_server_told_to_stop_leaves_a_run_that_one_of_two_others_ends_with_the_same_bits(
     catalog: dgmmis.Catalog, tmp_path: Path
 ) -> None:
