@@ -171,7 +171,7 @@ def test_pruning_does_not_change_what_broad_components_tell():
 
 
 @pytest.mark.parametrize("kind", ["none", "diagonal", "full"])
-@pytest.mark.parametrize("d", [1, 2, 3, 5])
+@pytest.mark.parametrize("d", [1, 2, 3, pytest.param(5, marks=pytest.mark.thorough)])
 def test_bounds_of_boxes_hold_every_density_in_them(d, kind):
     rng = np.random.default_rng(d)
     population, samples = lattice(rng, d, 12, kind, n_rows=700)
