@@ -21,7 +21,7 @@ NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 def run_from_top_to_bottom(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Assert that a notebook runs in this environment at its small size, without a word on stderr, and draws."""
     monkeypatch.delenv("DGMMIS_NOTEBOOK_SIZE", raising=False)
-    _make_this_the_kernel(tmp_path, monkeypatch)
+    make_this_the_kernel(tmp_path, monkeypatch)
     notebook = nbformat.read(FOLDER / f"{name}.ipynb", as_version=4)
     notebook.cells.append(nbformat.v4.new_code_cell("import sys; print(sys.executable)"))
     before = set(FOLDER.iterdir())
@@ -42,7 +42,7 @@ def run_from_top_to_bottom(name: str, tmp_path: Path, monkeypatch: pytest.Monkey
     assert set(FOLDER.iterdir()) == before
 
 
-def _make_this_the_kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def make_this_the_kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Make 'python3' the interpreter that runs the tests, whatever kernels the user has installed."""
     folder = tmp_path / "jupyter" / "kernels" / "python3"
     folder.mkdir(parents=True)

@@ -20,6 +20,7 @@ from jupyter_client import BlockingKernelClient, KernelManager
 import dgmmis
 from browsers import page_at, passes_shown, take_picture
 from deployments import LASTING, ROOT, Stack, stack
+from notebook_runs import make_this_the_kernel
 from simulated import TRUTH, write_catalog
 
 VAGUE = dgmmis.Mixture(np.full(3, 1 / 3), TRUTH.means / 3, np.tile(20 * np.eye(3), (3, 1, 1)))
@@ -136,9 +137,7 @@ def test_workers_and_server_of_the_stack_are_killed_and_the_fit_ends_with_the_sa
 @contextmanager
 def kernel() -> Iterator[tuple[BlockingKernelClient, KernelManager]]:
     """A notebook's kernel, without the notebook; killed at the end if it is still there."""
-    manager = KernelManager(
-        kernel_cmd=[sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
-    )
+    manager = KernelManager(kernel_name="python3")
     manager.start_kernel(env={**os.environ, "PYTHONPATH": str(ROOT)})
     client = manager.client()
     client.start_channels()
@@ -154,8 +153,9 @@ def kernel() -> Iterator[tuple[BlockingKernelClient, KernelManager]]:
 @pytest.mark.chaos
 @pytest.mark.timeout(1200)
 def test_a_fit_submitted_from_a_notebook_whose_kernel_is_killed_is_watched_in_a_browser_to_its_end(
-    tmp_path: Path,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    make_this_the_kernel(tmp_path, monkeypatch)
     runs = tmp_path / "data" / "runs"
     with stack(tmp_path) as one:
         catalog = prepare(one, n_rows=60_000, chunk_rows=2_000)
