@@ -51,6 +51,7 @@ table { border-collapse: collapse; width: 100%; } caption { text-align: left; fo
 th { text-align: left; font-weight: 600; color: #414b59; white-space: nowrap; }
 td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 .facts td:first-child { white-space: nowrap; }
+.facts td:last-child { overflow-wrap: anywhere; }
 td, th { padding: 2px 10px 2px 0; border-bottom: 1px solid #e6e9ef; vertical-align: top; overflow-wrap: break-word; }
 a { color: #00609a; } code { font-family: ui-monospace, monospace; font-size: 12px; }
 """
