@@ -12,7 +12,7 @@ import psutil
 
 import dgmmis
 from dgmmis.cluster import local_cluster
-from dgmmis.driver import SilentObserver
+from dgmmis.observer import SilentObserver
 
 CENTERS = np.array([[0.0, 0.0, 0.0], [5.0, 1.0, -2.0]])
 WORKERS = 2
