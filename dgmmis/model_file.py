@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import json
-import os
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import IO, Any, TypeGuard
+from typing import Any, TypeGuard
 
 import numpy as np
 
 from dgmmis.background import BackgroundLike
 from dgmmis.density_background import background_from_description
-from dgmmis.disk_faults import naming_faults, sync_folder
 from dgmmis.errors import DgmmisError, InvalidData, MissingLibrary, SelectionError, UntrustedFunction
 from dgmmis.packed import Array
 from dgmmis.plain_arrays import read_arrays
-from dgmmis.plain_files import as_json, read_plain, write_plain
+from dgmmis.plain_files import as_json, read_plain
 from dgmmis.selection import Selection, from_description
 from dgmmis.trust import NOBODY, Trust, remember
+from dgmmis.whole_files import replacing
 
 __all__ = [
     "FORMAT",
@@ -30,7 +29,6 @@ __all__ = [
     "read_header",
     "read_model",
     "read_selection",
-    "replacing",
     "write_arrays",
     "write_model",
 ]
@@ -75,28 +73,6 @@ def write_arrays(path: Path, kind: str, header: Mapping[str, Any], arrays: Mappi
     stored: dict[str, Any] = {"header": np.array(text), **arrays}
     replacing(path, sum(array.nbytes for array in stored.values()), lambda file: np.savez(file, **stored))
     return text
-
-
-def replacing(path: Path, size: int, write: Callable[[IO[bytes]], object]) -> None:
-    """Have `write` fill a file of about `size` bytes, which replaces an older one when it is whole.
-
-    Raises
-    ------
-    DiskFull, StorageFailed
-        If the disk does not take it; an older file stays.
-    """
-    writing = path.with_name(f".{path.name}.writing")
-    with naming_faults(path, size):
-        file = write_plain(writing)
-        try:
-            with file:
-                write(file)
-                file.flush()
-                os.fsync(file.fileno())
-            writing.replace(path)
-        finally:
-            writing.unlink(missing_ok=True)
-        sync_folder(path.parent)
 
 
 def _names_functions(header: Mapping[str, Any]) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -9,7 +11,7 @@ from dgmmis.errors import InvalidData, InvalidSetting
 from dgmmis.numeric_input import LARGEST, as_numbers
 from dgmmis.packed import Array
 
-__all__ = ["as_nested_tuples", "as_setting"]
+__all__ = ["as_nested_tuples", "as_setting", "seconds_from_environment"]
 
 
 def as_setting(given: ArrayLike, name: str, expected: str) -> Array:
@@ -46,3 +48,21 @@ def as_nested_tuples(numbers: Array) -> ArrayLike:
     if numbers.ndim == 0:
         return float(numbers)
     return tuple(as_nested_tuples(part) for part in numbers)  # type: ignore[return-value]
+
+
+def seconds_from_environment(variable: str, default: float, least: float, most: float) -> float:
+    """Read seconds from an environment variable.
+
+    Raises
+    ------
+    InvalidSetting
+        If it holds anything but a number from `least` to `most`.
+    """
+    text = os.environ.get(variable, str(default))
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = least - 1
+    if not least <= seconds <= most:
+        raise InvalidSetting(f"{variable} is {text!r}; expected seconds, {least:g} to {most:g}.")
+    return seconds

@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import sys
-import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ from jupyter_client import BlockingKernelClient, KernelManager
 
 import dgmmis
 from browsers import page_at, passes_shown, take_picture
+from dask_processes import until
 from deployments import LASTING, ROOT, Stack, stack
 from notebook_runs import make_this_the_kernel
 from simulated import TRUTH, write_catalog
@@ -26,14 +26,6 @@ from simulated import TRUTH, write_catalog
 VAGUE = dgmmis.Mixture(np.full(3, 1 / 3), TRUTH.means / 3, np.tile(20 * np.eye(3), (3, 1, 1)))
 SHORT = {"n_components": 3, "initial": TRUTH}
 LONG = {"n_components": 3, "initial": VAGUE, "tolerance": 0, "max_passes": 60}
-
-
-def until(what: str, condition, seconds: float = 240.0):
-    ends = time.monotonic() + seconds
-    while not (answer := condition()):
-        assert time.monotonic() < ends, f"waited in vain for {what}"
-        time.sleep(0.05)
-    return answer
 
 
 def submit(one: Stack, catalog: Path, *more: str) -> dgmmis.Run:

@@ -24,10 +24,8 @@ from dgmmis.errors import MissingLibrary
 from dgmmis.monitor import RunRecord, RunWatch
 from dgmmis.monitor.board import Board
 from dgmmis.monitor.html_parts import alarms_html, head_html
-from dgmmis.monitor.libraries import load
-from dgmmis.monitor.look import DISTINCT
 from dgmmis.monitor.pilot_sample import PilotSample, read_pilot_sample
-from dgmmis.plots import palette
+from dgmmis.optional_libraries import load_library
 from drives import Waits, begin, wait_for
 from simulated import TRUTH, write_catalog
 
@@ -89,7 +87,7 @@ def test_the_panels_hold_what_the_record_says(shown: tuple[RunRecord, PilotSampl
     board.show(replace(record, passes=record.passes[:3]))
     columns = [
         renderer.data_source.data
-        for figure in board.layout.select({"type": load("bokeh.models", "a test").Plot})
+        for figure in board.layout.select({"type": load_library("bokeh.models", "a test", "dashboard").Plot})
         for renderer in figure.renderers
     ]
     means = [data["mean"] for data in columns if "mean" in data]
@@ -116,10 +114,6 @@ def test_what_users_named_is_text_on_the_page_and_not_markup(shown: tuple[RunRec
     named = replace(shown[0], name="<script>a</script>", state="FAILED", reason="<img src=x>")
     assert "<script" not in head_html(named)
     assert "&lt;img src=x&gt;" in alarms_html(named)
-
-
-def test_components_have_the_colours_of_the_figures_in_a_report() -> None:
-    assert palette.DISTINCT == DISTINCT
 
 
 def test_health_and_metrics_answer_to_names_of_this_machine_only(served: Dashboard) -> None:

@@ -119,8 +119,7 @@ def consult(run: RunFolder, catalog: Catalog | None) -> CatalogFacts:
     wanted = str(run.data["fingerprint"])
     if catalog is not None and wanted not in catalog.fingerprints:
         raise RunConflict(
-            f"{catalog.path} has fingerprint {catalog.fingerprint[:12]}; {run.path} was fitted to a "
-            "catalogue "
+            f"{catalog.path} has fingerprint {catalog.fingerprint[:12]}; {run.path} was fitted to a catalogue "
             f"with fingerprint {wanted[:12]}. Give that one, or none to report without it."
         )
     try:

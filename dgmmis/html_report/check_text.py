@@ -103,8 +103,8 @@ def _verdict(check: ModelCheck) -> str:
     chance = expected_beyond(judged, FAR)
     found = "none differs" if beyond == 0 else f"{count(beyond)} {'differs' if beyond == 1 else 'differ'}"
     said = (
-        f"Of {count(judged)} cells in which at least five rows are expected, {found} from the model by more than "
-        f"{FAR:g} standard deviations; chance alone would leave {significant(chance, 2)}."
+        f"Of {count(judged)} cells in which at least five rows are expected, {found} from the model by more "
+        f"than {FAR:g} standard deviations; chance alone would leave {significant(chance, 2)}."
     )
     uneven = [one for one in check.calibrations if one.p_value * len(check.calibrations) < IMPROBABLE]
     if uneven:
@@ -126,20 +126,16 @@ def _how(check: ModelCheck, seed: int) -> str:
     replicates = check.simulated.n_replicates
     text = (
         f"{count(len(check.rows))} random rows of the catalogue are compared with {replicates} simulated "
-        "catalogues. In "
-        f"each of these, every row was {', '.join(steps)}; it has the missing features and the weight of the "
-        "row that it "
-        f"stands for. The seed is {seed}, and the same seed gives the same numbers. Error bands are those of "
-        "rows that "
-        "are independent of each other"
+        f"catalogues. In each of these, every row was {', '.join(steps)}; it has the missing features and the "
+        f"weight of the row that it stands for. The seed is {seed}, and the same seed gives the same numbers. "
+        "Error bands are those of rows that are independent of each other"
     )
     text += ", in units of weight. " if check.is_weighted else ". "
     if np.isnan(check.rows.values).any():
         text += "Where a feature is missing depending on the others, a right model may differ from these rows too. "
     return text + (
         "The parameters were fitted to rows of the same catalogue, so rows and model agree a little better "
-        "than chance: "
-        "what is improbable here is a misfit, and what is not is no proof of the model."
+        "than chance: what is improbable here is a misfit, and what is not is no proof of the model."
     )
 
 
@@ -153,8 +149,8 @@ def _in_words(cell: WorstCell, check: ModelCheck) -> str:
     by = f"more than {CERTAIN:g}" if size > CERTAIN else significant(size, 2)
     direction = "too many" if cell.significance > 0 else "too few"
     return (
-        f"{where}: {significant(cell.observed, 3) if check.is_weighted else count(cell.observed)} {what}, where "
-        f"{significant(cell.expected, 3)} are expected; {direction} by {by} standard deviations"
+        f"{where}: {significant(cell.observed, 3) if check.is_weighted else count(cell.observed)} {what}, "
+        f"where {significant(cell.expected, 3)} are expected; {direction} by {by} standard deviations"
     )
 
 
@@ -197,14 +193,11 @@ def _share(share: float, error: float) -> str:
 def _reading(check: ModelCheck) -> str:
     text = (
         "Each row has its own distribution of a feature: the model, blurred by the noise of that row. Where "
-        "the row lies "
-        "in it, between 0 and 1, is uniform over the rows if the model holds. A hump in the middle means that "
-        "the model "
-        "is too wide, or errors are overstated; two raised ends that it is too narrow, or errors are "
-        "understated; a slope "
-        "that it lies to one side. The last one ranks the density of whole rows: many low ranks are rows in "
-        "places that "
-        "the model leaves nearly empty, though each feature by itself may look right. "
+        "the row lies in it, between 0 and 1, is uniform over the rows if the model holds. A hump in the "
+        "middle means that the model is too wide, or errors are overstated; two raised ends that it is too "
+        "narrow, or errors are understated; a slope that it lies to one side. The last one ranks the density "
+        "of whole rows: many low ranks are rows in places that the model leaves nearly empty, though each "
+        "feature by itself may look right. "
     )
     methods = {one.method for one in check.calibrations[: check.model.mixture.n_features]}
     if "ranks" in methods:
@@ -214,8 +207,8 @@ def _reading(check: ModelCheck) -> str:
             else "the background has no distribution function"
         )
         text += (
-            f"As {why}, features are ranked too: each row among its own {check.simulated.n_replicates} replicates, "
-            "which the selection kept. "
+            f"As {why}, features are ranked too: each row among its own {check.simulated.n_replicates} "
+            "replicates, which the selection kept. "
         )
     else:
         text += "For features it is evaluated exactly. "
@@ -224,9 +217,8 @@ def _reading(check: ModelCheck) -> str:
     return text + (
         "“Off by” is the largest difference between the share of rows below some place and that place "
         "(Kolmogorov-Smirnov); p is the chance of a larger one if the model holds with these parameters. As "
-        "they were "
-        "fitted, p is too large rather than too small, and with many rows it is small for differences that do "
-        "not matter."
+        "they were fitted, p is too large rather than too small, and with many rows it is small for "
+        "differences that do not matter."
     )
 
 

@@ -141,8 +141,8 @@ def _read(facts: RunFacts, path: Path) -> ErrorFacts:
     standing = facts.standing
     if standing is None or not _is_of(standing.population, arrays):
         raise InvalidData(
-            f"{path} holds standard errors of another fit than the last pass of {facts.run.path}. Make them anew by "
-            f"{uncertainty_command(facts)}.",
+            f"{path} holds standard errors of another fit than the last pass of {facts.run.path}. Make them "
+            f"anew by {uncertainty_command(facts)}.",
             array=str(path),
         )
     return ErrorFacts(errors, (sentence,), notes)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from dgmmis.errors import AlreadyExists
 from dgmmis.places import local_path
-from dgmmis.plain_files import write_plain
+from dgmmis.whole_files import write_whole
 
 __all__ = ["OutputFiles"]
 
@@ -67,24 +66,20 @@ class OutputFiles:
         self.contents[path] = content
 
     def write(self) -> None:
-        """Write all files, the page last."""
+        """Write all files, the page last.
+
+        Raises
+        ------
+        DiskFull, StorageFailed
+            If the disk does not take one; an older file stays.
+        """
         for path in sorted(self.contents, key=lambda one: one == self.page):
             self._require_free(path)
-            _write(path, self.contents[path])
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(path, self.contents[path])
 
     def _require_free(self, path: Path) -> None:
         if path.is_dir():
             raise AlreadyExists(f"{path} is a folder. Name the file to write: {path / 'report.html'}.")
         if path.exists() and not self.overwrite:
             raise AlreadyExists(f"{path} exists. Name another file, or allow it with --overwrite.")
-
-
-def _write(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with write_plain(temporary) as file:
-            file.write(content)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dgmmis.errors import InvalidSetting
-from dgmmis.readers.libraries import load_library
+from dgmmis.optional_libraries import load_library
 
 __all__ = ["Expression", "parse_expression"]
 
@@ -57,7 +57,7 @@ class Expression:
         InvalidSetting
             If numexpr refuses the expression.
         """
-        numexpr = load_library("numexpr", f"{self.setting} expressions")
+        numexpr = load_library("numexpr", f"{self.setting} expressions", "readers")
         arrays = {name: _widened(columns[name]) for name in self.columns}
         refusal = numexpr.validate(self.text, local_dict=arrays, global_dict={}, truediv=True)
         if refusal is not None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from dgmmis.errors import MissingLibrary, UnitMismatch
 from dgmmis.ingestion.derived_features import Feature
-from dgmmis.readers.libraries import load_library
+from dgmmis.optional_libraries import load_library
 
 __all__ = ["Units", "same_unit"]
 
@@ -93,7 +93,7 @@ class Units:
                 f"unit '{odd}' not understood: '{column}' and '{other_column}' taken to have the same unit"
             )
             return 1.0
-        units = load_library("astropy.units", "converting units")
+        units = load_library("astropy.units", "converting units", "readers")
         try:
             # The error of a quantity that is turned around (magnitudes to dex) stays positive.
             return abs(float(parsed.to(other_parsed)))
@@ -123,7 +123,7 @@ def same_unit(unit: str, other: str) -> bool:
 def _parse(unit: str) -> Any:
     """Return the unit object, or None if the text is no unit that astropy knows."""
     try:
-        units = load_library("astropy.units", "converting units")
+        units = load_library("astropy.units", "converting units", "readers")
     except MissingLibrary as error:
         raise MissingLibrary(f"units differ ('{unit}'): {error}") from error
     try:

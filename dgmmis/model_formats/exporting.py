@@ -9,12 +9,12 @@ from typing import IO, Any
 
 from dgmmis.errors import AlreadyExists, InvalidSetting
 from dgmmis.model import Model
-from dgmmis.model_file import replacing
 from dgmmis.model_formats.array_files import write_pygmmis, write_sklearn
 from dgmmis.model_formats.fits_table import write_fits
 from dgmmis.model_formats.xdgmm_text import write_xdgmm
 from dgmmis.places import local_path
 from dgmmis.samples import default_names
+from dgmmis.whole_files import replacing
 
 __all__ = ["FORMATS", "export_model", "format_of"]
 

@@ -12,7 +12,7 @@ import numpy as np
 from dgmmis.errors import FeatureMismatch, InvalidData, InvalidSetting
 from dgmmis.model import Model
 from dgmmis.model_formats.parameters import mixture_of, unreadable
-from dgmmis.readers.libraries import load_library
+from dgmmis.optional_libraries import load_library
 
 __all__ = ["MAGIC", "read_fits", "write_fits"]
 
@@ -42,7 +42,7 @@ def write_fits(model: Model, file: IO[bytes]) -> None:
     InvalidSetting
         If a name or a unit is none that a header can hold.
     """
-    fits = load_library("astropy.io.fits", "writing FITS files")
+    fits = load_library("astropy.io.fits", "writing FITS files", "readers")
     mixture = model.mixture
     d = mixture.n_features
     columns = [
@@ -80,7 +80,7 @@ def read_fits(content: bytes, path: Path) -> Model:
     InvalidData
         If there is no such table.
     """
-    fits = load_library("astropy.io.fits", "reading FITS files")
+    fits = load_library("astropy.io.fits", "reading FITS files", "readers")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of an altered file, that it breaks the standard

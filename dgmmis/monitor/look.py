@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from dgmmis.distinct_colors import DISTINCT
 from dgmmis.monitor.bokeh_parts import Plasma256, figure
 
 __all__ = [
     "BLUE",
-    "DISTINCT",
     "INK",
     "MUTED",
     "ORANGE",
@@ -20,19 +20,6 @@ __all__ = [
 
 BLUE, ORANGE = "#0072B2", "#D55E00"
 INK, MUTED, GRID = "#1f2733", "#5b6675", "#e6e9ef"
-DISTINCT = (
-    "#0072B2",
-    "#D55E00",
-    "#009E73",
-    "#CC79A7",
-    "#E69F00",
-    "#56B4E9",
-    "#882255",
-    "#332288",
-    "#5A2A0E",
-    "#4B4BE0",
-)
-"""Those of `dgmmis.plots.palette`, which needs matplotlib: told apart by people with colour-blindness too."""
 FONT = "system-ui, sans-serif"
 LONGEST = 28
 LIGHT = 140

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from dgmmis.monitor.alarms import WORST_FIRST, alarms_of
-from dgmmis.monitor.libraries import load
 from dgmmis.monitor.record import RunRecord
+from dgmmis.optional_libraries import load_library
 
 if TYPE_CHECKING:
     from prometheus_client.core import GaugeMetricFamily
@@ -54,7 +54,7 @@ GAUGES = {
 
 def metrics_text(records: Iterable[RunRecord]) -> bytes:
     """Write what is known of some runs in Prometheus' text format; what is not known is left out."""
-    client = load("prometheus_client", "Prometheus metrics")
+    client = load_library("prometheus_client", "Prometheus metrics", "dashboard")
     registry = client.CollectorRegistry()
     registry.register(_Collector(list(records)))
     return bytes(client.generate_latest(registry))
@@ -68,7 +68,7 @@ class _Collector:
         return []
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        family = load("prometheus_client.core", "Prometheus metrics").GaugeMetricFamily
+        family = load_library("prometheus_client.core", "Prometheus metrics", "dashboard").GaugeMetricFamily
         state = family("dgmmis_run_state", "1 for the state that a run is in", labels=["run", "state"])
         alarms = family("dgmmis_run_alarms", "alarms of a run", labels=["run", "level"])
         rows = family(

@@ -22,10 +22,10 @@ from dgmmis.monitor.bokeh_parts import (
     RequestHandler,
     bind_sockets,
 )
-from dgmmis.monitor.libraries import load
 from dgmmis.monitor.metrics import CONTENT_TYPE, metrics_text
 from dgmmis.monitor.pages import TEMPLATE, list_page, run_page
 from dgmmis.monitor.watched import WatchedRoot
+from dgmmis.optional_libraries import load_library
 
 __all__ = ["serve_dashboard", "served_pages"]
 
@@ -64,7 +64,7 @@ def serve_dashboard(
     InvalidSetting
         If it cannot listen there.
     """
-    load("prometheus_client", "the dashboard")
+    load_library("prometheus_client", "the dashboard", "dashboard")
     root, named = WatchedRoot(path), [_checked(origin) for origin in origins]
     try:
         sockets, port = bind_sockets(address, port)

@@ -12,8 +12,8 @@ from typing import Any
 
 from dgmmis.errors import DgmmisError, NotARun
 from dgmmis.location import Location
-from dgmmis.monitor.libraries import load
 from dgmmis.monitor.watched import Watched
+from dgmmis.optional_libraries import load_library
 
 __all__ = ["RunWidget", "watch"]
 
@@ -22,26 +22,12 @@ JOB = "watching a run in a notebook"
 
 
 class RunWidget:
-    """The panels of a run, for the last line of a cell.
-
-    Parameters
-    ----------
-    path : path, or address in an object store
-    every : float
-        Seconds between two looks.
-
-    Raises
-    ------
-    MissingLibrary
-        If the extra `dashboard` is not installed.
-    NotARun
-        If there is no run that can be read.
-    """
+    """The panels of a run, for the last line of a cell: what `watch` gives, and with its parameters and errors."""
 
     def __init__(self, path: str | Location, every: float = 1.0) -> None:
-        load("bokeh", JOB)
-        model = load("jupyter_bokeh", JOB).BokehModel
-        board = load("dgmmis.monitor.board", JOB).Board
+        load_library("bokeh", JOB, "dashboard")
+        model = load_library("jupyter_bokeh", JOB, "dashboard").BokehModel
+        board = load_library("dgmmis.monitor.board", JOB, "dashboard").Board
         self._watched, self._every = Watched(path), every
         record = self._watched.record()
         if record.state == "UNREADABLE":
@@ -73,8 +59,9 @@ class RunWidget:
                 return
 
     def _ipython_display_(self) -> None:
-        load("bokeh.io", JOB).output_notebook(load("bokeh.resources", JOB).INLINE, hide_banner=True)
-        load("IPython.display", JOB).display(self.widget)
+        inline = load_library("bokeh.resources", JOB, "dashboard").INLINE
+        load_library("bokeh.io", JOB, "dashboard").output_notebook(inline, hide_banner=True)
+        load_library("IPython.display", JOB, "dashboard").display(self.widget)
 
 
 def watch(run: str | Location, *, every: float = 1.0) -> RunWidget:

@@ -6,7 +6,7 @@ import os
 from datetime import timedelta
 from typing import Any
 
-from dgmmis.errors import InvalidSetting
+from dgmmis.numeric_settings import seconds_from_environment
 from dgmmis.places import require_endpoint
 
 __all__ = ["TIMEOUT", "request_settings"]
@@ -35,10 +35,11 @@ def request_settings() -> dict[str, Any]:
     InvalidSetting
         If it names no time.
     """
+    seconds = seconds_from_environment(TIMEOUT, SECONDS, 0.1, 3600)
     return {
         "client_options": {
-            "timeout": timedelta(seconds=_seconds()),
-            "connect_timeout": timedelta(seconds=min(5.0, _seconds())),
+            "timeout": timedelta(seconds=seconds),
+            "connect_timeout": timedelta(seconds=min(5.0, seconds)),
             "allow_http": _plain_http(),
         },
         "retry_config": {
@@ -51,17 +52,6 @@ def request_settings() -> dict[str, Any]:
             },
         },
     }
-
-
-def _seconds() -> float:
-    text = os.environ.get(TIMEOUT, str(SECONDS))
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = 0.0
-    if not 0.1 <= seconds <= 3600:
-        raise InvalidSetting(f"{TIMEOUT} is {text!r}; expected seconds, 0.1 to 3600.")
-    return seconds
 
 
 def _plain_http() -> bool:

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from dgmmis.comparison import Comparison
+from dgmmis.distinct_colors import DISTINCT
 from dgmmis.plots.drawing import INK, MUTED, look
 from dgmmis.plots.library import Axes, Figure, FixedFormatter, FixedLocator, Line2D
-from dgmmis.plots.palette import DISTINCT
 
 __all__ = ["draw_comparison"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dgmmis.distinct_colors import DISTINCT
 from dgmmis.plots.corner_content import Corner
 from dgmmis.plots.drawing import INK, MUTED
 from dgmmis.plots.ellipses import MANY
@@ -15,7 +16,7 @@ from dgmmis.plots.library import (
     Patch,
     ScalarMappable,
 )
-from dgmmis.plots.palette import DISTINCT, HISTOGRAM, counts_map
+from dgmmis.plots.palette import HISTOGRAM, counts_map
 
 __all__ = ["draw_key"]
 

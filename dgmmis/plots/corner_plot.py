@@ -14,7 +14,7 @@ from dgmmis.plots.library import Axes, Figure, GridSpec, LogNorm
 from dgmmis.plots.marginal_panel import draw_marginal
 from dgmmis.plots.observed_rows import Observing
 from dgmmis.plots.palette import counts_map
-from dgmmis.plots.panel_grid import PanelGrid
+from dgmmis.plots.panel_grid import PanelGrid, panel_figure
 from dgmmis.rows import Rows
 
 __all__ = ["draw_corner", "draw_prepared"]
@@ -54,8 +54,7 @@ def draw_prepared(corner: Corner) -> Figure:
     counts = _count_cells(corner)
     norm = _norm(counts)
     with look():
-        figure = Figure(figsize=(width, 3.4 if n_features == 1 else 0.97 * width), layout="constrained")
-        figure.get_layout_engine().set(w_pad=0.03, h_pad=0.03, wspace=0.015, hspace=0.015)  # type: ignore[union-attr,call-arg]
+        figure = panel_figure((width, 3.4 if n_features == 1 else 0.97 * width))
         ratios = [1.6, 1] if n_features == 1 else None
         grid = GridSpec(n_features, max(n_features, 2), figure=figure, width_ratios=ratios)
         for row in range(n_features):

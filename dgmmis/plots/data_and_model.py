@@ -21,6 +21,7 @@ from dgmmis.plots.library import (
     withStroke,
 )
 from dgmmis.plots.palette import counts_map
+from dgmmis.plots.panel_grid import panel_figure
 
 __all__ = ["draw_data_and_model"]
 
@@ -50,8 +51,7 @@ def draw_data_and_model(check: ModelCheck) -> Figure:
     replicates = {(x, y): _replicate(check, content.pair(x, y)) for y in range(d) for x in range(y)}
     norm = _norm(content, replicates)
     with look():
-        figure = Figure(figsize=SIZES.get(d, LARGEST), layout="constrained")
-        figure.get_layout_engine().set(w_pad=0.03, h_pad=0.03, wspace=0.015, hspace=0.015)  # type: ignore[union-attr,call-arg]
+        figure = panel_figure(SIZES.get(d, LARGEST))
         grid = GridSpec(d + 1, d, figure=figure, height_ratios=[0.11 * d if d > 1 else 0.12, *[1] * d])
         for row in range(d):
             for column in range(d):

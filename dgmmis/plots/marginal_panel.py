@@ -6,13 +6,14 @@ from typing import Any
 
 import numpy as np
 
+from dgmmis.distinct_colors import DISTINCT
 from dgmmis.packed import Array
 from dgmmis.plots.corner_content import Corner
 from dgmmis.plots.drawing import INK, MUTED
 from dgmmis.plots.library import Axes
 from dgmmis.plots.marginals import NoiseClasses, density, noise_classes, noise_variances
 from dgmmis.plots.one_feature import OneFeature
-from dgmmis.plots.palette import DISTINCT, HISTOGRAM
+from dgmmis.plots.palette import HISTOGRAM
 from dgmmis.plots.scales import Span
 from dgmmis.rows import Rows
 

@@ -5,24 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
+from dgmmis.distinct_colors import DISTINCT
 from dgmmis.plots.library import Colormap, LinearSegmentedColormap, colormaps, to_hex
 
-__all__ = ["DISTINCT", "HISTOGRAM", "component_colors", "counts_map", "deviations_map"]
-
-DISTINCT = (
-    "#0072B2",
-    "#D55E00",
-    "#009E73",
-    "#CC79A7",
-    "#E69F00",
-    "#56B4E9",
-    "#882255",
-    "#332288",
-    "#5A2A0E",
-    "#4B4BE0",
-)
-"""Okabe & Ito's colours without black and yellow, and four more chosen so that no pair is closer than theirs
-under simulated protanopia and deuteranopia (Machado et al. 2009; CIELAB distance at least 17)."""
+__all__ = ["HISTOGRAM", "component_colors", "counts_map", "deviations_map"]
 
 
 def component_colors(amplitudes: ArrayLike) -> list[str]:

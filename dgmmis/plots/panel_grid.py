@@ -5,10 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dgmmis.plots.library import Axes
+from dgmmis.plots.library import Axes, Figure
 from dgmmis.plots.scales import Span, format_axis, label_axis
 
-__all__ = ["PanelGrid"]
+__all__ = ["PanelGrid", "panel_figure"]
+
+
+def panel_figure(size: tuple[float, float]) -> Figure:
+    """Make a figure [inches] whose panels stand close together."""
+    figure = Figure(figsize=size, layout="constrained")
+    figure.get_layout_engine().set(w_pad=0.03, h_pad=0.03, wspace=0.015, hspace=0.015)  # type: ignore[union-attr,call-arg]
+    return figure
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from dgmmis.plots.library import (
     withStroke,
 )
 from dgmmis.plots.palette import deviations_map
+from dgmmis.plots.panel_grid import panel_figure
 
 __all__ = ["draw_residuals"]
 
@@ -46,8 +47,7 @@ def draw_residuals(check: ModelCheck) -> Figure:
     panels = content.panels()
     marked = content.marked()
     with look():
-        figure = Figure(figsize=SIZES.get(d, LARGEST), layout="constrained")
-        figure.get_layout_engine().set(w_pad=0.03, h_pad=0.03, wspace=0.015, hspace=0.015)  # type: ignore[union-attr,call-arg]
+        figure = panel_figure(SIZES.get(d, LARGEST))
         grid = GridSpec(d, max(d, 2), figure=figure, width_ratios=[1.6, 1] if d == 1 else None)
         for row in range(d):
             for column in range(row + 1):

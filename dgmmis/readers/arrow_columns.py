@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dgmmis.errors import InvalidData
+from dgmmis.optional_libraries import load_library
 from dgmmis.readers.identifiers import checked_ids, kind_of_ids, refuse_missing_id
-from dgmmis.readers.libraries import load_library
 from dgmmis.readers.source import ColumnBatch, IdKind
 
 __all__ = ["arrow_batch", "arrow_id_kind", "arrow_number_type", "split_batch"]
@@ -24,7 +24,7 @@ def arrow_number_type(source_name: str, column: str, kind: Any, *, may_be_missin
     InvalidData
         If it holds no numbers.
     """
-    types = load_library("pyarrow", "reading Parquet and CSV files").types
+    types = load_library("pyarrow", "reading Parquet and CSV files", "readers").types
     if types.is_boolean(kind):
         return np.dtype(bool)
     if types.is_integer(kind):
@@ -42,7 +42,7 @@ def arrow_number_type(source_name: str, column: str, kind: Any, *, may_be_missin
 
 def arrow_id_kind(source_name: str, column: str, kind: Any) -> IdKind:
     """Tell how a column of Arrow type `kind` serves as id."""
-    types = load_library("pyarrow", "reading Parquet and CSV files").types
+    types = load_library("pyarrow", "reading Parquet and CSV files", "readers").types
     if types.is_dictionary(kind):
         kind = kind.value_type
     if types.is_integer(kind):

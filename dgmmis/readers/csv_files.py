@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from dgmmis.errors import EmptySource, InvalidData
+from dgmmis.optional_libraries import load_library
 from dgmmis.readers.arrow_columns import arrow_batch, split_batch
-from dgmmis.readers.libraries import load_library
 from dgmmis.readers.source import ColumnBatch, IdKind
 
 __all__ = ["CsvSource"]
@@ -44,8 +44,8 @@ class CsvSource:
     def __init__(self, path: Path) -> None:
         self.name = path.name
         self._path = path
-        self._csv = load_library("pyarrow.csv", "reading CSV files")
-        self._arrow = load_library("pyarrow", "reading CSV files")
+        self._csv = load_library("pyarrow.csv", "reading CSV files", "readers")
+        self._arrow = load_library("pyarrow", "reading CSV files", "readers")
         with self._open(None) as stream:
             self._schema = stream.schema
         try:

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from dgmmis.errors import InvalidData
+from dgmmis.optional_libraries import load_library
 from dgmmis.readers.arrow_columns import arrow_batch, arrow_id_kind, arrow_number_type, split_batch
 from dgmmis.readers.lazy_arrays import computed, is_a
-from dgmmis.readers.libraries import load_library
 from dgmmis.readers.source import ColumnBatch, IdKind
 
 __all__ = ["FrameSource", "open_frame"]
@@ -51,7 +51,7 @@ class FrameSource:
         self, name: str, frame: Any, n_partitions: int, partition: Callable[[Any, int], Any]
     ) -> None:
         self.name = name
-        self._arrow = load_library("pyarrow", "reading data frames")
+        self._arrow = load_library("pyarrow", "reading data frames", "readers")
         self._frame, self._n_partitions, self._partition = frame, n_partitions, partition
         self._meta = getattr(frame, "_meta", frame)
         self._in_index = tuple(label for label in self._meta.index.names if isinstance(label, str))

@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dgmmis.errors import InvalidData
+from dgmmis.optional_libraries import load_library
 from dgmmis.readers.identifiers import checked_ids, kind_of_ids, refuse_missing_id
-from dgmmis.readers.libraries import load_library
 from dgmmis.readers.source import ColumnBatch, IdKind
 
 __all__ = ["FITS_SUFFIXES", "FitsSource"]
@@ -73,7 +73,7 @@ class FitsSource:
     def __init__(self, path: Path, wanted: Sequence[str] = ()) -> None:
         self.name = path.name
         self._path = path
-        fits = load_library("astropy.io.fits", "reading FITS files")
+        fits = load_library("astropy.io.fits", "reading FITS files", "readers")
         try:
             # Odd headers are read as well as can be; whether the rows are whole is checked on reading.
             with warnings.catch_warnings(action="ignore"), fits.open(path, memmap=False) as file:

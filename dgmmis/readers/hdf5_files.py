@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dgmmis.errors import EmptySource, InvalidData
+from dgmmis.optional_libraries import load_library
 from dgmmis.readers.array_sources import number_type_of
 from dgmmis.readers.hdf5_tables import HIDDEN, Hdf5Column, Hdf5Table, tables_in
 from dgmmis.readers.identifiers import checked_ids, kind_of_ids, refuse_missing_id
-from dgmmis.readers.libraries import load_library
 from dgmmis.readers.source import ColumnBatch, IdKind
 
 __all__ = ["HDF5_SUFFIXES", "Hdf5Source", "split_node"]
@@ -57,7 +57,7 @@ class Hdf5Source:
     def __init__(self, path: Path, wanted: Sequence[str], node: str = "") -> None:
         self.name = path.name
         self._path = path
-        self._h5py = load_library("h5py", "reading HDF5 files")
+        self._h5py = load_library("h5py", "reading HDF5 files", "readers")
         with self._open() as file:
             self._table = self._choose(self._tables(file), wanted, node)
         self.columns: tuple[str, ...] = tuple(self._table.columns)

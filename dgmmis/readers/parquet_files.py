@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from dgmmis.errors import EmptySource, InvalidData, UnitMismatch
+from dgmmis.optional_libraries import load_library
 from dgmmis.readers.arrow_columns import arrow_batch, arrow_id_kind, arrow_number_type, split_batch
-from dgmmis.readers.libraries import load_library
 from dgmmis.readers.source import ColumnBatch, IdKind, require_columns
 
 __all__ = ["PARQUET_SUFFIXES", "ParquetSource"]
@@ -43,8 +43,8 @@ class ParquetSource:
 
     def __init__(self, path: Path, files: Sequence[Path] = ()) -> None:
         self.name = path.name
-        self._parquet = load_library("pyarrow.parquet", "reading Parquet files")
-        self._arrow = load_library("pyarrow", "reading Parquet files")
+        self._parquet = load_library("pyarrow.parquet", "reading Parquet files", "readers")
+        self._arrow = load_library("pyarrow", "reading Parquet files", "readers")
         self._paths = list(files) or (_parquet_files(path) if path.is_dir() else [path])
         with self._open(self._paths[0]) as file:
             self._schema = file.schema_arrow

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from dgmmis.disk_faults import naming_faults, sync_folder
-from dgmmis.plain_files import append_plain, require_own_folders, write_plain
+from dgmmis.disk_faults import naming_faults
+from dgmmis.plain_files import append_plain, require_own_folders
 from dgmmis.runs.lock import hold, is_held, read_holder
 from dgmmis.runs.objects import make_folders, put_if_absent, read_object
+from dgmmis.whole_files import write_whole
 
 __all__ = ["LocalPlace"]
 
@@ -69,19 +69,7 @@ class LocalPlace:
 
     def replace(self, name: str, content: bytes) -> None:
         """Write a file and rename it over an earlier one."""
-        path = self.location / name
-        writing = path.with_name(f".{path.name}.writing")
-        with naming_faults(path, len(content)):
-            file = write_plain(writing)
-            try:
-                with file:
-                    file.write(content)
-                    file.flush()
-                    os.fsync(file.fileno())
-                writing.replace(path)
-            finally:
-                writing.unlink(missing_ok=True)
-            sync_folder(path.parent)
+        write_whole(self.location / name, content)
 
     def set_aside(self, name: str, aside: str) -> None:
         """Rename a file."""

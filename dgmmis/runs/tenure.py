@@ -17,7 +17,8 @@ import uuid
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
-from dgmmis.errors import CorruptCheckpoint, InvalidSetting, ObjectStoreError, RunLocked
+from dgmmis.errors import CorruptCheckpoint, ObjectStoreError, RunLocked
+from dgmmis.numeric_settings import seconds_from_environment
 from dgmmis.object_store import Changed, Stored
 
 if TYPE_CHECKING:
@@ -68,7 +69,9 @@ class Claim:
     def mine(cls, epoch: int) -> Claim:
         """Claim of this process."""
         holder = f"process {os.getpid()} on {socket.gethostname()}"
-        return cls(epoch, holder, uuid.uuid4().hex, 0, _lease(), False)
+        return cls(
+            epoch, holder, uuid.uuid4().hex, 0, seconds_from_environment(LEASE, SECONDS, 1, LONGEST), False
+        )
 
     @classmethod
     def of(cls, stored: Stored, bucket: Bucket) -> Claim:
@@ -88,17 +91,6 @@ class Claim:
     def to_bytes(self) -> bytes:
         """Content of the lock object."""
         return json.dumps(asdict(self), indent=1).encode()
-
-
-def _lease() -> float:
-    text = os.environ.get(LEASE, str(SECONDS))
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = 0.0
-    if not 1 <= seconds <= LONGEST:
-        raise InvalidSetting(f"{LEASE} is {text!r}; expected seconds, 1 to {LONGEST:.0f}.")
-    return seconds
 
 
 class Tenure:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from dask.delayed import delayed
 from numpy.typing import NDArray
 
-from dgmmis.errors import InvalidSetting, MissingLibrary
+from dgmmis.errors import InvalidSetting
+from dgmmis.optional_libraries import load_library
 from dgmmis.packed import Array, lower_indices
 from dgmmis.store.quarantine import readable_ids
 from dgmmis.store.schema import Schema, StoredRows
@@ -91,22 +91,22 @@ def _units(schema: Schema) -> dict[str, str]:
 
 def dask_frame(catalog: Catalog) -> Any:
     """See `Catalog.to_dask_dataframe`."""
-    _library("pandas", "a Dask data frame", "frames")
-    frames = _library("dask.dataframe", "a Dask data frame", "frames")
+    load_library("pandas", "a Dask data frame", "frames")
+    frames = load_library("dask.dataframe", "a Dask data frame", "frames")
     meta = _frame(0, catalog).iloc[:0]
     return frames.from_map(_frame, range(catalog.n_chunks), catalog=catalog, meta=meta)
 
 
 def _frame(chunk: int, catalog: Catalog) -> Any:
-    frame = _library("pandas", "a Dask data frame", "frames").DataFrame(chunk_columns(catalog, chunk))
+    frame = load_library("pandas", "a Dask data frame", "frames").DataFrame(chunk_columns(catalog, chunk))
     frame.attrs["units"] = {name: unit for name, unit in _units(catalog.schema).items() if name in frame}
     return frame
 
 
 def xarray_dataset(catalog: Catalog) -> Any:
     """See `Catalog.to_xarray`."""
-    arrays = importlib.import_module("dask.array")
-    xarray = _library("xarray", "a Dataset of xarray", "frames")
+    arrays = load_library("dask.array", "a Dataset of xarray", "frames")
+    xarray = load_library("xarray", "a Dataset of xarray", "frames")
     types = {name: _dtype(column) for name, column in chunk_columns(catalog, 0).items()}
     chunks = [delayed(chunk_columns, pure=True)(catalog, chunk) for chunk in range(catalog.n_chunks)]
     lengths = [np.subtract(*catalog.row_range(chunk)[::-1]) for chunk in range(catalog.n_chunks)]
@@ -134,18 +134,8 @@ def _dtype(column: NDArray[Any]) -> np.dtype[Any]:
 
 def astropy_table(catalog: Catalog) -> Any:
     """See `Catalog.to_astropy`."""
-    table = _library("astropy.table", "a table of astropy", "readers")
+    table = load_library("astropy.table", "a table of astropy", "readers")
     chunks = [chunk_columns(catalog, chunk) for chunk in range(catalog.n_chunks)]
     columns = {name: np.concatenate([chunk[name] for chunk in chunks]) for name in chunks[0]}
     units = {name: unit for name, unit in _units(catalog.schema).items() if name in columns}
     return table.Table(columns, units=units, meta={"catalog_fingerprint": catalog.fingerprint})
-
-
-def _library(module: str, what: str, extra: str) -> Any:
-    try:
-        return importlib.import_module(module)
-    except ImportError as error:
-        package = module.partition(".")[0]
-        raise MissingLibrary(
-            f'{what} needs {package}, which cannot be imported ({error}). Install it: pip install "dgmmis[{extra}]".'
-        ) from error

@@ -1,4 +1,4 @@
-"""The optional libraries that draw and serve, loaded when a job needs them."""
+"""Optional libraries, loaded when a job needs them."""
 
 from __future__ import annotations
 
@@ -7,18 +7,20 @@ from typing import Any
 
 from dgmmis.errors import MissingLibrary
 
-__all__ = ["load"]
+__all__ = ["load_library"]
 
 
-def load(module: str, job: str) -> Any:
+def load_library(module: str, job: str, extra: str) -> Any:
     """Import an optional library.
 
     Parameters
     ----------
     module : str
-        Such as "bokeh.plotting".
+        Such as "pyarrow.parquet".
     job : str
-        What it is needed for, as it appears in the error.
+        What it is needed for, as it appears in the error: "reading Parquet files".
+    extra : str
+        The extra of this package that it belongs to: "readers".
 
     Raises
     ------
@@ -30,5 +32,5 @@ def load(module: str, job: str) -> Any:
     except ImportError as error:
         package = module.partition(".")[0]
         raise MissingLibrary(
-            f'{job} needs {package}, which cannot be imported ({error}). Install it: pip install "dgmmis[dashboard]".'
+            f'{job} needs {package}, which cannot be imported ({error}). Install it: pip install "dgmmis[{extra}]".'
         ) from error
