@@ -2,9 +2,8 @@
 
     python tls_cost.py --rows 500000 --turns 8
 
-Clusters of two workers, which talk TLS or not, take turns; the order alternates.  One is there at a time: of two in one
-process the one that was begun first is slower, whichever talks TLS.  Compared are the wall time of the fit and the
-processor time of driver and workers (medians, and the median ratio of each pair), and its bits.
+Clusters of two workers, which talk TLS or not, take turns, one at a time; the order alternates.  Compared are the wall
+time of the fit and the processor time of driver and workers (medians, and the median ratio of each pair), and its bits.
 """
 
 from __future__ import annotations

@@ -13,10 +13,10 @@ from pathlib import Path
 import dask
 import numpy as np
 import pytest
-from distributed import Client, LocalCluster
+from distributed import Client, LocalCluster, wait
 
 import dgmmis
-from dgmmis.cluster import local_cluster
+from dgmmis.cluster import bounded, local_cluster
 from dgmmis.cluster.bounded import within
 from dgmmis.cluster.closing import closed_in_time
 from dgmmis.cluster.configuration import progress_deadline
@@ -160,6 +160,37 @@ def test_a_call_that_never_returns_is_given_up() -> None:
     assert within(5, divmod, 7, 2) == (3, 1)
     with pytest.raises(ZeroDivisionError):
         within(5, divmod, 7, 0)
+
+
+@pytest.mark.parametrize("default", ["another", "none"])
+def test_a_fit_waits_on_its_own_client_whichever_is_the_default_of_the_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, default: str
+) -> None:
+    """On another client's event loop nobody would wake it when a segment is done."""
+    catalog = write_catalog(tmp_path / "stars.zarr", n_rows=600, chunk_rows=200)
+    asked: list[Client] = []
+
+    def watched(*arguments: object, **settings: object) -> object:
+        asked.append(Client.current())
+        return wait(*arguments, **settings)
+
+    monkeypatch.setattr(bounded, "wait", watched)
+    settings = {
+        "processes": False,
+        "protocol": "tcp",
+        "host": "127.0.0.1",
+        "dashboard_address": "127.0.0.1:0",
+    }
+    with (
+        LocalCluster(n_workers=1, threads_per_worker=1, **settings) as cluster,
+        Client(cluster, set_as_default=False) as own,
+        LocalCluster(n_workers=0, **settings) as elsewhere,
+        Client(elsewhere, set_as_default=default == "another"),
+    ):
+        result = dgmmis.fit(catalog, n_components=3, initial=TRUTH, max_passes=2, tolerance=0, client=own)
+    assert set(asked) == {own}
+    alone = dgmmis.fit(catalog, n_components=3, initial=TRUTH, max_passes=2, tolerance=0)
+    assert bits_of(result) == bits_of(alone)
 
 
 def test_the_progress_deadline_is_a_setting_of_dask() -> None:

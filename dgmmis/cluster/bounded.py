@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import CancelledError
+from contextlib import nullcontext, suppress
 from typing import Any, TypeVar
 
+from distributed import Client, Future, wait
 from distributed.client import ClosedClientError
 
-__all__ = ["UNANSWERED", "within"]
+__all__ = ["UNANSWERED", "wait_for_first", "within"]
 
 T = TypeVar("T")
 
@@ -56,3 +58,19 @@ def within(seconds: float, call: Callable[..., T], *args: Any, **settings: Any) 
         raise answer
     result: T = answer
     return result
+
+
+def wait_for_first(client: Client, futures: Collection[Future[Any]], seconds: float) -> None:
+    """Wait until one of a client's futures is done, it cannot be asked, or so many seconds are over.
+
+    Dask's `wait` runs on the client that was made last in this process.  On another one's event loop nobody wakes it
+    when a future is done, and without a default client it fails at once.
+    """
+    with suppress(*UNANSWERED), nullcontext() if _is_current(client) else client.as_current():
+        wait(list(futures), timeout=seconds, return_when="FIRST_COMPLETED")
+
+
+def _is_current(client: Client) -> bool:
+    with suppress(ValueError):  # there is none
+        return Client.current() is client
+    return False

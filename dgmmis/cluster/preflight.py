@@ -9,11 +9,11 @@ from concurrent.futures import CancelledError
 from contextlib import suppress
 from typing import Any
 
-from distributed import Client, Future, KilledWorker, wait
+from distributed import Client, Future, KilledWorker
 from distributed.client import ClosedClientError
 from distributed.protocol.pickle import dumps
 
-from dgmmis.cluster.bounded import UNANSWERED
+from dgmmis.cluster.bounded import wait_for_first
 from dgmmis.cluster.configuration import allows_skew
 from dgmmis.cluster.roster import Roster
 from dgmmis.cluster.worker_check import computing_fingerprint, differences, read_pickled
@@ -51,8 +51,7 @@ def ask_workers(
     answers: dict[str, Any] = {}
     ends = time.monotonic() + patience
     while asked and time.monotonic() < ends and client.status != "closed":
-        with suppress(*UNANSWERED):
-            wait(list(asked.values()), timeout=SOON, return_when="FIRST_COMPLETED")
+        wait_for_first(client, asked.values(), SOON)
         for address in [address for address, future in asked.items() if future.status != "pending"]:
             with suppress(TimeoutError, CancelledError, KilledWorker):
                 answers[address] = _answer(asked[address])

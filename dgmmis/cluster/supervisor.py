@@ -9,9 +9,9 @@ from concurrent.futures import CancelledError
 from contextlib import suppress
 from typing import Any
 
-from distributed import Client, Future, LocalCluster, wait
+from distributed import Client, Future, LocalCluster
 
-from dgmmis.cluster.bounded import UNANSWERED, within
+from dgmmis.cluster.bounded import UNANSWERED, wait_for_first, within
 from dgmmis.cluster.configuration import progress_deadline as configured_deadline
 from dgmmis.cluster.deaths import Beginning, Deaths
 from dgmmis.cluster.duties import Bounds, Copy, Duties, Duty
@@ -215,8 +215,7 @@ class Supervisor:
         if not pending or self._client.status != "running":
             time.sleep(POLL)
             return
-        with suppress(*UNANSWERED):  # a client that was closed meanwhile among them
-            wait(pending, timeout=POLL, return_when="FIRST_COMPLETED")
+        wait_for_first(self._client, pending, POLL)
 
     def _collect(self, duty: Duty, duties: Duties, pace: Pace) -> tuple[bool, Any]:
         """Take a finished segment's result; drop a failed copy so that it is sent again."""
