@@ -158,9 +158,6 @@ class RunFacts:
         rows = []
         for number, budget in enumerate(self.attempts, start=1):
             own = [event for event in self.events if event["attempt"] == number]
-            others = {
-                key: value for key, value in budget.items() if key not in ("began", "tolerance", "max_passes")
-            }
             began = datetime.fromtimestamp(float(budget["began"]), UTC)
             rows.append(
                 {
@@ -169,9 +166,7 @@ class RunFacts:
                     "passes": str(sum(event["event"] == "pass" for event in own)),
                     "tolerance": f"{budget['tolerance']:g}",
                     "max_passes": str(budget["max_passes"]),
-                    "means": ", ".join(
-                        f"{key} {value}" for key, value in others.items() if value is not None
-                    ),
+                    "means": _means(budget),
                     "end": self._end_of(number, own),
                 }
             )
@@ -190,3 +185,14 @@ def gather(run: RunFolder) -> RunFacts:
     """Read a run folder; nothing in it is changed."""
     attempts = [run.budget(number) for number in range(1, run.n_attempts() + 1)]
     return RunFacts(run, run.state(), run.latest(), run.read_start(), run.trace(), attempts)
+
+
+def _means(budget: dict[str, Any]) -> str:
+    """Say with what an attempt computed; empty if that was not recorded."""
+    workers, threads = budget.get("workers"), budget.get("threads")
+    if not threads:
+        return ""
+    in_words = f"{threads} thread{'' if threads == 1 else 's'}"
+    if not workers:
+        return f"{in_words} of one process"
+    return f"{workers} worker{'' if workers == 1 else 's'}, {in_words} in all"

@@ -58,7 +58,7 @@ def draw_residuals(check: ModelCheck) -> Figure:
                     _draw_pair(axes, content.pair(column, row))
                 _mark(axes, marked, tuple(content.columns[place] for place in sorted({column, row})))
                 panels.finish(axes, row, column)
-        _draw_key(figure.add_subplot(grid[0, 1:]), d)
+        _draw_key(figure.add_subplot(grid[0, 1:]), d, numbered=bool(marked))
         figure.align_labels()
     return figure
 
@@ -85,9 +85,8 @@ def _draw_single(axes: Axes, cells: Cells) -> None:
     for level in (-4, -2, 2, 4) if reach < 9 else (-4, 4):
         axes.axhline(level, color=FAINT, linewidth=0.5, zorder=1)
         axes.annotate(
-            f"{level:+d}".replace("-", "\N{MINUS SIGN}"), (1, level), (-3, 0), xycoords=("axes fraction", "data"),
-            textcoords="offset points", ha="right", va="center", fontsize=7, color=MUTED,
-            path_effects=list(HALO), zorder=4,
+            f"{level:+d}".replace("-", "\N{MINUS SIGN}"), (1, level), (3, 0), xycoords=("axes fraction", "data"),
+            textcoords="offset points", ha="left", va="center", fontsize=7, color=MUTED, annotation_clip=False,
         )  # fmt: skip
 
 
@@ -122,7 +121,7 @@ def _within(side: tuple[float, float], limits: tuple[float, float]) -> tuple[flo
     return max(side[0], limits[0]), min(side[1], limits[1])
 
 
-def _draw_key(axes: Axes, d: int) -> None:
+def _draw_key(axes: Axes, d: int, numbered: bool) -> None:
     axes.axis("off")
     bounds = (0.08, 0.62, 0.88, 0.07) if d <= 2 else (0.52, 0.62, 0.46, 0.09)
     scale = axes.inset_axes(bounds)
@@ -140,8 +139,9 @@ def _draw_key(axes: Axes, d: int) -> None:
             edgecolor=FAINT,
             label="nothing observed, nothing expected" if d > 1 else "within 2 standard deviations",
         ),
-        Patch(facecolor="white", edgecolor=INK, label="the worst cells, numbered as listed"),
     ]
+    if numbered:
+        handles.append(Patch(facecolor="white", edgecolor=INK, label="the worst cells, numbered as listed"))
     key = axes.legend(
         handles=handles, loc="upper left", bbox_to_anchor=(bounds[0] - 0.02, 0.42),
         borderaxespad=0,
