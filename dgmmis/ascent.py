@@ -19,6 +19,7 @@ import numpy as np
 
 from dgmmis.block_matrix import BlockMatrix
 from dgmmis.class_scores import ClassScores
+from dgmmis.confined_step import Information
 from dgmmis.constraints import Constraints
 from dgmmis.coordinates import Chart
 from dgmmis.errors import DgmmisError
@@ -32,10 +33,11 @@ from dgmmis.observation import Reference
 from dgmmis.outer_products import outer_products
 from dgmmis.packed import Array
 from dgmmis.population import Population
-from dgmmis.positive_systems import solve_positive
 from dgmmis.proposal import Memory, Proposal, Standing
 from dgmmis.samples import Samples
 from dgmmis.score_statistics import Statistics
+from dgmmis.step_reach import within_coordinates, within_observed
+from dgmmis.typical_noise import typical_noise
 
 __all__ = ["MOST_PARAMETERS", "MOST_TOGETHER", "Ascent", "sample_rows"]
 
@@ -54,11 +56,11 @@ MOST_PARAMETERS = 20_000
 """With more, the sample's scores would cost more than the passes they save."""
 
 UNKNOWN = 0.01
-"""Times (p / n)^2, in units of complete data: what the outer products of n rows cannot tell from nothing."""
+"""Times (p / n)^2, of each coordinate's own information: what the outer products of n rows cannot tell from nothing."""
 
-DAMPINGS = (0.0, 1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3, 1.0)
-"""Shares of the complete data's information that are tried on the sample: 1 makes a step as short as expectation
-maximization's."""
+DAMPINGS = (0.0, 1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3, 1.0, 3.0, 10.0)
+"""Shares of what rows of known components would tell of each coordinate that are tried on the sample; with 1 a step is
+as short as expectation maximization's would be if no component overlapped another."""
 
 AS_PREDICTED = 0.8
 """Share of the predicted gain with which a step needs no damping."""
@@ -66,9 +68,6 @@ AS_PREDICTED = 0.8
 SETTLED = 0.125
 """Predicted gain of all rows [nats per parameter] below which a step is not tried on the sample: it leads no farther
 than half a standard error, over which all rows' information says more than the curvature of a sample."""
-
-FARTHEST = 1.0
-"""Largest change of a logarithm, or of a mean or a covariance in dispersions, in one step."""
 
 CHECKED_AT = 1.0
 """Predicted gain [nats] below which what pairs of steps say is compared with fresh information."""
@@ -124,6 +123,10 @@ class Ascent:
         """The last proposals and grounds, which are asked for again."""
         return {}
 
+    @cached_property
+    def _noise(self) -> Array:
+        return typical_noise(self.sample)
+
     def propose(self, standing: Standing, memory: Memory | None) -> Proposal | None:
         """Propose a step; None where expectation maximization must go on.
 
@@ -153,7 +156,8 @@ class Ascent:
         population, statistics = standing.population, standing.statistics
         origin = population if memory is None else memory.origin
         counts = counts_of(statistics) if memory is None else memory.counts
-        chart = Chart(origin, counts, self.constraints, Freedom.of(origin, counts, self.constraints))
+        freedom = Freedom.of(origin, counts, self.constraints)
+        chart = Chart(origin, counts, self.constraints, freedom, self._noise)
         image = maximize(population, statistics, self.constraints)
         if not chart.is_regular or not 0 < chart.n_parameters <= MOST_PARAMETERS:
             return None  # in this order: what is not regular has no coordinates to count
@@ -164,7 +168,7 @@ class Ascent:
         gradient = chart.gradient(population, statistics + prior_score(population, self.constraints))
         if memory is None:
             return self._scored(standing, chart, gradient)
-        step = memory.secants.solve(gradient, self._divided(chart, standing, plain=memory.plain))
+        step = memory.secants.solve(gradient, self._divided(chart, standing))
         if step is None:
             return None
         whole = _slope(gradient, step)
@@ -172,7 +176,7 @@ class Ascent:
         if gain <= CHECKED_AT:  # pairs know too little of the directions that they have not been
             fresh = self.propose(standing, None)
             gain = gain if fresh is None else max(gain, fresh.predicted_gain)
-        step = _within_reach(chart, step)
+        step = within_coordinates(chart, step)
         slope = _slope(gradient, step)
         promised = slope * (1 - slope / (2 * whole)) if whole > 0 else 0.0
         return Proposal(chart, memory.at, gradient, step, slope, promised, gain)
@@ -180,24 +184,24 @@ class Ascent:
     def _scored(self, standing: Standing, chart: Chart, gradient: Array) -> Proposal | None:
         """Propose a step by fresh information."""
         ground = self._ground(chart, standing.statistics.weight, standing.reference)
-        step = _solved(ground.matrix, 0.0, gradient)
+        step = _solved(ground, 0.0, gradient)
         if step is None:
             return None
-        gain = _slope(gradient, step) / 2
-        step = _within_reach(chart, step)
+        gain = _model_gain(ground.matrix, gradient, step)
+        step = within_observed(ground.chart, step)
         if self.pilot is not None and gain > SETTLED * chart.n_parameters:
             step = self._trusted(standing, ground, gradient, step)
         promised = _model_gain(ground.matrix, gradient, step)
         slope = _slope(gradient, step)
-        straight = self.pilot is not None
-        return Proposal(chart, np.zeros(chart.n_parameters), gradient, step, slope, promised, gain, straight)
+        return Proposal(
+            chart, np.zeros(chart.n_parameters), gradient, step, slope, promised, gain, straight=True
+        )
 
-    def _divided(self, chart: Chart, standing: Standing, *, plain: bool) -> Callable[[Array], Array | None]:
-        """Make what divides a gradient by the information at a chart's origin; that of complete data is 1."""
-        if plain:
-            return lambda left: left
+    def _divided(self, chart: Chart, standing: Standing) -> Callable[[Array], Array | None]:
+        """Make what divides a gradient by the information at a chart's origin."""
         ground = self._ground(chart, standing.statistics.weight, standing.reference)
-        return lambda left: _solved(ground.matrix, 0.0, left)
+        information = Information.of(ground.matrix)
+        return lambda left: None if information is None else information.divide(left)
 
     def _ground(self, chart: Chart, weight: float, reference: Reference | None) -> _Ground:
         """Take the information at a chart's origin, unless it was the last to be taken."""
@@ -226,7 +230,8 @@ class Ascent:
         matrix = sums.matrix.scaled(0.0 if says_nothing else weight / sums.weight)
         unknown = 1.0 if says_nothing else UNKNOWN * (chart.n_parameters / max(1, sums.rows)) ** 2
         for place, block in zip(matrix.places, matrix.blocks, strict=True):
-            block[np.diag_indices(len(block))] += chart.prior_information[place] + unknown
+            known = chart.prior_information[place] + unknown * chart.observed_information[place]
+            block[np.diag_indices(len(block))] += known
         return matrix
 
     def _trusted(self, standing: Standing, ground: _Ground, gradient: Array, newton: Array) -> Array:
@@ -238,10 +243,10 @@ class Ascent:
         trial = _Trial(self, standing, ground.chart, gradient, pilot, ground.imputed)
         best, best_gain = newton, -np.inf
         for damping in DAMPINGS:
-            step = newton if damping == 0 else _solved(ground.matrix, damping, gradient)
+            step = newton if damping == 0 else _solved(ground, damping, gradient)
             if step is None:
                 continue
-            step = _within_reach(ground.chart, step)
+            step = within_observed(ground.chart, step)
             gain = trial.gain(step)
             if gain > best_gain:
                 best, best_gain = step, gain
@@ -291,14 +296,9 @@ class _Trial:
         return gain if np.isfinite(gain) else -np.inf
 
 
-def _solved(matrix: BlockMatrix, damping: float, gradient: Array) -> Array | None:
-    step = np.zeros(len(gradient))
-    for place, block in zip(matrix.places, matrix.blocks, strict=True):
-        part = solve_positive(block, damping, gradient[place])
-        if part is None:
-            return None
-        step[place] = part
-    return step if np.isfinite(step).all() else None
+def _solved(ground: _Ground, damping: float, gradient: Array) -> Array | None:
+    information = Information.of(ground.matrix, damping * ground.chart.observed_information)
+    return None if information is None else information.confined(gradient, ground.chart)
 
 
 def _slope(gradient: Array, step: Array) -> float:
@@ -311,9 +311,3 @@ def _model_gain(matrix: BlockMatrix, gradient: Array, step: Array) -> float:
     for place, block in zip(matrix.places, matrix.blocks, strict=True):
         curved += float(np.einsum("p,pq,q->", step[place], block, step[place]))
     return _slope(gradient, step) - curved / 2
-
-
-def _within_reach(chart: Chart, step: Array) -> Array:
-    """Shorten a step that would change a parameter beyond what a quadratic form can say."""
-    changes = np.abs(step) / chart.root_rows
-    return step * min(1.0, FARTHEST / max(float(changes.max(initial=0.0)), np.finfo(np.float64).tiny))

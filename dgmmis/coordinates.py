@@ -24,6 +24,7 @@ from dgmmis.covariance_charts import (
     VarianceChart,
     is_definite,
 )
+from dgmmis.covariance_edge import CovarianceEdge
 from dgmmis.freedom import Freedom, amplitude_limits, counts_of
 from dgmmis.packed import Array
 from dgmmis.population import Population
@@ -75,18 +76,38 @@ class Chart:
         Rows that components and backgrounds hold at the origin, those of the prior among them for amplitudes.
     constraints : Constraints
     freedom : Freedom
+    noise : (D,), optional
+        Typical variances of the rows' noise, which tell what of a covariance can be observed.
     """
 
     origin: Population
     counts: Array
     constraints: Constraints
     freedom: Freedom
+    noise: Array | None = None
 
     @classmethod
     def at(cls, population: Population, statistics: Statistics, constraints: Constraints) -> Chart:
         """Make the chart around a population whose statistics are these."""
         counts = counts_of(statistics)
         return cls(population, counts, constraints, Freedom.of(population, counts, constraints))
+
+    @cached_property
+    def observed(self) -> Array:
+        """Covariances (K, D, D) at the origin as they are observed, with typical noise."""
+        covariances = self.origin.mixture.covariances
+        return covariances if self.noise is None else covariances + np.diag(self.noise)
+
+    @cached_property
+    def edge(self) -> CovarianceEdge:
+        """How far the covariances that may move in all directions may shrink in a step."""
+        n_features = self.origin.n_features
+        free = [
+            owners[0]
+            for owners, some in self.freedom.covariances
+            if some in (n_features, (True,) * n_features)
+        ]
+        return CovarianceEdge(self.origin.mixture.covariances, self.observed, np.array(free, dtype=np.intp))
 
     @property
     def is_regular(self) -> bool:
@@ -137,6 +158,17 @@ class Chart:
             for (owners, _), chart in zip(self.freedom.covariances, self._covariances, strict=True)
         ]
         return np.asarray(np.sqrt(np.concatenate((of_amplitudes, of_means, *of_covariances))))
+
+    @cached_property
+    def observed_information(self) -> Array:
+        """Information (p,) about each coordinate in rows of known component and typical noise; 1 without noise."""
+        free = np.flatnonzero(self.freedom.means)
+        shares = np.einsum("kde,kdf,kfe->ke", self._roots, np.linalg.inv(self.observed[free]), self._roots)
+        of_covariances = [
+            chart.observed_information(self.observed[owners[0]])
+            for (owners, _), chart in zip(self.freedom.covariances, self._covariances, strict=True)
+        ]
+        return np.concatenate((np.ones(self._amplitudes.size), shares.ravel(), *of_covariances))
 
     @cached_property
     def prior_information(self) -> Array:

@@ -7,6 +7,7 @@ complete data, n rows whose component were known and whose noise were nil, is th
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol
 
 import numpy as np
@@ -42,6 +43,9 @@ class CovarianceChart(Protocol):
 
     def slope(self, covariance: Array) -> Array:
         """Return the matrix (size, P) that turns a packed score H, twice the gradient by V, into the gradient by x."""
+
+    def observed_information(self, observed: Array) -> Array:
+        """Information (size,) about each coordinate in rows whose component is known, with T (D, D) = V and noise."""
 
 
 @dataclass(frozen=True)
@@ -132,6 +136,15 @@ class FactorChart:
         chain = np.where(i == j, factor[i, j], 1.0) / self.scales
         return np.asarray(by_entry.T * chain[:, None])
 
+    def observed_information(self, observed: Array) -> Array:
+        """Tell tr(T^-1 dV T^-1 dV) / 2 for each entry; on a floor what noise-free rows would tell, 1."""
+        if self.fixed.any():
+            return np.ones(self.size)
+        share = self.frame.T @ np.linalg.solve(observed, self.frame)
+        i, j = _entries(len(share), len(share))
+        across = share[i, i] * share[j, j]
+        return np.asarray(np.where(i == j, across, across + share[i, j] ** 2))
+
     def _trapezoid(self, x: Array) -> Array:
         n_features, rank = len(self.fixed), len(self.origin)
         i, j = _entries(n_features, rank)
@@ -194,6 +207,11 @@ class VarianceChart:
         """Return the change of the covariance along these coordinates, to first order from the origin."""
         return np.diag(self.variances * 2 * self._growth(x))
 
+    def observed_information(self, observed: Array) -> Array:
+        """Tell the squares of the shares of what is observed."""
+        shares = (self.variances / np.diagonal(observed)) ** 2
+        return np.full(self.size, shares.mean()) if self.common else shares[self.moves]
+
     def _growth(self, x: Array) -> Array:
         growth = np.zeros(len(self.variances))
         growth[self.moves] = x / self._scale
@@ -228,6 +246,7 @@ def _held(growth: Array) -> Array:
     return np.clip(growth, -MOST_GROWTH, MOST_GROWTH)
 
 
+@lru_cache(maxsize=256)
 def _entries(n_rows: int, n_columns: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Row and column of each entry of a lower trapezoidal matrix, row by row."""
     i, j = np.tril_indices(n_rows, 0, n_columns)

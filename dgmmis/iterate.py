@@ -98,9 +98,9 @@ def iterate(
 def following(scan: Pass, problem: Problem) -> Population:
     """Say what to evaluate after a pass that did not stop."""
     proposal = step_from(scan, problem.ascent)
-    if proposal is None or scan.stride is None:
+    if proposal is None:
         return maximize(scan.population, scan.statistics, problem.constraints)
-    return proposal.place(scan.stride.length).population
+    return proposal.place().population
 
 
 def judged(

@@ -17,11 +17,8 @@ from dgmmis.packed import Array
 
 __all__ = ["place_on_line"]
 
-LEAST_VARIANCE = 0.1
-"""Share of its variance that a component must keep in every direction; a step that takes more bends with the chart."""
-
 LEAST_AMPLITUDE = 0.05
-"""The same of amplitudes."""
+"""Share of its amplitude that a component must keep; a step that takes more bends with the chart."""
 
 
 def place_on_line(chart: Chart, step: Array) -> Place:
@@ -62,9 +59,7 @@ def _on_line(chart: Chart, change: Tangent) -> Place | None:
         apart = np.einsum("k,kd,ke->de", weights, moved[own], moved[own])
         (changed,) = of_type((grown - apart)[None], chart.constraints.covariance_type)
         covariance = mixture.covariances[own[0]] + (changed + changed.T) / 2
-        if not _keeps_enough(mixture.covariances[own[0]], covariance):
-            return None
-        covariances[own] = covariance
+        covariances[own] = chart.edge.brought_back(own[0], covariance)
     if chart.constraints.floor is not None and not is_near(
         raise_to_floor(covariances, chart.constraints), covariances
     ):
@@ -83,8 +78,3 @@ def _are_allowed(chart: Chart, before: Array, amplitudes: Array) -> bool:
     lowest, highest = amplitude_limits(chart.origin)
     least = np.maximum(lowest, LEAST_AMPLITUDE * before)
     return bool(((amplitudes > least) & (amplitudes < highest))[free].all())
-
-
-def _keeps_enough(before: Array, covariance: Array) -> bool:
-    root = np.linalg.inv(np.linalg.cholesky(before))
-    return bool(np.linalg.eigvalsh(root @ covariance @ root.T)[0] > LEAST_VARIANCE)

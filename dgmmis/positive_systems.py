@@ -2,35 +2,45 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numba
 import numpy as np
 
 from dgmmis.packed import Array
 
-__all__ = ["solve_positive"]
+__all__ = ["Factor", "factorize"]
 
 
-def solve_positive(matrix: Array, shift: float, right: Array) -> Array | None:
-    """Solve (M + shift 1) x = b by Cholesky's decomposition.
+@dataclass(frozen=True)
+class Factor:
+    """Cholesky's decomposition M = L L^T of a positive definite matrix (p, p).
 
-    Parameters
+    Attributes
     ----------
-    matrix : (p, p)
-        Symmetric; the lower triangle is read.
-    shift : float
-        Added to the diagonal.
-    right : (p,)
-        b.
-
-    Returns
-    -------
-    (p,) or None
-        None if the shifted matrix is not positive definite.
+    lower : (p, p)
+        L in the lower triangle; what lies above means nothing.
     """
-    factor = np.array(matrix, dtype=np.float64, order="C")
-    factor[np.diag_indices(len(factor))] += shift
-    solution = np.array(right, dtype=np.float64)
-    return solution if _decompose(factor) and _substitute(factor, solution) else None
+
+    lower: Array
+
+    def forward(self, right: Array) -> Array:
+        """Solve L x = b for every column of b (p, m)."""
+        solution = np.array(right, dtype=np.float64, order="C")
+        _forward(self.lower, solution)
+        return solution
+
+    def backward(self, right: Array) -> Array:
+        """Solve L^T x = b for every column of b (p, m)."""
+        solution = np.array(right, dtype=np.float64, order="C")
+        _backward(self.lower, solution)
+        return solution
+
+
+def factorize(matrix: Array) -> Factor | None:
+    """Decompose a symmetric matrix (p, p), of which the lower triangle is read; None if it is not positive definite."""
+    lower = np.array(matrix, dtype=np.float64, order="C")
+    return Factor(lower) if _decompose(lower) else None
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
@@ -62,15 +72,24 @@ def _decompose(matrix):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def _substitute(factor, solution):  # type: ignore[no-untyped-def]
-    """Overwrite b by the solution of L L^T x = b."""
-    p = len(factor)
+def _forward(lower, right):  # type: ignore[no-untyped-def]
+    """Overwrite the columns of b by the solutions of L x = b."""
+    p, m = right.shape
     for i in range(p):
         for n in range(i):
-            solution[i] -= factor[i, n] * solution[n]
-        solution[i] /= factor[i, i]
+            for c in range(m):
+                right[i, c] -= lower[i, n] * right[n, c]
+        for c in range(m):
+            right[i, c] /= lower[i, i]
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _backward(lower, right):  # type: ignore[no-untyped-def]
+    """Overwrite the columns of b by the solutions of L^T x = b."""
+    p, m = right.shape
     for i in range(p - 1, -1, -1):
-        solution[i] /= factor[i, i]
+        for c in range(m):
+            right[i, c] /= lower[i, i]
         for n in range(i):
-            solution[n] -= factor[i, n] * solution[i]
-    return True
+            for c in range(m):
+                right[n, c] -= lower[i, n] * right[i, c]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dgmmis.coordinates import Chart, Place
 from dgmmis.information import prior_score
@@ -47,15 +47,12 @@ class Memory:
     at : (p,)
         Coordinates of where the fit stands.
     secants : Secants
-    plain : bool
-        Steps are divided by the information of complete data, because that of the sample misled.
     """
 
     origin: Population
     counts: Array
     at: Array
     secants: Secants
-    plain: bool = False
 
 
 @dataclass(frozen=True)
@@ -90,17 +87,22 @@ class Proposal:
     predicted_gain: float
     straight: bool = False
 
-    def place(self, length: float) -> Place:
-        """Return the population after this share of the step."""
-        moved = length * self.step
-        return place_on_line(self.chart, moved) if self.straight else self.chart.place(self.at + moved)
+    def place(self) -> Place:
+        """Return the population that the step leads to."""
+        return (
+            place_on_line(self.chart, self.step) if self.straight else self.chart.place(self.at + self.step)
+        )
 
-    def remembered(self, memory: Memory | None, length: float, there: Standing) -> Memory:
-        """Add to a memory how the gradient changed along the share of the step that was made."""
+    def scaled(self, length: float) -> Proposal:
+        """Return the proposal of a share of the step."""
+        promised = length * self.slope - length**2 * (self.slope - self.promised)
+        return replace(self, step=length * self.step, slope=length * self.slope, promised=promised)
+
+    def remembered(self, memory: Memory | None, there: Standing) -> Memory:
+        """Add to a memory how the gradient changed along the step that was made."""
         chart = self.chart
-        moved = chart.coordinates(there.population) - self.at if self.straight else length * self.step
+        moved = chart.coordinates(there.population) - self.at if self.straight else self.step
         statistics = there.statistics + prior_score(there.population, chart.constraints)
         secants = Secants.none(len(moved)) if memory is None else memory.secants
         secants = secants.with_pair(moved, self.gradient - chart.gradient(there.population, statistics))
-        plain = memory is not None and memory.plain
-        return Memory(chart.origin, chart.counts, self.at + moved, secants, plain)
+        return Memory(chart.origin, chart.counts, self.at + moved, secants)

@@ -17,7 +17,7 @@ from dgmmis.iterate import Limits, Pass, Problem, iterate
 from dgmmis.latent_start import latent_values
 from dgmmis.local_pass import LocalPasses
 from dgmmis.maximization import conform
-from dgmmis.misfit import Examiner
+from dgmmis.misfit import Examiner, Misfit
 from dgmmis.population import Population
 from dgmmis.rows import Rows
 from dgmmis.seeding import seeded_mixture
@@ -27,7 +27,7 @@ from dgmmis.task import Task, information_sample, look, set_up
 
 __all__ = [
     "GOES_ON", "ShortFit",
-    "best_first", "fit_briefly", "halved", "rearranged", "seeded", "short_fits",
+    "advanced", "begun", "best_first", "fit_briefly", "halved", "moved_from", "rearranged", "seeded", "short_fits",
 ]  # fmt: skip
 
 GOES_ON = (CollapsedComponent, ImputationLimit, InvalidData)
@@ -229,17 +229,22 @@ def rearranged(fit: ShortFit, task: Task) -> ShortFit:
     return fit
 
 
-def _moved(fit: ShortFit, task: Task) -> list[Population]:
+def moved_from(
+    population: Population, examiner: Examiner, misfit: Misfit, task: Task, most: int
+) -> list[Population]:
     """Make the most promising moves; one that rounding leaves no covariance is left out."""
-    assert fit.last is not None
-    population = fit.last.population
-    examiner = Examiner.of(population)
-    misfit = fit.passes.examine(examiner)
     made = []
-    for move in moves(population.mixture, misfit, movable(task.constraints))[:MOVES_AT_ONCE]:
+    for move in moves(population.mixture, misfit, movable(task.constraints))[:most]:
         with suppress(InvalidData):
             made.append(moved_population(population, examiner.directions, move, task.constraints))
     return made
+
+
+def _moved(fit: ShortFit, task: Task) -> list[Population]:
+    assert fit.last is not None
+    population = fit.last.population
+    examiner = Examiner.of(population)
+    return moved_from(population, examiner, fit.passes.examine(examiner), task, MOVES_AT_ONCE)
 
 
 def _best_move(fit: ShortFit, proposed: list[Population]) -> ShortFit | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,6 +14,7 @@ from dgmmis.iterate import Limits, Pass, Problem, iterate
 from dgmmis.local_pass import LocalPasses
 from dgmmis.optima import same_optimum
 from dgmmis.packed import packed_size
+from dgmmis.pilot_moves import climb_higher
 from dgmmis.population import Population
 from dgmmis.rows import Rows
 from dgmmis.short_fits import GOES_ON, ShortFit, best_first, halved, passes_of, rearranged, seeded
@@ -211,8 +212,10 @@ class _Search:
     def _optimum(self, place: int, last: Pass) -> _Optimum:
         if self._report is None:
             return _Optimum(place, last.population, last.objectives[-1], 0)
-        last = _converge(self._pilot, self._task, last.population, self._report)
-        return _Optimum(place, last.population, last.objectives[-1], last.number)
+        counted = _Counted(self._report)
+        climb = _climber(self._pilot, self._task, counted)
+        last = climb_higher(self._pilot, self._task, last.population, climb)
+        return _Optimum(place, last.population, last.objectives[-1], counted.updates)
 
     def _number_of(self, found: _Optimum) -> int:
         for number, other in enumerate(self.optima):
@@ -253,17 +256,33 @@ def _say_nothing(scan: Pass) -> None:
     """Hear of a pass that nobody asked about."""
 
 
-def _converge(pilot: Rows, task: Task, population: Population, report: Callable[[Pass], None]) -> Pass:
+class _Counted:
+    """Hears of passes, counts the updates among them, and tells of them further."""
+
+    def __init__(self, report: Callable[[Pass], None]) -> None:
+        self.updates, self._report = 0, report
+
+    def __call__(self, scan: Pass) -> None:
+        self.updates += scan.number > 0
+        self._report(scan)
+
+
+def _climber(
+    pilot: Rows, task: Task, report: Callable[[Pass], None]
+) -> Callable[[Population], Iterator[Pass]]:
+    """Make what yields the passes of a fit to the whole sample from a population."""
     chunks = chunks_of(pilot, chunk_rows=PILOT_CHUNK)
     passes = LocalPasses(chunks, cut=task.cut, negligible=task.pruning)
     sample = information_sample(chunks, task)
-    problem = set_up(passes, sample, task, population, look(passes, sample, task))
-    problem = climbing(problem, task, chunks, population)
-    scan = None
-    for scan in iterate(population, problem, PILOT_LIMITS):
-        report(scan)
-    assert scan is not None
-    return scan
+    seen = look(passes, sample, task)
+
+    def climb(population: Population) -> Iterator[Pass]:
+        problem = climbing(set_up(passes, sample, task, population, seen), task, chunks, population)
+        for scan in iterate(population, problem, PILOT_LIMITS):
+            report(scan)
+            yield scan
+
+    return climb
 
 
 def _require_enough(pilot: Rows, n_components: int) -> None:

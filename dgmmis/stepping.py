@@ -10,7 +10,6 @@ from dgmmis.convergence import ROUNDING, predicted_gain
 from dgmmis.fit_pass import Pass, Stride
 from dgmmis.imputed_passes import Completion
 from dgmmis.proposal import Memory, Proposal
-from dgmmis.secants import Secants
 
 __all__ = ["MOST_SECANTS", "climbs", "rejecting", "step_from", "striding"]
 
@@ -26,10 +25,12 @@ MOST_REJECTED = 2
 MOST_DRAWN = 32
 """Times that one pass draws points, at most: each time they become four times as many."""
 
-KEPT_PROMISE = 0.5, 1.5
-"""A step that gains about what it promised, or that a pilot has tried, needs no memory: fresh information does better.
-One that gains less went too far; one that gains more was too short, as where the rows' scores scatter more than the
-mixture would make them."""
+TOO_SHORT = 1.5
+"""A step that gains more than this share of what it promised was too short, as where the rows' scores scatter more than
+the mixture would make them; one that gains less needs no memory: fresh information does better."""
+
+KEPT = 0.25
+"""Share of its promise for which the next step may be a larger share of what is proposed."""
 
 WHOLE = 0.99
 """Share of the predicted gain that a step promises which neither a pilot nor a limit of its reach made shorter."""
@@ -42,7 +43,8 @@ def step_from(scan: Pass, ascent: Ascent | None) -> Proposal | None:
     """Propose the step that a fit makes after a pass; None if it goes on by expectation maximization."""
     if ascent is None or scan.stride is None or scan.stride.rejected >= MOST_REJECTED:
         return None
-    return ascent.propose(scan.place, scan.stride.memory)
+    whole = ascent.propose(scan.place, scan.stride.memory)
+    return None if whole is None else whole.scaled(scan.stride.length)
 
 
 def climbs(scan: Pass, before: Pass, step: Proposal) -> bool:
@@ -53,7 +55,7 @@ def climbs(scan: Pass, before: Pass, step: Proposal) -> bool:
     if ours is not None and theirs is not None and not _are_comparable(before, scan):
         return gain >= -3 * hypot(ours.log_likelihood_error, theirs.log_likelihood_error)
     noise = ROUNDING * max(abs(before.objectives[-1]), before.statistics.scale)
-    return gain >= CLIMBED * before.stride.length * step.slope - noise
+    return gain >= CLIMBED * step.slope - noise
 
 
 def rejecting(before: Pass, step: Proposal, found: Pass | None) -> Pass:
@@ -61,7 +63,7 @@ def rejecting(before: Pass, step: Proposal, found: Pass | None) -> Pass:
     assert before.stride is not None
     stride = before.stride
     length, change = stride.length, -inf if found is None else found.objectives[-1] - before.objectives[-1]
-    shorter = length * _fraction(length * step.slope, change)
+    shorter = length * _fraction(step.slope, change)
     event = f"a step of length {length:.2g} would have changed the objective by {change:.3g} nats: not made"
     return replace(
         before,
@@ -90,36 +92,23 @@ def striding(scan: Pass, ascent: Ascent | None, before: Pass | None, step: Propo
         return _with_gain(replace(scan, stride=Stride()), ascent) if begins else scan
     stride = before.stride
     if step is None:
-        memory = _forgetful(scan, ascent) if stride.rejected else None
-        return _with_gain(replace(scan, stride=Stride(plain=stride.plain + 1, memory=memory)), ascent)
+        return _with_gain(replace(scan, stride=Stride(stride.length, plain=stride.plain + 1)), ascent)
     memory = _memory_after(scan, ascent, before, stride, step)
-    length = 1.0 if memory is not None else min(1.0, 2 * stride.length)
+    kept = scan.objectives[-1] - before.objectives[-1] >= KEPT * step.promised
+    length = 1.0 if memory is not None else min(1.0, (2 if kept else 1) * stride.length)
     return _with_gain(replace(scan, stride=Stride(length, memory=memory)), ascent)
 
 
-def _forgetful(scan: Pass, ascent: Ascent) -> Memory | None:
-    """Begin anew with the information of complete data, where that of the sample misled; None where nothing steps."""
-    proposal = ascent.propose(scan.place, None)
-    if proposal is None:
-        return None
-    chart = proposal.chart
-    return Memory(chart.origin, chart.counts, proposal.at, Secants.none(chart.n_parameters), plain=True)
-
-
 def _memory_after(scan: Pass, ascent: Ascent, before: Pass, stride: Stride, step: Proposal) -> Memory | None:
-    """Remember a step that did not gain what it promised, and those after it, until the chart is made anew."""
-    length, held = stride.length, stride.memory
-    if not _are_comparable(before, scan) or not step.place(length).inside:
+    """Remember a step that gained more than it promised, and those after it, until the chart is made anew."""
+    if not _are_comparable(before, scan) or not step.place().inside:
         return None
-    if held is None:
+    if stride.memory is None:
         gained = scan.objectives[-1] - before.objectives[-1]
-        least, most = KEPT_PROMISE
-        whole = length == 1 and step.promised >= WHOLE * step.predicted_gain
-        too_short = whole and gained > most * step.promised  # which a pilot cannot make longer
-        kept = length == 1 and gained >= least * step.promised
-        if not too_short and (kept or ascent.pilot is not None):
+        whole = stride.length == 1 and step.promised >= WHOLE * step.predicted_gain
+        if not (whole and gained > TOO_SHORT * step.promised):
             return None
-    memory = step.remembered(held, length, scan.place)
+    memory = step.remembered(stride.memory, scan.place)
     return None if len(memory.secants) >= MOST_SECANTS else memory
 
 

@@ -94,7 +94,6 @@ def _stride_arrays(stride: Stride | None) -> dict[str, Any]:
             **arrays_of(memory.origin, MEMORY),
             f"{MEMORY}counts": memory.counts,
             f"{MEMORY}at": memory.at,
-            f"{MEMORY}plain": np.bool_(memory.plain),
             f"{MEMORY}steps": memory.secants.steps,
             f"{MEMORY}changes": memory.secants.changes,
         }
@@ -106,10 +105,10 @@ def _stride_of(stored: Mapping[str, Any], backgrounds: Sequence[BackgroundLike])
         return None
     length, rejected, plain = stored["stride"].tolist()
     memory = None
-    if f"{MEMORY}at" in stored:
+    if f"{MEMORY}at" in stored and not stored.get(f"{MEMORY}plain", False):
         counts, at, steps, changes = (stored[MEMORY + name] for name in ("counts", "at", "steps", "changes"))
         origin = population_of(stored, backgrounds, MEMORY)
-        memory = Memory(origin, counts, at, Secants(steps, changes), bool(stored[f"{MEMORY}plain"]))
+        memory = Memory(origin, counts, at, Secants(steps, changes))
     return Stride(length, int(rejected), int(plain), memory)
 
 

@@ -1,0 +1,102 @@
+"""Rearranging a fit of the pilot sample: one component is split and two others are merged where that leads higher.
+
+Short fits of few rows cannot tell which of two optima is higher; the whole sample can.  What is wrong in its fit costs
+all rows as many times more as they are more, and passes over all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+
+from dgmmis.chunk import chunks_of
+from dgmmis.iterate import Pass
+from dgmmis.local_pass import LocalPasses
+from dgmmis.misfit import Examiner
+from dgmmis.population import Population
+from dgmmis.rows import Rows
+from dgmmis.short_fits import GOES_ON, advanced, begun, best_first, moved_from
+from dgmmis.task import Task
+
+__all__ = ["climb_higher"]
+
+MOST_MOVES = 10
+LOOKED_AT = 100_000
+"""Rows of the sample in which moves are looked for and fitted briefly."""
+CHUNK = 25_000
+TRIED, BRIEF_PASSES = 8, 10
+"""Moves that are fitted briefly, and updates that each is given."""
+FOLLOWED = 4
+"""Moves that are fitted to the whole sample, the best of the brief fits first, until one leads higher."""
+LEAST_GAIN = 0.5
+"""Gain [total nats of the sample] for which a move is kept."""
+GIVEN_UP_AFTER = 6
+"""Passes after which a move's fit is given up if it is not expected to lead higher."""
+DOUBT = 3.0
+"""Times the predicted gain by which a fit may end higher than where it stands."""
+
+
+def climb_higher(
+    pilot: Rows, task: Task, population: Population, climb: Callable[[Population], Iterator[Pass]]
+) -> Pass:
+    """Fit the pilot sample, and move components while that raises its objective.
+
+    Parameters
+    ----------
+    pilot : Rows
+        In random order.
+    task : Task
+        Under a selection nothing is moved: imputed points of different populations differ by more than a move gains.
+    population : Population
+        Where to start.
+    climb : callable
+        Yields the passes of a fit to the sample from a population.
+
+    Returns
+    -------
+    Pass
+        The last one of the best fit.
+    """
+    *_, fitted = climb(population)
+    if task.selecting is not None:
+        return fitted
+    some = pilot.take(slice(0, LOOKED_AT))
+    for _ in range(MOST_MOVES):
+        higher = _moved(some, task, fitted, climb)
+        if higher is None:
+            break
+        fitted = higher
+    return fitted
+
+
+def _moved(
+    some: Rows, task: Task, fitted: Pass, climb: Callable[[Population], Iterator[Pass]]
+) -> Pass | None:
+    """Make the first of the most promising moves that leads higher; None if none does."""
+    for population in _most_promising(some, task, fitted.population):
+        last = None
+        with suppress(*GOES_ON):
+            for last in climb(population):
+                hoped = last.objectives[-1] + DOUBT * last.predicted_gain
+                if last.number >= GIVEN_UP_AFTER and hoped < fitted.objectives[-1] + LEAST_GAIN:
+                    break
+        if last is not None and last.objectives[-1] > fitted.objectives[-1] + LEAST_GAIN:
+            return last
+    return None
+
+
+def _most_promising(some: Rows, task: Task, population: Population) -> list[Population]:
+    """Fit the moves that one pass suggests briefly; the best first."""
+    chunks = chunks_of(some, chunk_rows=CHUNK)
+    examiner = Examiner.of(population)
+    misfit = LocalPasses(chunks, cut=task.cut, negligible=task.pruning).examine(examiner)
+    proposed = moved_from(population, examiner, misfit, task, TRIED)
+    if not proposed:
+        return []
+    fits = advanced(begun(some, task, proposed), BRIEF_PASSES)
+    order = best_first([fit.objective for fit in fits])[:FOLLOWED]
+    return [
+        last.population
+        for place in order
+        if (last := fits[place].last) is not None and fits[place].error is None
+    ]
