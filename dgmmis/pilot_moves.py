@@ -27,11 +27,11 @@ CHUNK = 25_000
 TRIED, BRIEF_PASSES = 8, 10
 """Moves that are fitted briefly, and updates that each is given."""
 FOLLOWED = 4
-"""Moves that are fitted to the whole sample, the best of the brief fits first, until one leads higher."""
+"""Moves that are fitted to the whole sample, the best of the brief fits first."""
 LEAST_GAIN = 0.5
 """Gain [total nats of the sample] for which a move is kept."""
 GIVEN_UP_AFTER = 6
-"""Passes after which a move's fit is given up if it is not expected to lead higher."""
+"""Passes after which a move's fit is given up if it is not expected to lead highest."""
 DOUBT = 3.0
 """Times the predicted gain by which a fit may end higher than where it stands."""
 
@@ -72,17 +72,18 @@ def climb_higher(
 def _moved(
     some: Rows, task: Task, fitted: Pass, climb: Callable[[Population], Iterator[Pass]]
 ) -> Pass | None:
-    """Make the first of the most promising moves that leads higher; None if none does."""
+    """Make the move that leads highest; None if none leads higher than where the fit stands."""
+    highest = fitted
     for population in _most_promising(some, task, fitted.population):
         last = None
         with suppress(*GOES_ON):
             for last in climb(population):
                 hoped = last.objectives[-1] + DOUBT * last.predicted_gain
-                if last.number >= GIVEN_UP_AFTER and hoped < fitted.objectives[-1] + LEAST_GAIN:
+                if last.number >= GIVEN_UP_AFTER and hoped < highest.objectives[-1] + LEAST_GAIN:
                     break
-        if last is not None and last.objectives[-1] > fitted.objectives[-1] + LEAST_GAIN:
-            return last
-    return None
+        if last is not None and last.objectives[-1] > highest.objectives[-1] + LEAST_GAIN:
+            highest = last
+    return None if highest is fitted else highest
 
 
 def _most_promising(some: Rows, task: Task, population: Population) -> list[Population]:
