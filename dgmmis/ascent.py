@@ -72,7 +72,7 @@ than half a standard error, over which all rows' information says more than the 
 CHECKED_AT = 1.0
 """Predicted gain [nats] below which what pairs of steps say is compared with fresh information."""
 
-NEAR = 4.0
+NEAR = 2.0
 """A population is near where a step gains less than so many nats per parameter in a sample's own log-likelihood."""
 
 
@@ -168,6 +168,8 @@ class Ascent:
         gradient = chart.gradient(population, statistics + prior_score(population, self.constraints))
         if memory is None:
             return self._scored(standing, chart, gradient)
+        if Chart(population, counts, self.constraints, freedom).edge.is_thin:
+            return None  # pairs of steps know of no edge
         step = memory.secants.solve(gradient, self._divided(chart, standing))
         if step is None:
             return None

@@ -12,7 +12,7 @@ __all__ = ["LEAST_SHARE", "CovarianceEdge"]
 LEAST_SHARE = 0.3
 """Share of an amplitude, and of a variance in every direction, that a step keeps."""
 
-THIN = 1e-9
+THIN = 1e-6
 """A covariance whose correlations have an eigenvalue below this does not shrink further: it would be singular."""
 
 CROSSED = 1e-3
@@ -30,6 +30,11 @@ class CovarianceEdge:
         V and typical noise: its dispersions are the units in which directions are told apart.
     free : (n,) of int
         Components whose covariances may move; nothing is asked of the others.
+
+    Attributes
+    ----------
+    is_thin : bool
+        Whether one of them shrinks no further.
     """
 
     def __init__(self, before: Array, observed: Array, free: NDArray[np.intp]) -> None:
@@ -37,6 +42,7 @@ class CovarianceEdge:
         dispersions = np.sqrt(np.einsum("kdd->kd", before))
         correlations = before / (dispersions[:, :, None] * dispersions[:, None, :])
         shares = np.where(np.linalg.eigvalsh(correlations)[:, 0] < THIN, 1.0, LEAST_SHARE)
+        self.is_thin = bool((shares == 1).any())
         self._before, self._kept = before, shares[:, None, None] * before
         self._frames = np.linalg.inv(np.linalg.cholesky(observed))
 
