@@ -22,6 +22,7 @@ from dgmmis.class_scores import ClassScores
 from dgmmis.confined_step import Information
 from dgmmis.constraints import Constraints
 from dgmmis.coordinates import Chart
+from dgmmis.covariance_edge import next_to_singular
 from dgmmis.errors import DgmmisError
 from dgmmis.freedom import Freedom, counts_of
 from dgmmis.imputation import Imputed
@@ -56,7 +57,8 @@ MOST_PARAMETERS = 20_000
 """With more, the sample's scores would cost more than the passes they save."""
 
 UNKNOWN = 0.01
-"""Times (p / n)^2, of each coordinate's own information: what the outer products of n rows cannot tell from nothing."""
+"""Times (p / n)^2, of what rows of known components would tell of a coordinate: so much the outer products of n rows
+cannot tell from nothing."""
 
 DAMPINGS = (0.0, 1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3, 1.0, 3.0, 10.0)
 """Shares of what rows of known components would tell of each coordinate that are tried on the sample; with 1 a step is
@@ -168,7 +170,8 @@ class Ascent:
         gradient = chart.gradient(population, statistics + prior_score(population, self.constraints))
         if memory is None:
             return self._scored(standing, chart, gradient)
-        if Chart(population, counts, self.constraints, freedom).edge.is_thin:
+        free = [k for owners, _ in freedom.covariances for k in owners]
+        if next_to_singular(population.mixture.covariances[free]).any():
             return None  # pairs of steps know of no edge
         step = memory.secants.solve(gradient, self._divided(chart, standing))
         if step is None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dgmmis.chunk import chunks_of
-from dgmmis.climbing import Pilot
+from dgmmis.climbing import PILOT_CHUNK, Pilot
 from dgmmis.errors import DgmmisError
 from dgmmis.local_pass import LocalPasses
 from dgmmis.lockstep import Evaluate, Trial, advance
@@ -15,7 +15,7 @@ from dgmmis.many_statistics import ManyStatistics
 from dgmmis.population import Population
 from dgmmis.rows import Rows
 from dgmmis.short_fits import short_fits
-from dgmmis.starts import PILOT_CHUNK, PILOT_LIMITS, pilot_rows
+from dgmmis.starts import PILOT_LIMITS, pilot_rows
 from dgmmis.task import Passes, Task, information_sample, look, set_up
 
 __all__ = ["Beginning", "beginnings", "evaluator"]

@@ -14,7 +14,7 @@ from dgmmis.population import Population
 from dgmmis.rows import Rows
 from dgmmis.task import Task
 
-__all__ = ["TRIED_ROWS", "Pilot", "climbing", "does_climb"]
+__all__ = ["PILOT_CHUNK", "TRIED_ROWS", "Pilot", "climbing", "does_climb"]
 
 TRIED_ROWS = 200_000
 """Rows of the random sample on which steps are tried: what a catalogue keeps as its pilot."""

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from dgmmis.packed import Array
 
-__all__ = ["LEAST_SHARE", "CovarianceEdge"]
+__all__ = ["LEAST_SHARE", "CovarianceEdge", "next_to_singular"]
 
 LEAST_SHARE = 0.3
 """Share of an amplitude, and of a variance in every direction, that a step keeps."""
@@ -30,19 +30,11 @@ class CovarianceEdge:
         V and typical noise: its dispersions are the units in which directions are told apart.
     free : (n,) of int
         Components whose covariances may move; nothing is asked of the others.
-
-    Attributes
-    ----------
-    is_thin : bool
-        Whether one of them shrinks no further.
     """
 
     def __init__(self, before: Array, observed: Array, free: NDArray[np.intp]) -> None:
         before, observed, self._free = before[free], observed[free], free
-        dispersions = np.sqrt(np.einsum("kdd->kd", before))
-        correlations = before / (dispersions[:, :, None] * dispersions[:, None, :])
-        shares = np.where(np.linalg.eigvalsh(correlations)[:, 0] < THIN, 1.0, LEAST_SHARE)
-        self.is_thin = bool((shares == 1).any())
+        shares = np.where(next_to_singular(before), 1.0, LEAST_SHARE)
         self._before, self._kept = before, shares[:, None, None] * before
         self._frames = np.linalg.inv(np.linalg.cholesky(observed))
 
@@ -78,6 +70,13 @@ class CovarianceEdge:
         back = np.linalg.solve(frame, vectors)
         raised = (back * np.maximum(values, 0.0)) @ back.T + kept
         return np.asarray((raised + raised.T) / 2)
+
+
+def next_to_singular(covariances: Array) -> NDArray[np.bool_]:
+    """Tell which covariances (K, D, D) may not shrink further: there is too little of them in some direction."""
+    dispersions = np.sqrt(np.einsum("kdd->kd", covariances))
+    correlations = covariances / (dispersions[:, :, None] * dispersions[:, None, :])
+    return np.asarray(np.linalg.eigvalsh(correlations)[:, 0] < THIN)
 
 
 def _in_frames(frames: Array, matrices: Array) -> Array:

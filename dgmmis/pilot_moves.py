@@ -10,12 +10,13 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 from dgmmis.chunk import chunks_of
+from dgmmis.climbing import PILOT_CHUNK
 from dgmmis.iterate import Pass
 from dgmmis.local_pass import LocalPasses
 from dgmmis.misfit import Examiner
 from dgmmis.population import Population
 from dgmmis.rows import Rows
-from dgmmis.short_fits import GOES_ON, advanced, begun, best_first, moved_from
+from dgmmis.short_fits import GOES_ON, LEAST_GAIN, advanced, begun, best_first, moved_from
 from dgmmis.task import Task
 
 __all__ = ["climb_higher"]
@@ -23,13 +24,10 @@ __all__ = ["climb_higher"]
 MOST_MOVES = 10
 LOOKED_AT = 100_000
 """Rows of the sample in which moves are looked for and fitted briefly."""
-CHUNK = 25_000
 TRIED, BRIEF_PASSES = 8, 10
 """Moves that are fitted briefly, and updates that each is given."""
 FOLLOWED = 4
 """Moves that are fitted to the whole sample, the best of the brief fits first."""
-LEAST_GAIN = 0.5
-"""Gain [total nats of the sample] for which a move is kept."""
 GIVEN_UP_AFTER = 6
 """Passes after which a move's fit is given up if it is not expected to lead highest."""
 DOUBT = 3.0
@@ -88,7 +86,7 @@ def _moved(
 
 def _most_promising(some: Rows, task: Task, population: Population) -> list[Population]:
     """Fit the moves that one pass suggests briefly; the best first."""
-    chunks = chunks_of(some, chunk_rows=CHUNK)
+    chunks = chunks_of(some, chunk_rows=PILOT_CHUNK)
     examiner = Examiner.of(population)
     misfit = LocalPasses(chunks, cut=task.cut, negligible=task.pruning).examine(examiner)
     proposed = moved_from(population, examiner, misfit, task, TRIED)

@@ -26,7 +26,7 @@ from dgmmis.split_merge import rearranged as moved_population
 from dgmmis.task import Task, information_sample, look, set_up
 
 __all__ = [
-    "GOES_ON", "ShortFit",
+    "GOES_ON", "LEAST_GAIN", "ShortFit",
     "advanced", "begun", "best_first", "fit_briefly", "halved", "moved_from", "rearranged", "seeded", "short_fits",
 ]  # fmt: skip
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from dgmmis.chunk import chunks_of
-from dgmmis.climbing import climbing
+from dgmmis.climbing import PILOT_CHUNK, Pilot
 from dgmmis.errors import InvalidData
 from dgmmis.iterate import Limits, Pass, Problem, iterate
 from dgmmis.local_pass import LocalPasses
@@ -31,7 +31,6 @@ FINALISTS = 3
 """Starts that go the whole way."""
 PILOT_LIMITS = Limits(tolerance=0.1, max_passes=500)
 """Of the sample's own fit; fixed, so that a fit's start depends on no budget."""
-PILOT_CHUNK = 25_000
 ROWS_PER_PARAMETER = 50
 LEAST_PILOT_ROWS = 5_000
 PILOT_ROWS = 200_000
@@ -274,10 +273,10 @@ def _climber(
     chunks = chunks_of(pilot, chunk_rows=PILOT_CHUNK)
     passes = LocalPasses(chunks, cut=task.cut, negligible=task.pruning)
     sample = information_sample(chunks, task)
-    seen = look(passes, sample, task)
+    seen, tried_on = look(passes, sample, task), Pilot.of(chunks, task)
 
     def climb(population: Population) -> Iterator[Pass]:
-        problem = climbing(set_up(passes, sample, task, population, seen), task, chunks, population)
+        problem = tried_on.climbing(set_up(passes, sample, task, population, seen), task, population)
         for scan in iterate(population, problem, PILOT_LIMITS):
             report(scan)
             yield scan

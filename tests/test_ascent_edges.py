@@ -116,3 +116,23 @@ def test_a_singular_covariance_has_no_coordinates_and_proposes_no_step():
     statistics = summarize_samples(start, scene.samples)
     ascent = Ascent(scene.samples, 200, constraints)
     assert ascent.propose(Standing(start, statistics, None), None) is None
+
+
+def test_pairs_of_steps_are_not_followed_where_a_covariance_is_next_to_singular():
+    scene = random_scene(1, kind="diagonal")
+    constraints = Constraints.of(3, 2)
+
+    def proposed(smallest):
+        covariances = scene.mixture.covariances.copy()
+        covariances[0] = [[1.0, 1.0 - smallest], [1.0 - smallest, 1.0]]
+        mixture = scene.mixture
+        population = Population(Mixture(mixture.amplitudes, mixture.means, covariances))
+        statistics = summarize_samples(population, scene.samples)
+        chart = Chart.at(population, statistics, constraints)
+        memory = Memory(
+            population, chart.counts, np.zeros(chart.n_parameters), Secants.none(chart.n_parameters)
+        )
+        return Ascent(scene.samples, 200, constraints).propose(Standing(population, statistics, None), memory)
+
+    assert proposed(1e-2) is not None
+    assert proposed(1e-8) is None
