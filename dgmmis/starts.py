@@ -76,7 +76,7 @@ class Start:
     chosen : int
         Which of them.
     pilot_passes : int
-        Further passes over the sample that the best one was given.
+        Further updates on the sample that the best one was given, those of moves tried there among them.
     trials : tuple of Trial
         All starts, as far as each went; empty if the start was given.
     carried : tuple of float

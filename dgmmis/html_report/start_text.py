@@ -27,7 +27,7 @@ def start_text(facts: RunFacts) -> str:
     )
     if start.pilot_passes:
         passes = count(start.pilot_passes)
-        text += f" It was then fitted to {count(start.pilot_rows)} random rows, for {passes} updates."
+        text += f" It was then fitted to {count(start.pilot_rows)} random rows, for {passes} updates in all."
     if start.carried:
         text += _carried(start.carried)
     return text
