@@ -23,6 +23,7 @@ from dgmmis.confined_step import Information
 from dgmmis.constraints import Constraints
 from dgmmis.coordinates import Chart
 from dgmmis.covariance_edge import next_to_singular
+from dgmmis.density_curvature import HermiteMoments, density_curvature
 from dgmmis.errors import DgmmisError
 from dgmmis.freedom import Freedom, counts_of
 from dgmmis.imputation import Imputed
@@ -31,6 +32,7 @@ from dgmmis.information import prior_score
 from dgmmis.maximization import maximize
 from dgmmis.moment_lines import place_on_line
 from dgmmis.observation import Reference
+from dgmmis.observed_hessian import Hessian
 from dgmmis.outer_products import outer_products
 from dgmmis.packed import Array
 from dgmmis.population import Population
@@ -40,12 +42,15 @@ from dgmmis.score_statistics import Statistics
 from dgmmis.step_reach import within_coordinates, within_observed
 from dgmmis.typical_noise import typical_noise
 
-__all__ = ["MOST_PARAMETERS", "MOST_TOGETHER", "Ascent", "sample_rows"]
+__all__ = ["MOST_CURVED", "MOST_PARAMETERS", "MOST_TOGETHER", "Ascent", "sample_rows"]
 
 LEAST_ROWS = 5_000
 ROWS_PER_PARAMETER = 100
 SHARE_OF_ROWS = 50
 """The sample holds at least one row in so many, so that its information is as good as a catalogue can use."""
+
+LEAST_PRODUCTS = 2.5e8
+"""Multiplications of outer products that cost less than more passes: a few small catalogues are taken whole."""
 
 MOST_PRODUCTS = 4e10
 """Multiplications of outer products at most, where the rows per parameter do not ask for more."""
@@ -74,14 +79,21 @@ than half a standard error, over which all rows' information says more than the 
 CHECKED_AT = 1.0
 """Predicted gain [nats] below which what pairs of steps say is compared with fresh information."""
 
+MOST_CURVED = 600
+"""With more parameters the Hessian would cost more than it saves."""
+
+CURVED_AT = 0.05
+"""Predicted gain [nats per parameter] below which the Hessian is looked at: farther off steps by it may lead where the
+likelihood has no bound, or to an optimum that others left behind."""
+
 NEAR = 2.0
 """A population is near where a step gains less than so many nats per parameter in a sample's own log-likelihood."""
 
 
 def sample_rows(n_rows: int, n_parameters: int) -> int:
     """Rows whose scores give the information of a fit of p parameters to N rows."""
-    wanted = max(LEAST_ROWS, ROWS_PER_PARAMETER * n_parameters)
-    affordable = int(MOST_PRODUCTS / max(1, n_parameters) ** 2)
+    cheap, affordable = (int(most / max(1, n_parameters) ** 2) for most in (LEAST_PRODUCTS, MOST_PRODUCTS))
+    wanted = max(LEAST_ROWS, ROWS_PER_PARAMETER * n_parameters, cheap)
     return min(n_rows, max(wanted, min(n_rows // SHARE_OF_ROWS, affordable)))
 
 
@@ -111,6 +123,8 @@ class Ascent:
         Statistics of a larger random sample, to try steps on; None where the sample is all rows.
     imputation : Imputation, optional
         Of the unobserved rows.
+    curve : callable, optional
+        How the densities of all rows curve under a population; None where that is not to be had.
     """
 
     sample: Samples
@@ -119,6 +133,7 @@ class Ascent:
     threads: int = 1
     pilot: Callable[[Population], Statistics] | None = None
     imputation: Imputation | None = None
+    curve: Callable[[Population], HermiteMoments] | None = None
 
     @cached_property
     def _latest(self) -> dict[str, Any]:
@@ -193,6 +208,10 @@ class Ascent:
         if step is None:
             return None
         gain = _model_gain(ground.matrix, gradient, step)
+        if gain <= max(CHECKED_AT, CURVED_AT * chart.n_parameters):
+            curved = self._curved(ground, gradient)
+            if curved is not None:
+                return curved
         step = within_observed(ground.chart, step)
         if self.pilot is not None and gain > SETTLED * chart.n_parameters:
             step = self._trusted(standing, ground, gradient, step)
@@ -201,6 +220,32 @@ class Ascent:
         return Proposal(
             chart, np.zeros(chart.n_parameters), gradient, step, slope, promised, gain, straight=True
         )
+
+    def _curved(self, ground: _Ground, gradient: Array) -> Proposal | None:
+        """Propose a step by the Hessian of all rows; None where that is not to be had, or leads downwards."""
+        chart = ground.chart
+        if self.curve is None or chart.n_parameters > MOST_CURVED or len(ground.matrix.places) > 1:
+            return None
+        curvature = density_curvature(chart, self.curve(chart.origin))
+        hessian = Hessian.of(chart, ground.matrix.whole, curvature)
+        information = None if hessian is None else Information.of(hessian.positive)
+        if hessian is None or information is None:
+            return None
+        asked = gradient, hessian.leading_away(gradient)
+        steps = [information.confined(some, chart) for some in asked]
+        whole = [information.confined(some, chart, chart.brink) for some in asked]
+        left = [hessian.gain(gradient, step) for step in whole if step is not None]
+        known = [step for step in steps if step is not None]
+        if not left or not known:
+            return None
+        step = within_observed(chart, max(known, key=lambda some: hessian.gain(gradient, some)))
+        slope = _slope(gradient, step)
+        if not slope > 0:
+            return None
+        predicted = max(*left, 0.0) / hessian.certainty
+        promised = hessian.promised(gradient, step)
+        at = np.zeros(chart.n_parameters)
+        return Proposal(chart, at, gradient, step, slope, promised, predicted, straight=True)
 
     def _divided(self, chart: Chart, standing: Standing) -> Callable[[Array], Array | None]:
         """Make what divides a gradient by the information at a chart's origin."""

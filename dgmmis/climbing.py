@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 from dgmmis.ascent import Ascent, sample_rows
 from dgmmis.chunk import chunks_of
+from dgmmis.density_curvature import HermiteMoments
 from dgmmis.expectation import prepare
 from dgmmis.iterate import Problem, Summarize
 from dgmmis.local_pass import LocalPasses, processors
@@ -14,12 +16,15 @@ from dgmmis.population import Population
 from dgmmis.rows import Rows
 from dgmmis.task import Task
 
-__all__ = ["PILOT_CHUNK", "TRIED_ROWS", "Pilot", "climbing", "does_climb"]
+__all__ = ["CURVING_THREADS", "PILOT_CHUNK", "TRIED_ROWS", "Pilot", "climbing", "does_climb"]
 
 TRIED_ROWS = 200_000
 """Rows of the random sample on which steps are tried: what a catalogue keeps as its pilot."""
 
 PILOT_CHUNK = 25_000
+
+CURVING_THREADS = 2
+"""Threads that take the curvature of densities: each holds the scores of as many rows as the information takes at once."""
 
 
 class Sampled(Protocol):
@@ -45,20 +50,34 @@ class Pilot:
         N, of which they are a sample.
     summarize : callable, optional
         Statistics of the sample, to try steps on; None where it is all rows.
+    curve : callable, optional
+        How the densities of all rows curve, where that is asked for and can be had.
     """
 
     rows: Rows
     n_rows: int
     summarize: Summarize | None
+    curve: Callable[[Population], HermiteMoments] | None = None
 
     @classmethod
     def of(cls, rows: Sampled, task: Task) -> Pilot:
         """Read the sample; of the task, only the selection, the backgrounds and the pruning matter."""
-        pilot, summarize = rows.read_pilot(TRIED_ROWS), None
-        if len(pilot) < rows.n_rows:
-            chunks = chunks_of(pilot, chunk_rows=PILOT_CHUNK)
-            summarize = LocalPasses(chunks, cut=task.cut, negligible=task.pruning).summarize
-        return cls(pilot, rows.n_rows, summarize)
+        pilot = cls(rows.read_pilot(TRIED_ROWS), rows.n_rows, None)
+        return pilot if pilot.is_all else replace(pilot, summarize=pilot._passes(task).summarize)
+
+    @property
+    def is_all(self) -> bool:
+        """Whether the sample is all rows."""
+        return len(self.rows) == self.n_rows
+
+    def knowing_curvature(self, task: Task) -> Pilot:
+        """Let fits know the Hessian, where the sample is all rows and no selection cut them."""
+        exact = self.is_all and task.selecting is None
+        return replace(self, curve=self._passes(task, CURVING_THREADS).curve) if exact else self
+
+    def _passes(self, task: Task, threads: int | None = None) -> LocalPasses:
+        chunks = chunks_of(self.rows, chunk_rows=PILOT_CHUNK)
+        return LocalPasses(chunks, threads=threads, cut=task.cut, negligible=task.pruning)
 
     def climbing(self, problem: Problem, task: Task, population: Population) -> Problem:
         """Let a fit climb by steps, unless its task says otherwise or its imputed points are drawn in every pass.
@@ -85,13 +104,16 @@ class Pilot:
             processors(),
             self.summarize,
             problem.imputation,
+            self.curve,
         )
         return replace(problem, ascent=ascent)
 
 
 def climbing(problem: Problem, task: Task, rows: Sampled, population: Population) -> Problem:
     """Let one fit climb by steps, the sample taken from its rows; parameters as of `Pilot.climbing`."""
-    return Pilot.of(rows, task).climbing(problem, task, population) if does_climb(task) else problem
+    if not does_climb(task):
+        return problem
+    return Pilot.of(rows, task).knowing_curvature(task).climbing(problem, task, population)
 
 
 def does_climb(task: Task) -> bool:

@@ -19,7 +19,7 @@ from scipy.optimize import nnls
 
 from dgmmis.block_matrix import BlockMatrix
 from dgmmis.coordinates import Chart
-from dgmmis.covariance_edge import LEAST_SHARE
+from dgmmis.covariance_edge import CovarianceEdge
 from dgmmis.packed import Array, lower_indices
 from dgmmis.positive_systems import Factor, factorize
 
@@ -68,14 +68,18 @@ class Information:
         step = self._backward(self._forward(gradient[:, None]))[:, 0]
         return step if np.isfinite(step).all() else None
 
-    def confined(self, gradient: Array, chart: Chart) -> Array | None:
-        """Maximise g x - x I x / 2 where amplitudes and covariances stay positive; None if that is no number."""
+    def confined(self, gradient: Array, chart: Chart, edge: CovarianceEdge | None = None) -> Array | None:
+        """Maximise g x - x I x / 2 where amplitudes and covariances keep a share; None if that is no number.
+
+        The share is that of `edge`, by default what a step may leave, `chart.edge`.
+        """
+        edge = chart.edge if edge is None else edge
         free = self.divide(gradient)
         if free is None:
             return None
         step, slopes, wanted = free, np.zeros((len(free), 0)), np.zeros(0)
         for _ in range(MOST_ROUNDS):
-            normals, least = _crossed(chart, step)
+            normals, least = _crossed(chart, step, edge)
             if not len(least):
                 break
             more = self._forward(normals.T)
@@ -111,12 +115,12 @@ def _least_distance(slopes: Array, wanted: Array) -> Array | None:
     return np.asarray(np.einsum("pm,m->p", slopes, shares) * (unit / excess)) if excess > ROUNDED else None
 
 
-def _crossed(chart: Chart, step: Array) -> tuple[Array, Array]:
+def _crossed(chart: Chart, step: Array, edge: CovarianceEdge) -> tuple[Array, Array]:
     """Planes (m, p) that a step crosses, and what their products with it must be at least (m,)."""
     origin, change = chart.origin, chart.tangent(step)
     before = np.concatenate((origin.amplitudes, origin.background_amplitudes))
-    falls = np.array(chart.freedom.amplitudes) & (change.amplitudes < (LEAST_SHARE - 1 - CROSSED) * before)
-    components, directions, bounds = chart.edge.crossed(change.covariances)
+    falls = np.array(chart.freedom.amplitudes) & (change.amplitudes < (edge.least_share - 1 - CROSSED) * before)
+    components, directions, bounds = edge.crossed(change.covariances)
     if not falls.any() and not len(bounds):
         return np.zeros((0, len(step))), np.zeros(0)
     n_fallen, n_shrunk, n_components = int(falls.sum()), len(bounds), origin.n_components
@@ -126,4 +130,4 @@ def _crossed(chart: Chart, step: Array) -> tuple[Array, Array]:
     second[n_fallen + np.arange(n_shrunk), components] = 2 * directions[:, i] * directions[:, j]
     first = np.zeros((len(counts), n_components, origin.n_features))
     normals = chart.scores(origin, counts[:, :n_components], counts[:, n_components:], first, second)
-    return normals, np.concatenate((np.full(n_fallen, LEAST_SHARE - 1), bounds))
+    return normals, np.concatenate((np.full(n_fallen, edge.least_share - 1), bounds))

@@ -24,7 +24,7 @@ from dgmmis.covariance_charts import (
     VarianceChart,
     is_definite,
 )
-from dgmmis.covariance_edge import CovarianceEdge
+from dgmmis.covariance_edge import LEAST_SHARE, CovarianceEdge
 from dgmmis.freedom import Freedom, amplitude_limits, counts_of
 from dgmmis.packed import Array
 from dgmmis.population import Population
@@ -101,13 +101,22 @@ class Chart:
     @cached_property
     def edge(self) -> CovarianceEdge:
         """How far the covariances that may move in all directions may shrink in a step."""
+        return self._edge(LEAST_SHARE)
+
+    @cached_property
+    def brink(self) -> CovarianceEdge:
+        """How far they can shrink at all."""
+        return self._edge(0.0)
+
+    def _edge(self, least_share: float) -> CovarianceEdge:
         n_features = self.origin.n_features
         free = [
             owners[0]
             for owners, some in self.freedom.covariances
             if some in (n_features, (True,) * n_features)
         ]
-        return CovarianceEdge(self.origin.mixture.covariances, self.observed, np.array(free, dtype=np.intp))
+        covariances = self.origin.mixture.covariances
+        return CovarianceEdge(covariances, self.observed, np.array(free, dtype=np.intp), least_share)
 
     @property
     def is_regular(self) -> bool:

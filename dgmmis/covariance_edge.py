@@ -30,11 +30,16 @@ class CovarianceEdge:
         V and typical noise: its dispersions are the units in which directions are told apart.
     free : (n,) of int
         Components whose covariances may move; nothing is asked of the others.
+    least_share : float
+        What a variance keeps of itself; 0 asks only that it stay one.
     """
 
-    def __init__(self, before: Array, observed: Array, free: NDArray[np.intp]) -> None:
+    def __init__(
+        self, before: Array, observed: Array, free: NDArray[np.intp], least_share: float = LEAST_SHARE
+    ) -> None:
         before, observed, self._free = before[free], observed[free], free
-        shares = np.where(next_to_singular(before), 1.0, LEAST_SHARE)
+        shares = np.where(next_to_singular(before), 1.0, least_share)
+        self.least_share = least_share
         self._before, self._kept = before, shares[:, None, None] * before
         self._frames = np.linalg.inv(np.linalg.cholesky(observed))
 

@@ -12,6 +12,7 @@ from typing import Protocol, TypeVar
 from dgmmis.background import BackgroundLike
 from dgmmis.chunk import ArrayChunks
 from dgmmis.component_views import ComponentViews
+from dgmmis.density_curvature import HermiteMoments, hermite_moments
 from dgmmis.expectation import NEGLIGIBLE, summarize_samples
 from dgmmis.imputation import Imputed, combine, impute_leaf, leaves
 from dgmmis.imputation_points import Points, draw_points
@@ -155,6 +156,16 @@ class LocalPasses:
             return scorer.score(self._with_densities(scorer.chart.origin.backgrounds, chunk, samples))
 
         return self._sum(score)
+
+    def curve(self, population: Population) -> HermiteMoments:
+        """How the densities of all rows curve under a population."""
+
+        def curve(chunk: int, samples: Samples) -> HermiteMoments:
+            return hermite_moments(
+                population, self._with_densities(population.backgrounds, chunk, samples)
+            )
+
+        return self._sum(curve)
 
     def resampled(self, resample: Resample) -> LocalPasses:
         """Make the same passes over the rows weighed as a replicate of them does."""

@@ -8,7 +8,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from dgmmis.ascent import MOST_PARAMETERS, MOST_TOGETHER
+from dgmmis.ascent import MOST_CURVED, MOST_PARAMETERS, MOST_TOGETHER
+from dgmmis.climbing import CURVING_THREADS, PILOT_CHUNK
 from dgmmis.component_views import MOST_KEPT as MOST_KEPT_VIEWS
 from dgmmis.imputed_passes import LEAST_BLOCK, MOST_POINTS, POINTS
 from dgmmis.observation import POINTS_OF_PART, REPLICATES
@@ -44,6 +45,8 @@ ROWS_PER_NODE = 32
 """Rows per box: one for each 64, 128, 256, ... of them."""
 INFORMATION_COPIES = 4
 """Of the information: that of the last two populations, one that is summed, and one that is decomposed."""
+HESSIAN_COPIES = 8
+"""Of the Hessian: curvature of the densities, the matrix, whitened, rotated, its directions and what they are made of."""
 SPARE_NODES = 24
 """Boxes of a group beyond that: each size of runs may have one that is not full."""
 
@@ -235,7 +238,17 @@ class Workload:
         numbers = self.n_parameters**2 if self.n_parameters <= MOST_TOGETHER else blocks
         squares = INFORMATION_COPIES * DOUBLE * numbers
         secants = 2 * MOST_SECANTS * DOUBLE * self.n_parameters
-        return pilot + self._grouped(self.sample_rows) + 2 * DOUBLE * SLAB_NUMBERS + squares + secants
+        scores = 2 * DOUBLE * SLAB_NUMBERS
+        return pilot + self._grouped(self.sample_rows) + scores + squares + secants + self._curving_bytes
+
+    @property
+    def _curving_bytes(self) -> int:
+        """Bytes that the Hessian of all rows takes beyond the scores, where it is looked at."""
+        looked_at = self.n_rows <= self.pilot_rows and self.imputed is None
+        if not looked_at or self.n_parameters > MOST_CURVED:
+            return 0
+        densities = 2 * DOUBLE * min(self.n_rows, PILOT_CHUNK) * self.sources
+        return CURVING_THREADS * densities + HESSIAN_COPIES * DOUBLE * self.n_parameters**2
 
     @property
     def parsed_bytes(self) -> int:
