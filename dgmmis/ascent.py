@@ -46,6 +46,7 @@ __all__ = ["MOST_CURVED", "MOST_PARAMETERS", "MOST_TOGETHER", "Ascent", "sample_
 
 LEAST_ROWS = 5_000
 ROWS_PER_PARAMETER = 100
+COARSE_ROWS_PER_PARAMETER = 30
 SHARE_OF_ROWS = 50
 """The sample holds at least one row in so many, so that its information is as good as a catalogue can use."""
 
@@ -90,8 +91,10 @@ NEAR = 2.0
 """A population is near where a step gains less than so many nats per parameter in a sample's own log-likelihood."""
 
 
-def sample_rows(n_rows: int, n_parameters: int) -> int:
-    """Rows whose scores give the information of a fit of p parameters to N rows."""
+def sample_rows(n_rows: int, n_parameters: int, *, coarse: bool = False) -> int:
+    """Rows whose scores give the information of a fit of p parameters to N rows; fewer where that may be coarse."""
+    if coarse:
+        return min(n_rows, max(LEAST_ROWS, COARSE_ROWS_PER_PARAMETER * n_parameters))
     cheap, affordable = (int(most / max(1, n_parameters) ** 2) for most in (LEAST_PRODUCTS, MOST_PRODUCTS))
     wanted = max(LEAST_ROWS, ROWS_PER_PARAMETER * n_parameters, cheap)
     return min(n_rows, max(wanted, min(n_rows // SHARE_OF_ROWS, affordable)))

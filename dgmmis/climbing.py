@@ -24,7 +24,7 @@ TRIED_ROWS = 200_000
 PILOT_CHUNK = 25_000
 
 CURVING_THREADS = 2
-"""Threads that take the curvature of densities: each holds the scores of as many rows as the information takes at once."""
+"""Threads that take the curvature of densities: each holds the scores of many rows."""
 
 
 class Sampled(Protocol):
@@ -79,7 +79,9 @@ class Pilot:
         chunks = chunks_of(self.rows, chunk_rows=PILOT_CHUNK)
         return LocalPasses(chunks, threads=threads, cut=task.cut, negligible=task.pruning)
 
-    def climbing(self, problem: Problem, task: Task, population: Population) -> Problem:
+    def climbing(
+        self, problem: Problem, task: Task, population: Population, *, coarse: bool = False
+    ) -> Problem:
         """Let a fit climb by steps, unless its task says otherwise or its imputed points are drawn in every pass.
 
         Parameters
@@ -89,6 +91,8 @@ class Pilot:
         task : Task
         population : Population
             Where the fit starts.
+        coarse : bool
+            Fewer rows tell the information: steps are cheaper, and more of them are needed.
         """
         if not does_climb(task):
             return problem
@@ -96,7 +100,7 @@ class Pilot:
             population.n_components, population.n_features, population.backgrounds
         )
         keep_noise = () if task.cut is None else task.cut.noise_columns
-        sample = self.rows.take(slice(0, sample_rows(self.n_rows, n_parameters)))
+        sample = self.rows.take(slice(0, sample_rows(self.n_rows, n_parameters, coarse=coarse)))
         ascent = Ascent(
             prepare(population, sample.samples(checked=True, keep_noise=keep_noise), task.cut),
             self.n_rows,

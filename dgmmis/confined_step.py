@@ -119,7 +119,9 @@ def _crossed(chart: Chart, step: Array, edge: CovarianceEdge) -> tuple[Array, Ar
     """Planes (m, p) that a step crosses, and what their products with it must be at least (m,)."""
     origin, change = chart.origin, chart.tangent(step)
     before = np.concatenate((origin.amplitudes, origin.background_amplitudes))
-    falls = np.array(chart.freedom.amplitudes) & (change.amplitudes < (edge.least_share - 1 - CROSSED) * before)
+    falls = np.array(chart.freedom.amplitudes) & (
+        change.amplitudes < (edge.least_share - 1 - CROSSED) * before
+    )
     components, directions, bounds = edge.crossed(change.covariances)
     if not falls.any() and not len(bounds):
         return np.zeros((0, len(step))), np.zeros(0)

@@ -19,11 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dgmmis.coordinates import Chart
-from dgmmis.hermite_kernels import add_tensors
-from dgmmis.packed import Array, lower_indices, packed_size
+from dgmmis.densities import log_densities
+from dgmmis.hermite_kernels import add_given_tensors, add_tensors
+from dgmmis.packed import Array, lower_indices, pack, packed_size
 from dgmmis.population import Population
-from dgmmis.row_scores import row_scores
-from dgmmis.samples import Samples
+from dgmmis.row_scores import kernel_noise, row_scores
+from dgmmis.samples import PatternGroup, Samples
 
 __all__ = ["HermiteMoments", "density_curvature", "hermite_moments"]
 
@@ -37,37 +38,24 @@ class HermiteMoments:
 
     Attributes
     ----------
-    first : (K, D)
-        Of u.
-    second : (K, P)
-        Of u u^T - G.
-    third, fourth : (K, D (D + 1) (D + 2) / 6), (K, D (D + 1) (D + 2) (D + 3) / 24)
-        Entries of descending indices, the last index fastest.
+    entries : (K, E)
+        Of orders 0 to 4 in turn: 1, u, u u^T - G and two more, each entry of descending indices once, the last index
+        fastest.
     """
 
-    first: Array
-    second: Array
-    third: Array
-    fourth: Array
+    entries: Array
 
     def __add__(self, other: HermiteMoments) -> HermiteMoments:
-        return HermiteMoments(
-            self.first + other.first,
-            self.second + other.second,
-            self.third + other.third,
-            self.fourth + other.fourth,
-        )
+        return HermiteMoments(self.entries + other.entries)
 
-    @property
-    def matrices(self) -> Array:
-        """Sums (K, 1 + D + P, 1 + D + P) of p'' / p by the amplitude's logarithm, the mean and the packed covariance.
+    def matrices(self, n_features: int) -> Array:
+        """Return the sums (K, 1 + D + P, 1 + D + P) of p'' / p by ln a, the mean and the packed covariance.
 
         An entry is the tensor of its row's and its column's indices together; that of the amplitude alone is 0.
         """
-        n_components, n_features = self.first.shape
-        none = np.zeros((n_components, 1))
-        entries = np.concatenate((none, self.first, self.second, self.third, self.fourth), axis=1)
-        return np.asarray(entries[:, _places(n_features)])
+        matrices = np.array(self.entries[:, _places(n_features)])
+        matrices[:, 0, 0] = 0.0
+        return matrices
 
 
 def hermite_moments(population: Population, samples: Samples) -> HermiteMoments:
@@ -79,20 +67,41 @@ def hermite_moments(population: Population, samples: Samples) -> HermiteMoments:
     samples : Samples
         As `prepare` returned them; no selection cut them.
     """
-    n_components, n_features = population.n_components, population.n_features
-    first, second = np.zeros((n_components, n_features)), np.zeros((n_components, packed_size(n_features)))
-    third, fourth = (np.zeros((n_components, _count(n_features, order))) for order in (3, 4))
-    for some in row_scores(population, samples):
-        first += np.einsum("n,nki->ki", some.weights, some.first)
-        second += np.einsum("n,nkp->kp", some.weights, some.second)
-        add_tensors(some.weights, some.zeroth, some.first, some.second, NEGLIGIBLE, third, fourth)
-    return HermiteMoments(first, second, third, fourth)
+    entries = np.zeros((population.n_components, len(_entries(population.n_features))))
+    if samples.is_projected:
+        for some in row_scores(population, samples):
+            add_given_tensors(some.first, some.second, some.weights, some.zeroth, NEGLIGIBLE, entries)
+        return HermiteMoments(entries)
+    terms = population.component_log_densities(samples)
+    responsibilities = np.exp(terms - log_densities(terms)[:, None])
+    for group in samples.groups:
+        entries[:, _entries_of(tuple(group.observed), population.n_features)] += _of_group(
+            population, group, responsibilities[group.rows]
+        )
+    return HermiteMoments(entries)
+
+
+def _of_group(population: Population, group: PatternGroup, q: Array) -> Array:
+    """Sum (K, E) over rows that see the same features, in these."""
+    mixture, observed = population.mixture, group.observed
+    sums = np.zeros((population.n_components, len(_entries(len(observed)))))
+    add_tensors(
+        np.ascontiguousarray(group.values),
+        kernel_noise(group, slice(None)),
+        np.ascontiguousarray(mixture.means[:, observed]),
+        pack(mixture.covariances[:, observed[:, None], observed]),
+        group.weights,
+        q,
+        NEGLIGIBLE,
+        sums,
+    )
+    return sums
 
 
 def density_curvature(chart: Chart, moments: HermiteMoments) -> Array:
-    """Sum (p, p) of p'' / p over rows by a chart's coordinates, at its origin and along straight lines of parameters."""
+    """Sum (p, p) of p'' / p over rows by a chart's coordinates, along straight lines of parameters."""
     curvature = np.zeros((chart.n_parameters, chart.n_parameters))
-    for k, matrix in enumerate(moments.matrices):
+    for k, matrix in enumerate(moments.matrices(chart.origin.n_features)):
         slopes = _slopes(chart, k)
         moved = np.flatnonzero(slopes.any(axis=0))
         slopes = slopes[:, moved]
@@ -102,7 +111,7 @@ def density_curvature(chart: Chart, moments: HermiteMoments) -> Array:
 
 
 def _slopes(chart: Chart, k: int) -> Array:
-    """Derivatives (1 + D + P, p) of a component's parameters by the coordinates."""
+    """Return the derivatives (1 + D + P, p) of a component's parameters by the coordinates."""
     population = chart.origin
     n_components, n_features = population.n_components, population.n_features
     unit = np.eye(1 + n_features + packed_size(n_features))
@@ -118,20 +127,26 @@ def _places(n_features: int) -> NDArray[np.intp]:
     """Where the tensor of every pair of parameters (1 + D + P, 1 + D + P) lies among the entries of all orders."""
     i, j = lower_indices(n_features)
     indices = [(), *((a,) for a in range(n_features)), *zip(i.tolist(), j.tolist(), strict=True)]
-    place = {entry: number for number, entry in enumerate(_entries(n_features))}
+    place = _numbered(n_features)
     together = [[place[tuple(sorted((*a, *b), reverse=True))] for b in indices] for a in indices]
     return np.array(together, dtype=np.intp)
 
 
-def _entries(n_features: int) -> list[tuple[int, ...]]:
-    """Indices of the entries of all orders, descending, the last one fastest."""
-    orders = (sorted(_descending(n_features, order)) for order in range(5))
-    return [entry for order in orders for entry in order]
+@cache
+def _entries_of(observed: tuple[int, ...], n_features: int) -> NDArray[np.intp]:
+    """Where the entries of some features (ascending) lie among those of all."""
+    place = _numbered(n_features)
+    entries = _entries(len(observed))
+    return np.array([place[tuple(observed[i] for i in entry)] for entry in entries], dtype=np.intp)
 
 
-def _descending(n_features: int, order: int) -> list[tuple[int, ...]]:
-    return list(combinations_with_replacement(range(n_features - 1, -1, -1), order))
+def _numbered(n_features: int) -> dict[tuple[int, ...], int]:
+    return {entry: number for number, entry in enumerate(_entries(n_features))}
 
 
-def _count(n_features: int, order: int) -> int:
-    return len(_descending(n_features, order))
+@cache
+def _entries(n_features: int) -> tuple[tuple[int, ...], ...]:
+    """List the indices of the entries of all orders, descending, the last one fastest."""
+    features = range(n_features - 1, -1, -1)
+    orders = (sorted(combinations_with_replacement(features, order)) for order in range(5))
+    return tuple(entry for order in orders for entry in order)

@@ -1,54 +1,147 @@
-"""Compiled sums of Hermite's tensors of the third and fourth order."""
+"""Compiled sums of Hermite's tensors, up to the fourth order."""
 
 from __future__ import annotations
 
 import numba
 import numpy as np
 
-__all__ = ["add_tensors"]
+from dgmmis.row_score_kernels import invert_observed
+
+__all__ = ["add_given_tensors", "add_tensors"]
+
+LANES = 16
+"""Pairs of a row and a component that are worked on side by side; their sums are added up in the end."""
+
+_compile = numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
+_part_of_kernel = numba.njit(forceinline=True, nogil=True, error_model="numpy", fastmath={"contract"})
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def add_tensors(weights, q, first, second, least, third, fourth):  # type: ignore[no-untyped-def]
-    """Add w q h_ijk and w q h_ijkl of some rows, for i >= j >= k >= l.
-
-    With h_ij = u_i u_j - G_ij, h_ijk is the sum of the three u_i h_jk less 2 u_i u_j u_k, and h_ijkl the sum of the
-    three h_ij h_kl less 2 u_i u_j u_k u_l.
+@_compile
+def add_tensors(values, noise, means, covariances, weights, q, least, out):  # type: ignore[no-untyped-def]
+    """Add w q times Hermite's tensors of u = T^-1 (x - m) and T^-1, T = V + S, of all rows.
 
     Parameters
     ----------
+    values : (n, d)
+    noise : (n, d) variances, (n, P) packed covariances, or (1, P) shared by all rows
+    means, covariances : (K, d), (K, P)
     weights : (n,)
-    q : (n, K)
-    first, second : (n, K, D), (n, K, P)
-        q u and q h.
+    q : (n, K or more)
     least : float
         Pairs with a smaller q are left out.
-    third, fourth : (K, D (D + 1) (D + 2) / 6), (K, D (D + 1) (D + 2) (D + 3) / 24)
-        Added to, l fastest.
+    out : (K, E)
+        Added to: entries of descending indices, the last one fastest, of orders 0 to 4 in turn.
+    """
+    n_rows, d = values.shape
+    shared, diagonal = len(noise) == 1, noise.shape[1] == d
+    lower, inverse, residual = np.zeros((d, d)), np.zeros((d, d)), np.empty(d)
+    w, u, h = np.zeros(LANES), np.zeros((d, LANES)), np.zeros((d, d, LANES))
+    sums = np.empty((out.shape[1], LANES))
+    for c in range(len(means)):
+        sums[:] = 0.0
+        lane, first = 0, True
+        for n in range(n_rows):
+            if not q[n, c] > least:
+                continue
+            if first or not shared:
+                invert_observed(covariances[c], noise[0 if shared else n], diagonal, lower, inverse)
+                first = False
+            for i in range(d):
+                residual[i] = values[n, i] - means[c, i]
+            _fill(lane, weights[n] * q[n, c], residual, inverse, w, u, h)
+            lane += 1
+            if lane == LANES:
+                _add_lanes(w, u, h, sums)
+                lane = 0
+        w[lane:] = 0.0
+        _add_lanes(w, u, h, sums)
+        _add_up(sums, out[c])
+
+
+@_compile
+def add_given_tensors(first, second, weights, q, least, out):  # type: ignore[no-untyped-def]
+    """Add w q times the tensors of rows whose q u (n, K, D) and q (u u^T - G), packed (n, K, P), are given.
+
+    The other parameters are those of `add_tensors`.
     """
     n_rows, n_components, d = first.shape
-    u, h = np.empty(d), np.empty((d, d))
-    for n in range(n_rows):
-        for component in range(n_components):
-            share = q[n, component]
-            if not share > least:
+    w, u, h = np.zeros(LANES), np.zeros((d, LANES)), np.zeros((d, d, LANES))
+    sums = np.empty((out.shape[1], LANES))
+    for c in range(n_components):
+        sums[:] = 0.0
+        lane = 0
+        for n in range(n_rows):
+            if not q[n, c] > least:
                 continue
+            w[lane] = weights[n] * q[n, c]
             for i in range(d):
-                u[i] = first[n, component, i] / share
+                u[i, lane] = first[n, c, i] / q[n, c]
                 for j in range(i + 1):
-                    h[i, j] = second[n, component, i * (i + 1) // 2 + j] / share
-            weight = weights[n] * share
-            at_third, at_fourth = 0, 0
-            for i in range(d):
-                for j in range(i + 1):
-                    both = u[i] * u[j]
-                    for k in range(j + 1):
-                        third[component, at_third] += weight * (
-                            u[i] * h[j, k] + u[j] * h[i, k] + u[k] * (h[i, j] - 2 * both)
-                        )
-                        at_third += 1
-                        for c in range(k + 1):
-                            fourth[component, at_fourth] += weight * (
-                                h[i, j] * h[k, c] + h[i, k] * h[j, c] + h[i, c] * h[j, k] - 2 * both * u[k] * u[c]
-                            )
-                            at_fourth += 1
+                    h[i, j, lane] = second[n, c, i * (i + 1) // 2 + j] / q[n, c]
+            lane += 1
+            if lane == LANES:
+                _add_lanes(w, u, h, sums)
+                lane = 0
+        w[lane:] = 0.0
+        _add_lanes(w, u, h, sums)
+        _add_up(sums, out[c])
+
+
+@_part_of_kernel
+def _fill(lane, weight, residual, inverse, w, u, h):  # type: ignore[no-untyped-def]
+    """Write the weight, u and u u^T - T^-1 of one row and component."""
+    w[lane] = weight
+    for i in range(len(residual)):
+        total = 0.0
+        for j in range(len(residual)):
+            total += inverse[i, j] * residual[j]
+        u[i, lane] = total
+    for i in range(len(residual)):
+        for j in range(i + 1):
+            h[i, j, lane] = u[i, lane] * u[j, lane] - inverse[i, j]
+
+
+@_part_of_kernel
+def _add_lanes(w, u, h, sums):  # type: ignore[no-untyped-def]
+    """Add the tensors of all lanes."""
+    d = len(u)
+    second, third = 1 + d, 1 + d + d * (d + 1) // 2
+    fourth = third + d * (d + 1) * (d + 2) // 6
+    for x in range(LANES):
+        sums[0, x] += w[x]
+    for i in range(d):
+        for x in range(LANES):
+            sums[1 + i, x] += w[x] * u[i, x]
+        for j in range(i + 1):
+            for x in range(LANES):
+                sums[second, x] += w[x] * h[i, j, x]
+            second += 1
+            for k in range(j + 1):
+                _add_third(i, j, k, w, u, h, sums[third])
+                third += 1
+                for m in range(k + 1):
+                    _add_fourth(i, j, k, m, w, u, h, sums[fourth])
+                    fourth += 1
+
+
+@_part_of_kernel
+def _add_third(i, j, k, w, u, h, sums):  # type: ignore[no-untyped-def]
+    """Add w times the sum of the three u_i h_jk less 2 u_i u_j u_k."""
+    for x in range(LANES):
+        pairs = u[i, x] * h[j, k, x] + u[j, x] * h[i, k, x]
+        sums[x] += w[x] * (pairs + u[k, x] * (h[i, j, x] - 2 * u[i, x] * u[j, x]))
+
+
+@_part_of_kernel
+def _add_fourth(i, j, k, m, w, u, h, sums):  # type: ignore[no-untyped-def]
+    """Add w times the sum of the three h_ij h_km less 2 u_i u_j u_k u_m."""
+    for x in range(LANES):
+        pairs = h[i, j, x] * h[k, m, x] + h[i, k, x] * h[j, m, x] + h[i, m, x] * h[j, k, x]
+        sums[x] += w[x] * (pairs - 2 * u[i, x] * u[j, x] * u[k, x] * u[m, x])
+
+
+@_part_of_kernel
+def _add_up(sums, out):  # type: ignore[no-untyped-def]
+    for entry in range(len(sums)):
+        for x in range(LANES):
+            out[entry] += sums[entry, x]

@@ -23,7 +23,7 @@ from dgmmis.task import Passes, Task
 __all__ = ["Search", "improve"]
 
 
-TRIED_PASSES = 30
+TRIED, TRIED_PASSES = 8, 30
 SELECTED_PASSES = 60
 """Over the pilot sample, of each move and of the fit itself; and under a selection."""
 
@@ -231,7 +231,7 @@ def _best_on_pilot(scan: Pass, problem: Problem, search: Search) -> tuple[Move, 
         misfit = misfit.completed(unobserved)
     tried = [
         (move, start)
-        for move in moves(population.mixture, misfit, may_move)
+        for move in moves(population.mixture, misfit, may_move)[:TRIED]
         if (start := _start(population, examiner, move, constraints)) is not None
     ]
     if not tried:

@@ -161,9 +161,7 @@ class LocalPasses:
         """How the densities of all rows curve under a population."""
 
         def curve(chunk: int, samples: Samples) -> HermiteMoments:
-            return hermite_moments(
-                population, self._with_densities(population.backgrounds, chunk, samples)
-            )
+            return hermite_moments(population, self._with_densities(population.backgrounds, chunk, samples))
 
         return self._sum(curve)
 

@@ -91,13 +91,13 @@ class Hessian:
         return _along(gradient, step) - self._bent(step) / 2
 
     def gain(self, gradient: Array, step: Array) -> float:
-        """Most that the objective, if it were quadratic, could gain along a step of at most this length [nats]."""
+        """Most that the objective, if it were quadratic, gains along a step of at most this length [nats]."""
         slope, bent = _along(gradient, step), self._bent(step)
         return slope**2 / (2 * bent) if bent > slope > 0 else slope - bent / 2
 
     @property
     def certainty(self) -> float:
-        """Least curvature, at most 1: the flatter a direction, the less does a quadratic form say of the way along it."""
+        """Least curvature, at most 1: the flatter a direction, the less a quadratic form says of it."""
         return float(max(MOST_DOUBT, min(1.0, np.abs(self.curvatures).min(initial=1.0))))
 
     def _bent(self, step: Array) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-__all__ = ["score_rows"]
+__all__ = ["invert_observed", "score_rows"]
 
 _compile = numba.njit(cache=True, nogil=True, error_model="numpy")
 _part_of_kernel = numba.njit(forceinline=True, nogil=True, error_model="numpy")
@@ -33,12 +33,18 @@ def score_rows(values, noise, means, covariances, q, first, second):  # type: ig
     for k in range(len(means)):
         for n in range(n_rows):
             if n == 0 or not shared:
-                _add_noise(covariances[k], noise[n], diagonal, lower)
-                _factorize(lower)
-                _invert(lower, inverse)
+                invert_observed(covariances[k], noise[n], diagonal, lower, inverse)
             for i in range(d):
                 residual[i] = values[n, i] - means[k, i]
             _write_score(inverse, residual, u, q[n, k], first[n, k], second[n, k])
+
+
+@_part_of_kernel
+def invert_observed(covariance, noise, diagonal, lower, inverse):  # type: ignore[no-untyped-def]
+    """Write the inverse of V + S; `lower` is room to work in."""
+    _add_noise(covariance, noise, diagonal, lower)
+    _factorize(lower)
+    _invert(lower, inverse)
 
 
 @_part_of_kernel

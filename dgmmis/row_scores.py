@@ -16,7 +16,7 @@ from dgmmis.samples import PatternGroup, Samples
 from dgmmis.selected_rows import Cut, is_certain, noise_covariances
 from dgmmis.tilted_expectation import TiltedScores, tilted_scores
 
-__all__ = ["SLAB_NUMBERS", "RowScores", "row_scores"]
+__all__ = ["SLAB_NUMBERS", "RowScores", "kernel_noise", "row_scores"]
 
 SLAB_NUMBERS = 2**21
 """Numbers in the scores of the rows that are worked on at a time."""
@@ -118,7 +118,7 @@ def _scored(population: Population, group: PatternGroup, rows: slice, q: Array) 
     first, second = np.empty((n, n_components, d)), np.empty((n, n_components, packed_size(d)))
     score_rows(
         np.array(group.values[rows]),
-        _noise_rows(group, rows),
+        kernel_noise(group, rows),
         np.ascontiguousarray(means),
         pack(covariances),
         np.ascontiguousarray(q),
@@ -131,8 +131,8 @@ def _scored(population: Population, group: PatternGroup, rows: slice, q: Array) 
     return np.einsum("id,nki->nkd", R, first), pack(back)
 
 
-def _noise_rows(group: PatternGroup, rows: slice) -> Array:
-    """Noise as the kernel reads it: (n, d), (n, p) or (1, p)."""
+def kernel_noise(group: PatternGroup, rows: slice) -> Array:
+    """Return noise as the kernels of scores read it: (n, d), (n, p) or (1, p)."""
     d = len(group.observed)
     if group.noise is None:
         return np.zeros((1, packed_size(d)))

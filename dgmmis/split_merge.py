@@ -18,12 +18,15 @@ from dgmmis.mixture import Mixture
 from dgmmis.packed import Array
 from dgmmis.population import Population
 
-__all__ = ["Move", "halves", "merge_losses", "merged", "movable", "moves", "rearranged"]
+__all__ = ["LEAST_COMPONENTS", "Move", "halves", "merge_losses", "merged", "movable", "moves", "rearranged"]
 
 LEAST_COMPONENTS = 3
 """A move takes one component to split and two others to merge."""
 
-TRIED_RANKS = ((0, 0), (1, 0), (2, 0), (0, 1), (1, 1), (3, 0), (0, 2), (4, 0))
+TRIED_RANKS = (
+    *((0, 0), (1, 0), (2, 0), (0, 1), (1, 1), (3, 0), (0, 2), (4, 0)),
+    *((2, 1), (3, 1), (5, 0), (4, 1), (6, 0), (5, 1), (7, 0), (7, 1)),
+)
 """Ranks of the split and of the merger of each move, in the order of trial: criteria are weak, so several are tried."""
 
 HALF_MEAN = float(np.sqrt(2 / np.pi))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -213,7 +214,8 @@ class _Search:
             return _Optimum(place, last.population, last.objectives[-1], 0)
         counted = _Counted(self._report)
         climb = _climber(self._pilot, self._task, counted)
-        last = climb_higher(self._pilot, self._task, last.population, climb)
+        coarsely = partial(climb, coarse=True)
+        last = climb_higher(self._pilot, self._task, last.population, coarsely, climb)
         return _Optimum(place, last.population, last.objectives[-1], counted.updates)
 
     def _number_of(self, found: _Optimum) -> int:
@@ -266,17 +268,16 @@ class _Counted:
         self._report(scan)
 
 
-def _climber(
-    pilot: Rows, task: Task, report: Callable[[Pass], None]
-) -> Callable[[Population], Iterator[Pass]]:
-    """Make what yields the passes of a fit to the whole sample from a population."""
+def _climber(pilot: Rows, task: Task, report: Callable[[Pass], None]) -> Callable[..., Iterator[Pass]]:
+    """Make what yields the passes of a fit to the whole sample from a population, coarsely if asked to."""
     chunks = chunks_of(pilot, chunk_rows=PILOT_CHUNK)
     passes = LocalPasses(chunks, cut=task.cut, negligible=task.pruning)
     sample = information_sample(chunks, task)
     seen, tried_on = look(passes, sample, task), Pilot.of(chunks, task)
 
-    def climb(population: Population) -> Iterator[Pass]:
-        problem = tried_on.climbing(set_up(passes, sample, task, population, seen), task, population)
+    def climb(population: Population, *, coarse: bool = False) -> Iterator[Pass]:
+        problem = set_up(passes, sample, task, population, seen)
+        problem = tried_on.climbing(problem, task, population, coarse=coarse)
         for scan in iterate(population, problem, PILOT_LIMITS):
             report(scan)
             yield scan

@@ -28,7 +28,7 @@ def within_observed(chart: Chart, step: Array) -> Array:
 
 
 def longest_observed(chart: Chart, step: Array) -> float:
-    """Times a step (p,) from a chart's origin that may be made without changing too much of what is observed."""
+    """Return how many times a step (p,) from a chart's origin may be made at most."""
     return 1 / max(_farthest(chart, step), float(np.finfo(np.float64).tiny))
 
 

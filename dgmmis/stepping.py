@@ -16,6 +16,9 @@ __all__ = ["MOST_SECANTS", "climbs", "rejecting", "step_from", "striding"]
 BURN_IN = 10
 """Updates by expectation maximization before the first step, where a fit does not begin near its optimum."""
 
+CREEPS = 1.0
+"""Gain [total nats] predicted for expectation maximization below which steps begin before that."""
+
 CLIMBED = 1e-4
 """Share of its slope that a step must gain at least (Armijo 1966)."""
 
@@ -125,11 +128,15 @@ def _fraction(climb: float, change: float) -> float:
 
 
 def _begins(scan: Pass, ascent: Ascent) -> bool:
-    """Tell whether a fit begins to climb by steps after a pass."""
-    if scan.number and scan.number < BURN_IN:
+    """Tell whether a fit begins to climb by steps after a pass.
+
+    It does where expectation maximization seems to be done: that it is, steps must tell.
+    """
+    is_time = scan.number >= BURN_IN or scan.predicted_gain <= CREEPS
+    if scan.number and not is_time:
         return False
     proposal = ascent.propose(scan.place, None)
-    return proposal is not None and (scan.number >= BURN_IN or ascent.is_near(proposal))
+    return proposal is not None and (is_time or ascent.is_near(proposal))
 
 
 def _with_gain(scan: Pass, ascent: Ascent) -> Pass:

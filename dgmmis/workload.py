@@ -46,7 +46,7 @@ ROWS_PER_NODE = 32
 INFORMATION_COPIES = 4
 """Of the information: that of the last two populations, one that is summed, and one that is decomposed."""
 HESSIAN_COPIES = 8
-"""Of the Hessian: curvature of the densities, the matrix, whitened, rotated, its directions and what they are made of."""
+"""Of the Hessian: the densities' part, the matrix, whitened, rotated, its directions and what they are made of."""
 SPARE_NODES = 24
 """Boxes of a group beyond that: each size of runs may have one that is not full."""
 

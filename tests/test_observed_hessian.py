@@ -12,18 +12,16 @@ from hypothesis import strategies as st
 from dgmmis import fit
 from dgmmis.climbing import Pilot
 from dgmmis.confined_step import Information
-from dgmmis.constraints import Constraints
 from dgmmis.coordinates import Chart
-from dgmmis.density_curvature import density_curvature, hermite_moments
 from dgmmis.expectation import summarize_samples
-from dgmmis.mixture import Mixture
+from dgmmis.iterate import Limits
 from dgmmis.observed_hessian import FARTHEST, FLAT, Hessian
-from dgmmis.outer_products import outer_products
-from dgmmis.population import Population
-from dgmmis.samples import Samples
+from dgmmis.preparation import prepare_fit
 from dgmmis.seeding import seeded_mixture
 from strategies import random_covariances
 from test_coordinates import scene_with
+
+LIMITS = Limits(0.1, 100)
 
 
 def some_chart(seed: int) -> Chart:
@@ -96,7 +94,7 @@ def test_the_gain_of_a_step_is_that_of_its_best_length():
 
 
 def test_a_flat_direction_makes_less_certain():
-    assert some_hessian(1, 1.0)[1].certainty == 1
+    assert some_hessian(1, 1.0)[1].certainty == pytest.approx(1)
     curvatures = np.ones(some_chart(1).n_parameters)
     for least, certainty in ((0.4, 0.4), (-0.4, 0.4), (1e-3, 0.03)):
         assert some_hessian(1, np.append(least, curvatures[1:]))[1].certainty == pytest.approx(certainty)
@@ -120,7 +118,12 @@ def crude(seed: int, n: int, k: int, d: int, spread: float, *, noisy: bool):
     noise = random_covariances(rng, n, d, 0.2, 1.5) if noisy else None
     if noise is not None:
         values += np.einsum("nij,nj->ni", np.linalg.cholesky(noise), rng.normal(size=(n, d)))
-    return {"values": values, "noise": noise, "n_components": k, "initial": seeded_mixture(values[: n // 10], k, rng)}
+    return {
+        "values": values,
+        "noise": noise,
+        "n_components": k,
+        "initial": seeded_mixture(values[: n // 10], k, rng),
+    }
 
 
 def left(problem, result) -> float:
@@ -129,10 +132,37 @@ def left(problem, result) -> float:
     return further.log_likelihood - result.log_likelihood
 
 
-PLATEAUS = [(seed, noisy) for seed in range(6) for noisy in (False, True)]
-
-
 def ends(which):
     problems = [crude(seed, 4000, 6, 2, 2.0, noisy=noisy) for seed, noisy in which]
     results = [fit(**problem, max_passes=1000) for problem in problems]
-    return [(result.converged, left(problem, result)) for problem, result in zip(problems, results, strict=True)]
+    return [
+        (result.converged, left(problem, result)) for problem, result in zip(problems, results, strict=True)
+    ]
+
+
+def test_fits_stop_where_nothing_is_left_and_without_the_hessian_they_do_not(monkeypatch):
+    which = [(0, True), (1, False), (4, True)]
+    assert all(converged and gain < 0.1 for converged, gain in ends(which))
+    monkeypatch.setattr(Pilot, "knowing_curvature", lambda self, task: self)
+    assert all(converged and gain > 1 for converged, gain in ends(which))
+
+
+@pytest.mark.statistical
+def test_at_least_nine_in_ten_fits_from_crude_starts_stop_with_less_than_a_tenth_of_a_nat_left():
+    found = ends([(seed, noisy) for seed in range(25) for noisy in (False, True)])
+    assert all(converged for converged, _ in found)
+    assert np.mean([gain < 0.1 for _, gain in found]) >= 0.9
+
+
+def test_a_selection_leaves_it_out_and_so_does_a_sample_that_is_not_all_rows():
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(500, 1))
+    whole = prepare_fit(values, n_components=1, limits=LIMITS)
+    cut = prepare_fit(
+        values[values[:, 0] > 0], n_components=1, selection=lambda x: (x[:, 0] > 0) * 1.0, limits=LIMITS
+    )
+    for prepared, known in ((whole, True), (cut, False)):
+        pilot = Pilot.of(prepared.chunks, prepared.task)
+        assert (pilot.knowing_curvature(prepared.task).curve is not None) == known
+        part = replace(pilot, n_rows=pilot.n_rows + 1)
+        assert part.knowing_curvature(prepared.task).curve is None
