@@ -71,8 +71,8 @@ class Pilot:
         return len(self.rows) == self.n_rows
 
     def knowing_curvature(self, task: Task) -> Pilot:
-        """Let fits know the Hessian, where the sample is all rows and no selection cut them."""
-        exact = self.is_all and task.selecting is None
+        """Let fits know the Hessian, where the sample is all rows, no selection cut them and there is no prior."""
+        exact = self.is_all and task.selecting is None and task.constraints.prior is None
         return replace(self, curve=self._passes(task, CURVING_THREADS).curve) if exact else self
 
     def _passes(self, task: Task, threads: int | None = None) -> LocalPasses:

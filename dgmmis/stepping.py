@@ -16,7 +16,7 @@ __all__ = ["MOST_SECANTS", "climbs", "rejecting", "step_from", "striding"]
 BURN_IN = 10
 """Updates by expectation maximization before the first step, where a fit does not begin near its optimum."""
 
-CREEPS = 1.0
+CREEPS = 0.1
 """Gain [total nats] predicted for expectation maximization below which steps begin before that."""
 
 CLIMBED = 1e-4
