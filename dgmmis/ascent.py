@@ -234,7 +234,8 @@ class Ascent:
         information = None if hessian is None else Information.of(hessian.positive)
         if hessian is None or information is None:
             return None
-        asked = gradient, hessian.leading_away(gradient)
+        away = hessian.leading_away(gradient)
+        asked = (gradient,) if np.array_equal(away, gradient) else (gradient, away)
         steps = [information.confined(some, chart) for some in asked]
         whole = [information.confined(some, chart, chart.brink) for some in asked]
         left = [hessian.gain(gradient, step) for step in whole if step is not None]

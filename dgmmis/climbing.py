@@ -24,7 +24,7 @@ TRIED_ROWS = 200_000
 PILOT_CHUNK = 25_000
 
 CURVING_THREADS = 2
-"""Threads that take the curvature of densities: each holds the scores of many rows."""
+"""Threads that take the curvature of densities: each holds the densities of a chunk's rows under all components."""
 
 
 class Sampled(Protocol):

@@ -49,13 +49,8 @@ def add_tensors(values, noise, means, covariances, weights, q, least, out):  # t
             for i in range(d):
                 residual[i] = values[n, i] - means[c, i]
             _fill(lane, weights[n] * q[n, c], residual, inverse, w, u, h)
-            lane += 1
-            if lane == LANES:
-                _add_lanes(w, u, h, sums)
-                lane = 0
-        w[lane:] = 0.0
-        _add_lanes(w, u, h, sums)
-        _add_up(sums, out[c])
+            lane = _next_lane(lane, w, u, h, sums)
+        _finish(lane, w, u, h, sums, out[c])
 
 
 @_compile
@@ -78,13 +73,8 @@ def add_given_tensors(first, second, weights, q, least, out):  # type: ignore[no
                 u[i, lane] = first[n, c, i] / q[n, c]
                 for j in range(i + 1):
                     h[i, j, lane] = second[n, c, i * (i + 1) // 2 + j] / q[n, c]
-            lane += 1
-            if lane == LANES:
-                _add_lanes(w, u, h, sums)
-                lane = 0
-        w[lane:] = 0.0
-        _add_lanes(w, u, h, sums)
-        _add_up(sums, out[c])
+            lane = _next_lane(lane, w, u, h, sums)
+        _finish(lane, w, u, h, sums, out[c])
 
 
 @_part_of_kernel
@@ -141,7 +131,19 @@ def _add_fourth(i, j, k, m, w, u, h, sums):  # type: ignore[no-untyped-def]
 
 
 @_part_of_kernel
-def _add_up(sums, out):  # type: ignore[no-untyped-def]
+def _next_lane(lane, w, u, h, sums):  # type: ignore[no-untyped-def]
+    """Say which lane is filled after this one; if it was the last, add all."""
+    if lane + 1 < LANES:
+        return lane + 1
+    _add_lanes(w, u, h, sums)
+    return 0
+
+
+@_part_of_kernel
+def _finish(lane, w, u, h, sums, out):  # type: ignore[no-untyped-def]
+    """Add the lanes that are filled, and the sums of all to those of a component."""
+    w[lane:] = 0.0
+    _add_lanes(w, u, h, sums)
     for entry in range(len(sums)):
         for x in range(LANES):
             out[entry] += sums[entry, x]

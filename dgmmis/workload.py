@@ -243,7 +243,7 @@ class Workload:
 
     @property
     def _curving_bytes(self) -> int:
-        """Bytes that the Hessian of all rows takes beyond the scores, where it is looked at."""
+        """Bytes that the Hessian of all rows takes, where a fit without a prior would look at it."""
         looked_at = self.n_rows <= self.pilot_rows and self.imputed is None
         if not looked_at or self.n_parameters > MOST_CURVED:
             return 0
