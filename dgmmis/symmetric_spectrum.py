@@ -73,8 +73,9 @@ def _orthogonalize(rows):  # type: ignore[no-untyped-def]
             return
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
+@numba.njit(forceinline=True, nogil=True, error_model="numpy", fastmath={"contract"})
 def _dot(x, y):  # type: ignore[no-untyped-def]
+    """Sum products four at a time; part of the kernel above, as one compiled by itself may round in another way."""
     a, b, c, d = 0.0, 0.0, 0.0, 0.0
     whole = len(x) - len(x) % 4
     for n in range(0, whole, 4):
