@@ -12,8 +12,9 @@ __all__ = ["add_given_tensors", "add_tensors"]
 LANES = 16
 """Pairs of a row and a component that are worked on side by side; their sums are added up in the end."""
 
-_compile = numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
-_part_of_kernel = numba.njit(forceinline=True, nogil=True, error_model="numpy", fastmath={"contract"})
+# Parts take over how the kernel rounds that first needs them: those shared with row_score_kernels ask for the same.
+_compile = numba.njit(cache=True, nogil=True, error_model="numpy")
+_part_of_kernel = numba.njit(forceinline=True, nogil=True, error_model="numpy")
 
 
 @_compile
