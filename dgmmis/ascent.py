@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import numpy as np
 
@@ -33,7 +33,7 @@ from dgmmis.maximization import maximize
 from dgmmis.moment_lines import place_on_line
 from dgmmis.observation import Reference
 from dgmmis.observed_hessian import Hessian
-from dgmmis.outer_products import outer_products
+from dgmmis.outer_products import OuterProducts, Scorer, outer_products
 from dgmmis.packed import Array
 from dgmmis.population import Population
 from dgmmis.proposal import Memory, Proposal, Standing
@@ -42,7 +42,7 @@ from dgmmis.score_statistics import Statistics
 from dgmmis.step_reach import within_coordinates, within_observed
 from dgmmis.typical_noise import typical_noise
 
-__all__ = ["MOST_CURVED", "MOST_PARAMETERS", "MOST_TOGETHER", "Ascent", "sample_rows"]
+__all__ = ["MOST_CURVED", "MOST_PARAMETERS", "MOST_TOGETHER", "AllRows", "Ascent", "sample_rows"]
 
 LEAST_ROWS = 5_000
 ROWS_PER_PARAMETER = 100
@@ -100,6 +100,16 @@ def sample_rows(n_rows: int, n_parameters: int, *, coarse: bool = False) -> int:
     return min(n_rows, max(wanted, min(n_rows // SHARE_OF_ROWS, affordable)))
 
 
+class AllRows(Protocol):
+    """Passes over all rows that make the Hessian: with a sample's outer products it would be none."""
+
+    def score(self, scorer: Scorer) -> OuterProducts:
+        """Outer products of the scores of all rows."""
+
+    def curve(self, population: Population) -> HermiteMoments:
+        """How the densities of all rows curve under a population."""
+
+
 @dataclass(frozen=True)
 class _Ground:
     """A chart, and the information of all rows at its origin.  `imputed` is what completed the rows there."""
@@ -126,8 +136,8 @@ class Ascent:
         Statistics of a larger random sample, to try steps on; None where the sample is all rows.
     imputation : Imputation, optional
         Of the unobserved rows.
-    curve : callable, optional
-        How the densities of all rows curve under a population; None where that is not to be had.
+    all_rows : AllRows, optional
+        What makes the Hessian; None where that is not looked at.
     """
 
     sample: Samples
@@ -136,7 +146,7 @@ class Ascent:
     threads: int = 1
     pilot: Callable[[Population], Statistics] | None = None
     imputation: Imputation | None = None
-    curve: Callable[[Population], HermiteMoments] | None = None
+    all_rows: AllRows | None = None
 
     @cached_property
     def _latest(self) -> dict[str, Any]:
@@ -227,10 +237,10 @@ class Ascent:
     def _curved(self, ground: _Ground, gradient: Array) -> Proposal | None:
         """Propose a step by the Hessian of all rows; None where that is not to be had, or leads downwards."""
         chart = ground.chart
-        if self.curve is None or chart.n_parameters > MOST_CURVED or len(ground.matrix.places) > 1:
+        if self.all_rows is None or chart.n_parameters > MOST_CURVED:
             return None
-        curvature = density_curvature(chart, self.curve(chart.origin))
-        hessian = Hessian.of(chart, ground.matrix.whole, curvature)
+        curvature = density_curvature(chart, self.all_rows.curve(chart.origin))
+        hessian = Hessian.of(chart, self._products(ground), curvature)
         information = None if hessian is None else Information.of(hessian.positive)
         if hessian is None or information is None:
             return None
@@ -250,6 +260,12 @@ class Ascent:
         promised = hessian.promised(gradient, step)
         at = np.zeros(chart.n_parameters)
         return Proposal(chart, at, gradient, step, slope, promised, predicted, straight=True)
+
+    def _products(self, ground: _Ground) -> Array:
+        """Outer products (p, p) of all rows: what they lack to be the Hessian is a difference, of the same rows."""
+        if self.all_rows is None or self.sample.n_rows == self.n_rows:
+            return ground.matrix.whole
+        return self.all_rows.score(Scorer(ground.chart)).matrix.whole
 
     def _divided(self, chart: Chart, standing: Standing) -> Callable[[Array], Array | None]:
         """Make what divides a gradient by the information at a chart's origin."""

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from dgmmis.ascent import Ascent, sample_rows
+from dgmmis.ascent import AllRows, Ascent, sample_rows
 from dgmmis.chunk import chunks_of
-from dgmmis.density_curvature import HermiteMoments
 from dgmmis.expectation import prepare
 from dgmmis.iterate import Problem, Summarize
 from dgmmis.local_pass import LocalPasses, processors
@@ -50,14 +48,14 @@ class Pilot:
         N, of which they are a sample.
     summarize : callable, optional
         Statistics of the sample, to try steps on; None where it is all rows.
-    curve : callable, optional
-        How the densities of all rows curve, where that is asked for and can be had.
+    all_rows : AllRows, optional
+        What makes the Hessian of all rows, where that is asked for and can be had.
     """
 
     rows: Rows
     n_rows: int
     summarize: Summarize | None
-    curve: Callable[[Population], HermiteMoments] | None = None
+    all_rows: AllRows | None = None
 
     @classmethod
     def of(cls, rows: Sampled, task: Task) -> Pilot:
@@ -73,7 +71,7 @@ class Pilot:
     def knowing_curvature(self, task: Task) -> Pilot:
         """Let fits know the Hessian, where the sample is all rows, no selection cut them and there is no prior."""
         exact = self.is_all and task.selecting is None and task.constraints.prior is None
-        return replace(self, curve=self._passes(task, CURVING_THREADS).curve) if exact else self
+        return replace(self, all_rows=self._passes(task, CURVING_THREADS)) if exact else self
 
     def _passes(self, task: Task, threads: int | None = None) -> LocalPasses:
         chunks = chunks_of(self.rows, chunk_rows=PILOT_CHUNK)
@@ -108,7 +106,7 @@ class Pilot:
             processors(),
             self.summarize,
             problem.imputation,
-            self.curve,
+            self.all_rows,
         )
         return replace(problem, ascent=ascent)
 

@@ -26,6 +26,7 @@ from dgmmis.covariance_charts import (
 )
 from dgmmis.covariance_edge import LEAST_SHARE, CovarianceEdge
 from dgmmis.freedom import Freedom, amplitude_limits, counts_of
+from dgmmis.outer_product_kernels import write_products
 from dgmmis.packed import Array
 from dgmmis.population import Population
 from dgmmis.score_statistics import Statistics
@@ -269,20 +270,22 @@ class Chart:
         -------
         (..., p)
         """
+        leading = zeroth.shape[:-1]
+        scores = np.empty((int(np.prod(leading)), self.n_parameters))
         counts = np.concatenate((zeroth, background), axis=-1)
-        held = self._held(self._whole(population))
-        of_amplitudes = self._amplitudes.scores(counts[..., self._free], held)
-        free = np.flatnonzero(self.freedom.means)
+        end = self._amplitudes.size
+        of_amplitudes = self._amplitudes.scores(counts[..., self._free], self._held(self._whole(population)))
+        scores[:, :end] = of_amplitudes.reshape(len(scores), end)
         slopes = self._roots / self._root_rows[:, None, None]
-        of_means = np.einsum("...kd,kde->...ke", first[..., free, :], slopes)
-        parts = [of_amplitudes, of_means.reshape(*of_means.shape[:-2], -1)]
+        for k, slope in zip(np.flatnonzero(self.freedom.means), slopes, strict=True):
+            end = _append(first[..., k, :], slope, end, scores)
         for (owners, _), chart in zip(self.freedom.covariances, self._covariances, strict=True):
             slope = chart.slope(population.mixture.covariances[owners[0]])
             joint = (
                 second[..., owners[0], :] if len(owners) == 1 else second[..., list(owners), :].sum(axis=-2)
             )
-            parts.append(np.einsum("...p,qp->...q", joint, slope))
-        return np.concatenate(parts, axis=-1)
+            end = _append(joint, slope.T, end, scores)
+        return scores.reshape(*leading, self.n_parameters)
 
     # --- parts
 
@@ -365,3 +368,10 @@ class Chart:
         ends = np.cumsum([self._amplitudes.size, self._n_means, *(chart.size for chart in self._covariances)])
         amplitudes, means, *covariances = np.split(x, ends[:-1])
         return amplitudes, means.reshape(-1, self.origin.n_features), covariances
+
+
+def _append(rows: Array, matrix: Array, start: int, scores: Array) -> int:
+    """Write the products of rows (..., a) with a matrix (a, q) to columns from `start` on, and say where they end."""
+    flat = np.ascontiguousarray(rows.reshape(len(scores), len(matrix)))
+    write_products(flat, np.ascontiguousarray(matrix), start, scores)
+    return start + int(matrix.shape[1])

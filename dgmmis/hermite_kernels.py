@@ -5,12 +5,9 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-from dgmmis.row_score_kernels import invert_observed
+from dgmmis.row_score_kernels import LANES, curve_lanes
 
 __all__ = ["add_given_tensors", "add_tensors"]
-
-LANES = 16
-"""Pairs of a row and a component that are worked on side by side; their sums are added up in the end."""
 
 # Parts take over how the kernel rounds that first needs them: those shared with row_score_kernels ask for the same.
 _compile = numba.njit(cache=True, nogil=True, error_model="numpy")
@@ -34,24 +31,25 @@ def add_tensors(values, noise, means, covariances, weights, q, least, out):  # t
         Added to: entries of descending indices, the last one fastest, of orders 0 to 4 in turn.
     """
     n_rows, d = values.shape
-    shared, diagonal = len(noise) == 1, noise.shape[1] == d
-    lower, inverse, residual = np.zeros((d, d)), np.zeros((d, d)), np.empty(d)
+    lower, inverse, residual = np.zeros((d, d, LANES)), np.zeros((d, d, LANES)), np.zeros((d, LANES))
     w, u, h = np.zeros(LANES), np.zeros((d, LANES)), np.zeros((d, d, LANES))
-    sums = np.empty((out.shape[1], LANES))
+    rows, sums = np.zeros(LANES, np.int64), np.empty((out.shape[1], LANES))
     for c in range(len(means)):
         sums[:] = 0.0
-        lane, first = 0, True
+        lane, is_first = 0, True
         for n in range(n_rows):
-            if not q[n, c] > least:
-                continue
-            if first or not shared:
-                invert_observed(covariances[c], noise[0 if shared else n], diagonal, lower, inverse)
-                first = False
-            for i in range(d):
-                residual[i] = values[n, i] - means[c, i]
-            _fill(lane, weights[n] * q[n, c], residual, inverse, w, u, h)
-            lane = _next_lane(lane, w, u, h, sums)
-        _finish(lane, w, u, h, sums, out[c])
+            if q[n, c] > least:
+                rows[lane], w[lane] = n, weights[n] * q[n, c]
+                lane += 1
+            if lane == LANES or (n == n_rows - 1 and lane > 0):
+                rows[lane:] = rows[0]
+                w[lane:] = 0.0
+                curve_lanes(
+                    values, noise, means[c], covariances[c], rows, is_first, lower, inverse, residual, u, h
+                )
+                _add_lanes(w, u, h, sums)
+                lane, is_first = 0, False
+        _add_up(sums, out[c])
 
 
 @_compile
@@ -74,22 +72,13 @@ def add_given_tensors(first, second, weights, q, least, out):  # type: ignore[no
                 u[i, lane] = first[n, c, i] / q[n, c]
                 for j in range(i + 1):
                     h[i, j, lane] = second[n, c, i * (i + 1) // 2 + j] / q[n, c]
-            lane = _next_lane(lane, w, u, h, sums)
-        _finish(lane, w, u, h, sums, out[c])
-
-
-@_part_of_kernel
-def _fill(lane, weight, residual, inverse, w, u, h):  # type: ignore[no-untyped-def]
-    """Write the weight, u and u u^T - T^-1 of one row and component."""
-    w[lane] = weight
-    for i in range(len(residual)):
-        total = 0.0
-        for j in range(len(residual)):
-            total += inverse[i, j] * residual[j]
-        u[i, lane] = total
-    for i in range(len(residual)):
-        for j in range(i + 1):
-            h[i, j, lane] = u[i, lane] * u[j, lane] - inverse[i, j]
+            lane += 1
+            if lane == LANES:
+                _add_lanes(w, u, h, sums)
+                lane = 0
+        w[lane:] = 0.0
+        _add_lanes(w, u, h, sums)
+        _add_up(sums, out[c])
 
 
 @_part_of_kernel
@@ -132,19 +121,8 @@ def _add_fourth(i, j, k, m, w, u, h, sums):  # type: ignore[no-untyped-def]
 
 
 @_part_of_kernel
-def _next_lane(lane, w, u, h, sums):  # type: ignore[no-untyped-def]
-    """Say which lane is filled after this one; if it was the last, add all."""
-    if lane + 1 < LANES:
-        return lane + 1
-    _add_lanes(w, u, h, sums)
-    return 0
-
-
-@_part_of_kernel
-def _finish(lane, w, u, h, sums, out):  # type: ignore[no-untyped-def]
-    """Add the lanes that are filled, and the sums of all to those of a component."""
-    w[lane:] = 0.0
-    _add_lanes(w, u, h, sums)
+def _add_up(sums, out):  # type: ignore[no-untyped-def]
+    """Add the sums of all lanes to those of a component."""
     for entry in range(len(sums)):
         for x in range(LANES):
             out[entry] += sums[entry, x]

@@ -34,6 +34,8 @@ HOPE = 3.0
 """Times the predicted gain by which a brief fit is expected to end higher: what leads far begins low."""
 GIVEN_UP_AFTER = 6
 """Passes after which a move's fit is given up if it is not expected to lead highest."""
+FOLLOWED_PASSES = 60
+"""Passes after which a move's fit is judged by where it stands: what creeps on a plateau goes on if it is the best."""
 DOUBT = 10.0
 """Times the predicted gain by which a fit may end higher than where it stands."""
 
@@ -83,6 +85,8 @@ def _moved(some: Rows, task: Task, fitted: Pass, climb: Climb) -> Pass | None:
             for last in climb(population):
                 hoped = last.objectives[-1] + DOUBT * last.predicted_gain
                 if last.number >= GIVEN_UP_AFTER and hoped < highest.objectives[-1] + LEAST_GAIN:
+                    break
+                if last.number >= FOLLOWED_PASSES:
                     break
         if last is not None and last.objectives[-1] > highest.objectives[-1] + LEAST_GAIN:
             highest = last

@@ -11,15 +11,15 @@ from numpy.typing import NDArray
 from dgmmis.densities import log_densities
 from dgmmis.packed import Array, lower_indices, pack, packed_size, sub_positions, unpack
 from dgmmis.population import Population
-from dgmmis.row_score_kernels import score_rows
+from dgmmis.row_score_kernels import LANES, score_rows
 from dgmmis.samples import PatternGroup, Samples
 from dgmmis.selected_rows import Cut, is_certain, noise_covariances
 from dgmmis.tilted_expectation import TiltedScores, tilted_scores
 
 __all__ = ["SLAB_NUMBERS", "RowScores", "kernel_noise", "row_scores"]
 
-SLAB_NUMBERS = 2**21
-"""Numbers in the scores of the rows that are worked on at a time."""
+SLAB_NUMBERS = 2**18
+"""Numbers in the scores of the rows that are worked on at a time: they stay in the cache."""
 
 
 @dataclass(frozen=True)
@@ -76,9 +76,10 @@ def row_scores(population: Population, samples: Samples, cut: Cut | None = None)
 
 
 def _slab_rows(population: Population) -> int:
-    """Rows worked on at a time: a multiple of 8, as sums over them are made by eight."""
+    """Rows worked on at a time: whole lanes of the kernels, where there is room for them."""
     numbers = population.n_components * (1 + population.n_features + packed_size(population.n_features))
-    return max(8, SLAB_NUMBERS // numbers // 8 * 8)
+    rows = SLAB_NUMBERS // numbers
+    return max(8, rows // LANES * LANES or rows)
 
 
 def _in_all_features(population: Population, group: PatternGroup, scores: TiltedScores) -> RowScores:

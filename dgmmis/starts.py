@@ -133,7 +133,8 @@ def choose_start(
     task : Task
         It says how many distinct optima of the sample are carried to all rows.
     whole : bool
-        The sample is all the data: then leave the convergence of a single start to the fit itself.
+        The sample is all the data: then leave the convergence of a single start to the fit itself, if its short fit
+        saw all of them.
     report : callable, optional
         Called with every pass over the sample.
     on_all_rows : callable, optional
@@ -151,7 +152,8 @@ def choose_start(
     sample = pilot.take(slice(0, pilot_rows(task.n_components, pilot.latent_features)))
     n_starts = N_STARTS if task.selecting is None else SELECTED_STARTS
     fits, order = halved(seeded(sample, task, n_starts), task, max(FINALISTS, task.carried))
-    search = _Search(fits, pilot, task, None if whole and task.carried == 1 else report or _say_nothing)
+    goes_on = whole and task.carried == 1 and len(sample) == len(pilot)
+    search = _Search(fits, pilot, task, None if goes_on else report or _say_nothing)
     for place in order:
         if len(search.optima) < task.carried:
             search.follow(place)

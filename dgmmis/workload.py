@@ -45,8 +45,9 @@ ROWS_PER_NODE = 32
 """Rows per box: one for each 64, 128, 256, ... of them."""
 INFORMATION_COPIES = 4
 """Of the information: that of the last two populations, one that is summed, and one that is decomposed."""
-HESSIAN_COPIES = 8
-"""Of the Hessian: the densities' part, the matrix, whitened, rotated, its directions and what they are made of."""
+HESSIAN_COPIES = 16
+"""Of the Hessian: outer products of chunks that are not added up yet, the densities' part, the matrix, whitened,
+rotated, its directions and what they are made of."""
 SPARE_NODES = 24
 """Boxes of a group beyond that: each size of runs may have one that is not full."""
 
@@ -238,8 +239,8 @@ class Workload:
         numbers = self.n_parameters**2 if self.n_parameters <= MOST_TOGETHER else blocks
         squares = INFORMATION_COPIES * DOUBLE * numbers
         secants = 2 * MOST_SECANTS * DOUBLE * self.n_parameters
-        scores = 2 * DOUBLE * SLAB_NUMBERS
-        return pilot + self._grouped(self.sample_rows) + scores + squares + secants + self._curving_bytes
+        sample = self._grouped(self.sample_rows) + self._scoring(self.sample_rows)
+        return pilot + sample + squares + secants + self._curving_bytes
 
     @property
     def _curving_bytes(self) -> int:
@@ -247,8 +248,12 @@ class Workload:
         looked_at = self.n_rows <= self.pilot_rows and self.imputed is None
         if not looked_at or self.n_parameters > MOST_CURVED:
             return 0
-        densities = 2 * DOUBLE * min(self.n_rows, PILOT_CHUNK) * self.sources
-        return CURVING_THREADS * densities + HESSIAN_COPIES * DOUBLE * self.n_parameters**2
+        chunk = self._scoring(min(self.n_rows, PILOT_CHUNK))
+        return CURVING_THREADS * chunk + HESSIAN_COPIES * DOUBLE * self.n_parameters**2
+
+    def _scoring(self, rows: int) -> int:
+        """Responsibilities of rows, and scores of a slab of them in three forms."""
+        return 3 * DOUBLE * (rows * self.sources + SLAB_NUMBERS)
 
     @property
     def parsed_bytes(self) -> int:

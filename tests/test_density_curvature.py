@@ -17,7 +17,7 @@ from dgmmis.local_pass import LocalPasses
 from dgmmis.mixture import Mixture
 from dgmmis.outer_products import outer_products
 from dgmmis.population import Population
-from dgmmis.row_score_kernels import invert_observed, score_rows
+from dgmmis.row_score_kernels import curve_lanes, score_rows
 from dgmmis.samples import Samples
 from strategies import KINDS, random_covariances, random_mixture, random_scene
 from test_coordinates import FROZEN, scene_with
@@ -119,6 +119,6 @@ def test_kernels_that_share_parts_ask_for_the_same_rounding():
     """A part takes over the rounding of whichever kernel is compiled first: else bits depend on what lay in a cache."""
     asked = {
         str(kernel.targetoptions.get("fastmath"))
-        for kernel in (score_rows, invert_observed, add_tensors, add_given_tensors)
+        for kernel in (score_rows, curve_lanes, add_tensors, add_given_tensors)
     }
     assert len(asked) == 1

@@ -10,13 +10,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dgmmis import fit
+from dgmmis.ascent import Ascent
+from dgmmis.chunk import ArrayChunks
 from dgmmis.climbing import Pilot
 from dgmmis.confined_step import Information
+from dgmmis.constraints import Constraints
 from dgmmis.coordinates import Chart
 from dgmmis.expectation import summarize_samples
 from dgmmis.iterate import Limits
+from dgmmis.local_pass import LocalPasses
 from dgmmis.observed_hessian import FARTHEST, FLAT, Hessian
 from dgmmis.preparation import prepare_fit
+from dgmmis.proposal import Standing
+from dgmmis.samples import Samples
 from dgmmis.seeding import seeded_mixture
 from strategies import random_covariances
 from test_coordinates import scene_with
@@ -108,6 +114,24 @@ def test_without_information_there_is_none():
 # --- what a fit makes of it
 
 
+def test_it_is_that_of_all_rows_though_the_information_is_a_samples():
+    rng = np.random.default_rng(2)
+    values = rng.normal(size=(3000, 2)) + 1.5 * rng.integers(0, 2, size=(3000, 1))
+    chunks, constraints = ArrayChunks.from_arrays(values, chunk_rows=500), Constraints.none(2, 2)
+    population = fit(values, n_components=2, max_passes=6).population
+    samples, few = Samples.from_arrays(values), Samples.from_arrays(values[:600])
+    standing = Standing(population, summarize_samples(population, samples), None)
+
+    def step(sample, all_rows):
+        return Ascent(sample, 3000, constraints, all_rows=all_rows).propose(standing, None).step
+
+    passes = LocalPasses(chunks)
+    newton, scoring = step(samples, passes), step(few, None)
+    unit = np.linalg.norm(newton)
+    assert np.linalg.norm(step(few, passes) - newton) < 1e-4 * unit
+    assert np.linalg.norm(scoring - newton) > 0.1 * unit
+
+
 def crude(seed: int, n: int, k: int, d: int, spread: float, *, noisy: bool):
     """Rows of overlapping clusters, and a start from a tenth of them."""
     rng = np.random.default_rng(seed)
@@ -163,6 +187,6 @@ def test_a_selection_leaves_it_out_and_so_does_a_sample_that_is_not_all_rows():
     )
     for prepared, known in ((whole, True), (cut, False)):
         pilot = Pilot.of(prepared.chunks, prepared.task)
-        assert (pilot.knowing_curvature(prepared.task).curve is not None) == known
+        assert (pilot.knowing_curvature(prepared.task).all_rows is not None) == known
         part = replace(pilot, n_rows=pilot.n_rows + 1)
-        assert part.knowing_curvature(prepared.task).curve is None
+        assert part.knowing_curvature(prepared.task).all_rows is None

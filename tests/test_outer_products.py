@@ -18,10 +18,11 @@ from dgmmis.coordinates import Chart
 from dgmmis.expectation import summarize_samples
 from dgmmis.local_pass import LocalPasses
 from dgmmis.mixture import Mixture
-from dgmmis.outer_product_kernels import add_outer_products
+from dgmmis.outer_product_kernels import add_outer_products, write_products
 from dgmmis.outer_products import OuterProducts, Scorer, outer_products, places_of
 from dgmmis.population import Population
 from dgmmis.row_scores import row_scores
+from dgmmis.samples import Samples
 from dgmmis.selection import Box
 from dgmmis.task import information_sample, look, set_up
 from dgmmis.task_settings import build_selecting, build_task
@@ -44,15 +45,40 @@ def test_the_kernel_sums_what_matrix_products_do(n: int, p: int, seed: int) -> N
     np.testing.assert_allclose(total, expected, rtol=0, atol=1e-13 * n)
 
 
-def test_slabs_of_eights_and_bands_of_rows_give_the_bits_of_the_whole() -> None:
+def test_slabs_and_bands_of_rows_give_the_bits_of_the_whole() -> None:
     rng = np.random.default_rng(0)
     scores, weights = rng.normal(size=(203, 37)), rng.uniform(0, 2, 203)
     whole, parts = np.zeros((37, 37)), np.zeros((37, 37))
     add_outer_products(scores, weights, 0, 37, whole)
-    for rows in (slice(0, 64), slice(64, 136), slice(136, 203)):
-        for start, stop in ((20, 37), (0, 20)):
+    for rows in (slice(0, 65), slice(65, 134), slice(134, 203)):
+        for start, stop in ((18, 37), (3, 18), (0, 3)):
             add_outer_products(scores[rows], weights[rows], start, stop, parts)
     np.testing.assert_array_equal(parts, whole)
+
+
+@given(st.integers(1, 150), st.integers(1, 9), st.integers(1, 9), st.integers(0, 2**32 - 1))
+def test_rows_are_multiplied_as_by_the_matrix_and_alone_as_among_others(
+    n: int, a: int, q: int, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    rows, matrix = rng.normal(size=(n, a)), rng.normal(size=(a, q))
+    products, alone = np.full((n, q + 3), 7.0), np.zeros((1, q))
+    write_products(rows, matrix, 2, products)
+    np.testing.assert_allclose(products[:, 2:-1], rows @ matrix, rtol=0, atol=1e-13)
+    assert (products[:, [0, 1, -1]] == 7).all()
+    write_products(rows[-1:], matrix, 0, alone)
+    np.testing.assert_array_equal(alone[0], products[-1, 2:-1])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_scores_of_a_row_have_the_same_bits_alone_and_among_others(kind: str) -> None:
+    scene = random_scene(5, n=150, d=3, k=3, kind=kind)
+    population, noise = Population(scene.mixture), scene.noise.covariances(150, 3)
+    (among,) = row_scores(population, Samples.from_arrays(scene.values, noise))
+    for row in (0, 77, 149):
+        (alone,) = row_scores(population, Samples.from_arrays(scene.values[[row]], noise[[row]]))
+        np.testing.assert_array_equal(alone.first[0], among.first[row])
+        np.testing.assert_array_equal(alone.second[0], among.second[row])
 
 
 def test_threads_change_no_bit(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -113,6 +113,14 @@ def test_moves_that_lead_lower_are_given_up_early(clusters):
     assert max(lengths[1:]) <= 1 + 2 * pilot_moves.GIVEN_UP_AFTER
 
 
+def test_what_creeps_is_judged_by_where_it_stands(clusters, monkeypatch):
+    heard, start = [], mixture_at(CENTERS)
+    monkeypatch.setattr(pilot_moves, "FOLLOWED_PASSES", 2)
+    climb_higher(clusters.chunks.rows, clusters.task, start, climber(clusters, heard), climber(clusters))
+    lengths = np.diff([place for place, scan in enumerate(heard) if scan.number == 0] + [len(heard)])
+    assert max(lengths[1:]) <= 1 + 2
+
+
 def test_a_move_whose_fit_fails_does_not_end_the_search(clusters):
     climb, calls = climber(clusters), []
 

@@ -93,6 +93,12 @@ def test_a_start_from_a_sample_is_converged_there():
     assert summarize_samples(Population(after), scene.samples).log_likelihood - before < 0.5
 
 
+def test_components_are_moved_on_all_rows_unless_the_short_fits_saw_them_all():
+    few, more = (random_scene(3, n=n, d=1, k=3, kind="diagonal", spread=5) for n in (5000, 5001))
+    assert start_of(few, 3).pilot_passes == 0
+    assert start_of(more, 3).pilot_passes > 0
+
+
 def test_every_pass_over_the_sample_is_reported():
     scene = random_scene(3, n=500, d=1, k=2, kind="diagonal", spread=5)
     seen = []
