@@ -84,9 +84,8 @@ def _moved(some: Rows, task: Task, fitted: Pass, climb: Climb) -> Pass | None:
         with suppress(*GOES_ON):
             for last in climb(population):
                 hoped = last.objectives[-1] + DOUBT * last.predicted_gain
-                if last.number >= GIVEN_UP_AFTER and hoped < highest.objectives[-1] + LEAST_GAIN:
-                    break
-                if last.number >= FOLLOWED_PASSES:
+                is_behind = hoped < highest.objectives[-1] + LEAST_GAIN
+                if last.number >= (GIVEN_UP_AFTER if is_behind else FOLLOWED_PASSES):
                     break
         if last is not None and last.objectives[-1] > highest.objectives[-1] + LEAST_GAIN:
             highest = last

@@ -12,12 +12,10 @@ from dgmmis.constraints import TYPES, Constraints
 from dgmmis.coordinates import Chart
 from dgmmis.density_curvature import density_curvature, hermite_moments
 from dgmmis.expectation import summarize_samples
-from dgmmis.hermite_kernels import add_given_tensors, add_tensors
 from dgmmis.local_pass import LocalPasses
 from dgmmis.mixture import Mixture
 from dgmmis.outer_products import outer_products
 from dgmmis.population import Population
-from dgmmis.row_score_kernels import curve_lanes, score_rows
 from dgmmis.samples import Samples
 from strategies import KINDS, random_covariances, random_mixture, random_scene
 from test_coordinates import FROZEN, scene_with
@@ -113,12 +111,3 @@ def test_rows_of_the_mixture_itself_have_next_to_no_curvature():
         curvature = density_curvature(chart, hermite_moments(population, samples))
         sizes.append(np.linalg.norm(curvature, 2))
     assert sizes[0] < 0.1 < sizes[1]
-
-
-def test_kernels_that_share_parts_ask_for_the_same_rounding():
-    """A part takes over the rounding of whichever kernel is compiled first: else bits depend on what lay in a cache."""
-    asked = {
-        str(kernel.targetoptions.get("fastmath"))
-        for kernel in (score_rows, curve_lanes, add_tensors, add_given_tensors)
-    }
-    assert len(asked) == 1
