@@ -276,10 +276,11 @@ def _climber(pilot: Rows, task: Task, report: Callable[[Pass], None]) -> Callabl
     passes = LocalPasses(chunks, cut=task.cut, negligible=task.pruning)
     sample = information_sample(chunks, task)
     seen, tried_on = look(passes, sample, task), Pilot.of(chunks, task)
+    finely = tried_on.knowing_curvature(task)
 
     def climb(population: Population, *, coarse: bool = False) -> Iterator[Pass]:
         problem = set_up(passes, sample, task, population, seen)
-        problem = tried_on.climbing(problem, task, population, coarse=coarse)
+        problem = (tried_on if coarse else finely).climbing(problem, task, population, coarse=coarse)
         for scan in iterate(population, problem, PILOT_LIMITS):
             report(scan)
             yield scan

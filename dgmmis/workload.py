@@ -244,11 +244,10 @@ class Workload:
 
     @property
     def _curving_bytes(self) -> int:
-        """Bytes that the Hessian of all rows takes, where a fit without a prior would look at it."""
-        looked_at = self.n_rows <= self.pilot_rows and self.imputed is None
-        if not looked_at or self.n_parameters > MOST_CURVED:
+        """Bytes that the Hessian of the pilot takes, where a fit without a prior would look at it."""
+        if self.imputed is not None or self.n_parameters > MOST_CURVED:
             return 0
-        chunk = self._scoring(min(self.n_rows, PILOT_CHUNK))
+        chunk = self._scoring(min(self.pilot_rows, PILOT_CHUNK))
         return CURVING_THREADS * chunk + HESSIAN_COPIES * DOUBLE * self.n_parameters**2
 
     def _scoring(self, rows: int) -> int:
