@@ -116,6 +116,7 @@ def test_moves_that_lead_lower_are_given_up_early(clusters):
 def test_what_creeps_is_judged_by_where_it_stands(clusters, monkeypatch):
     heard, start = [], mixture_at(CENTERS)
     monkeypatch.setattr(pilot_moves, "FOLLOWED_PASSES", 2)
+    monkeypatch.setattr(pilot_moves, "DOUBT", 1e9)
     climb_higher(clusters.chunks.rows, clusters.task, start, climber(clusters, heard), climber(clusters))
     lengths = np.diff([place for place, scan in enumerate(heard) if scan.number == 0] + [len(heard)])
     assert max(lengths[1:]) <= 1 + 2
