@@ -14,7 +14,7 @@ import pytest
 from typer.testing import CliRunner
 
 import dgmmis
-from dgmmis import starts
+from dgmmis import pilot_moves, starts
 from dgmmis.cli.application import application
 from dgmmis.constraints import Constraints
 from dgmmis.errors import CollapsedComponent, InvalidSetting
@@ -128,7 +128,8 @@ def test_if_all_finalists_fail_those_left_behind_are_followed(monkeypatch: pytes
     assert "collapsed" in next(trial.reason for trial in start.trials if trial.fate == "failed")
 
 
-def test_the_optimum_that_is_best_on_all_rows_goes_on() -> None:
+def test_the_optimum_that_is_best_on_all_rows_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pilot_moves, "MOST_MOVES", 0)  # they only cost time here
     rows, task = sample(4, n=300)
     asked: list[Population] = []
 
