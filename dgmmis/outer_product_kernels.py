@@ -9,8 +9,6 @@ __all__ = ["add_outer_products", "write_products"]
 
 LANES = 64
 """Rows whose products with a matrix are made side by side; their number changes no bit."""
-
-
 BLOCK = 64
 """Rows that are taken together, while they lie in the cache."""
 
