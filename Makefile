@@ -51,7 +51,7 @@ test-scale: $(VENV)/.dev  ## Fit more than the workers' memory holds.
 	$(BIN)/python -m pytest -m scale --timeout 3600
 
 test-thorough: $(VENV)/.dev  ## The default laws at their full breadth: all kernels, all hostile files.
-	$(BIN)/python -m pytest -m thorough -n 2 --dist loadgroup --timeout 600
+	$(BIN)/python -m pytest -m "thorough and not statistical" -n 2 --dist loadgroup --timeout 600
 
 notebooks-full: $(VENV)/.dev  ## Run the notebooks at full size, minutes each; what they showed is in build/notebooks.
 	mkdir -p build/notebooks

@@ -189,8 +189,9 @@ def test_a_start_read_back_is_the_start_written_and_one_without_paths_is_still_r
 
 @pytest.mark.thorough
 def test_a_run_that_carries_several_optima_has_the_bits_of_a_fit_without_one_and_keeps_the_choice(
-    tmp_path,
+    tmp_path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(pilot_moves, "MOST_MOVES", 0)  # they only cost time here
     catalog = write_catalog(tmp_path / "stars.zarr", n_rows=400, chunk_rows=150)
     settings = {"n_components": 7, "tolerance": 0, "carried": 3}
     plain = dgmmis.fit(catalog, max_passes=4, **settings)
