@@ -98,6 +98,7 @@ def test_the_field_reaches_beyond_its_parallax_cut_once_the_cut_is_told(tmp_path
 
 
 @pytest.mark.skipif(not SAMPLE.exists(), reason="the Gaia DR3 sample is not beside this checkout")
+@pytest.mark.thorough
 def test_a_fits_table_with_masks_odd_units_and_hardly_any_velocity(tmp_path: Path) -> None:
     features = "parallax,pmra,pmdec,bp_rp,radial_velocity"
     options = ["--features", features, *WITH_ERRORS]
