@@ -24,6 +24,7 @@ __all__ = [
     "noise_rows",
     "noisy_components",
     "require_finite",
+    "responsibilities",
 ]
 
 LOG_TWO_PI = float(np.log(2 * np.pi))
@@ -217,6 +218,11 @@ def _projected_terms(
 def log_densities(terms: Array) -> Array:
     """Sum over components: ln p(x_i), (N,), from the (N, K) of `component_log_densities`."""
     return np.asarray(logsumexp(terms, axis=1))
+
+
+def responsibilities(terms: Array) -> Array:
+    """Share of each component in a row's density, (N, K), from the (N, K) of `component_log_densities`."""
+    return np.asarray(np.exp(terms - log_densities(terms)[:, None]))
 
 
 def require_finite(log_density: Array, group: PatternGroup, first_row: int = 0) -> None:

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dgmmis.coordinates import Chart
-from dgmmis.densities import log_densities
+from dgmmis.densities import responsibilities
 from dgmmis.hermite_kernels import add_given_tensors, add_tensors
 from dgmmis.packed import Array, lower_indices, pack, packed_size
 from dgmmis.population import Population
@@ -53,7 +53,7 @@ class HermiteMoments:
 
         An entry is the tensor of its row's and its column's indices together; that of the amplitude alone is 0.
         """
-        matrices = np.array(self.entries[:, _places(n_features)])
+        matrices = np.asarray(self.entries[:, _places(n_features)])
         matrices[:, 0, 0] = 0.0
         return matrices
 
@@ -72,11 +72,10 @@ def hermite_moments(population: Population, samples: Samples) -> HermiteMoments:
         for some in row_scores(population, samples):
             add_given_tensors(some.first, some.second, some.weights, some.zeroth, NEGLIGIBLE, entries)
         return HermiteMoments(entries)
-    terms = population.component_log_densities(samples)
-    responsibilities = np.exp(terms - log_densities(terms)[:, None])
+    shares = responsibilities(population.component_log_densities(samples))
     for group in samples.groups:
         entries[:, _entries_of(tuple(group.observed), population.n_features)] += _of_group(
-            population, group, responsibilities[group.rows]
+            population, group, shares[group.rows]
         )
     return HermiteMoments(entries)
 

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from dgmmis.densities import component_log_densities, log_densities
+from dgmmis.densities import component_log_densities, responsibilities
 from dgmmis.packed import Array, unpack
 from dgmmis.population import Population
 from dgmmis.samples import PatternGroup, Samples
@@ -130,7 +130,7 @@ class Examiner:
                 amplitudes, mixture.means, mixture.covariances, slab, first_row=first_row
             )
             terms = np.concatenate((own, self.population.weighted(rows.densities)), axis=1)
-            shares = np.exp(terms - log_densities(terms)[:, None])[:, : self.population.n_components]
+            shares = responsibilities(terms)[:, : self.population.n_components]
             weights = rows.weights
             shares[shares < SHARE] = 0
             _add_overlap(total.overlap, shares, weights)

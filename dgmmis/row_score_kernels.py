@@ -8,7 +8,7 @@ import numpy as np
 __all__ = ["LANES", "curve_lanes", "score_rows"]
 
 LANES = 64
-"""Rows that are worked on side by side, each in the order of a single one: their number changes no bit."""
+"""Rows that are worked on side by side.  Scores do not depend on their number; sums of lanes do, in the last bits."""
 
 _compile = numba.njit(cache=True, nogil=True, error_model="numpy")
 _part_of_kernel = numba.njit(forceinline=True, nogil=True, error_model="numpy")

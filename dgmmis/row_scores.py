@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from dgmmis.densities import log_densities
+from dgmmis.densities import responsibilities
 from dgmmis.packed import Array, lower_indices, pack, packed_size, sub_positions, unpack
 from dgmmis.population import Population
 from dgmmis.row_score_kernels import LANES, score_rows
@@ -56,8 +56,7 @@ def row_scores(population: Population, samples: Samples, cut: Cut | None = None)
     cut : Cut, optional
         The selection that the rows passed.
     """
-    terms = population.component_log_densities(samples)
-    responsibilities = np.exp(terms - log_densities(terms)[:, None])
+    shares = responsibilities(population.component_log_densities(samples))
     step = _slab_rows(population)
     for group in samples.groups:
         if cut is not None and not is_certain(group, cut):
@@ -67,7 +66,7 @@ def row_scores(population: Population, samples: Samples, cut: Cut | None = None)
         score = _projected if group.has_own_projections else _scored
         for start in range(0, len(group.rows), step):
             rows = slice(start, start + step)
-            q = responsibilities[group.rows[rows]]
+            q = shares[group.rows[rows]]
             first, second = score(population, group, rows, q)
             n_components = population.n_components
             yield RowScores(
